@@ -1,0 +1,2 @@
+DROP TABLE sinker.dead_letters;
+DROP TABLE sinker.offsets;
