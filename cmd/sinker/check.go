@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"sinker/internal/config"
+	"sinker/internal/consume"
+	"sinker/internal/txn"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheckCommand() *cobra.Command {
+	var f pipelineFlags
+	var offline, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration, Kafka, Postgres, the tables and a sample of records",
+		Long: `Checks everything that ` + "`run`" + ` needs, and says what to do about each thing that is missing.
+It writes nothing and leaves no trace in the consumer group.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := f.load()
+			if err != nil {
+				return err
+			}
+			c := checker{pipeline: p, code: exitOK}
+			c.say("configuration", nil, fmt.Sprintf("pipeline %s, %d sinks, %d workers", p.Name, len(p.Sinks), p.Workers))
+			if !offline {
+				c.live(cmd.Context())
+			}
+			return c.finish(cmd.OutOrStdout(), asJSON)
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&offline, "offline", false, "check the configuration only")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// finding is one line of the report.
+type finding struct {
+	What   string `json:"what"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+type checker struct {
+	pipeline *config.Pipeline
+	findings []finding
+	code     int // of the first thing that failed
+}
+
+func (c *checker) say(what string, err error, detail string) bool {
+	if err != nil {
+		detail = err.Error()
+		if c.code == exitOK {
+			c.code = codeOf(err)
+		}
+	}
+	c.findings = append(c.findings, finding{what, err == nil, detail})
+	return err == nil
+}
+
+// live asks both sides. A side that can not be reached ends its part, not the other's.
+func (c *checker) live(ctx context.Context) {
+	pl, err := newPlant(c.pipeline, slog.New(slog.DiscardHandler))
+	if !c.say("kafka settings", err, "") {
+		return
+	}
+	store := txn.New(pl.postgres)
+	defer store.Close()
+	c.postgres(ctx, pl, store)
+	c.kafka(ctx, pl, store)
+}
+
+func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
+	have, want, dirty, err := txn.SchemaVersion(ctx, pl.postgres.URL)
+	if !c.say("postgres", err, config.RedactURL(pl.postgres.URL)) {
+		return
+	}
+	switch {
+	case dirty:
+		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d and a migration failed half way: see `sinker migrate version`", have))
+	case have < want:
+		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d, this binary needs %d: `sinker migrate up` (run does it unless --migrate=false)", have, want))
+	}
+	c.say("schema sinker", err, fmt.Sprintf("version %d", have))
+	sinks, err := store.Check(ctx)
+	if err != nil {
+		c.say("tables", err, "")
+		return
+	}
+	for _, s := range sinks {
+		c.say("table "+s.Table, s.Err, strings.TrimSuffix(s.Mode+": "+strings.Join(s.Columns, ", "), ": "))
+	}
+}
+
+func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
+	missing, present, err := consume.CheckTopics(ctx, pl.kafka)
+	if err != nil {
+		c.say("kafka", withCode(exitUnavailable, err), "")
+		return
+	}
+	c.say("kafka", nil, strings.Join(c.pipeline.Kafka.Brokers, ","))
+	if len(missing) > 0 {
+		c.say("topics", withCode(exitConfig, missingTopics(missing, present)), "")
+	}
+	for _, t := range pl.kafka.Topics {
+		if slices.Contains(missing, t) {
+			continue
+		}
+		c.sample(ctx, pl, store, t)
+	}
+}
+
+// sample reads a topic's last records and encodes them, so that a wrong path or type shows before the first load.
+func (c *checker) sample(ctx context.Context, pl *plant, store *txn.Store, topic string) {
+	records, err := consume.Sample(ctx, pl.kafka, topic, 100)
+	if err != nil {
+		c.say("topic "+topic, withCode(exitUnavailable, err), "")
+		return
+	}
+	if len(records) == 0 {
+		c.say("topic "+topic, nil, "has no records yet")
+		return
+	}
+	good, bad, first := store.Try(topic, records)
+	if bad > 0 {
+		first = withCode(exitConfig, fmt.Errorf("%d of a sample of %d records can not become rows; the first: %w", bad, good+bad, first))
+	}
+	c.say("topic "+topic, first, fmt.Sprintf("a sample of %d records fits", good))
+}
+
+// finish prints the report: a tick or a cross each.
+func (c *checker) finish(w io.Writer, asJSON bool) error {
+	if asJSON {
+		if err := json.NewEncoder(w).Encode(map[string]any{"ok": c.code == exitOK, "checks": c.findings}); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range c.findings {
+			sign := "ok  "
+			if !f.OK {
+				sign = "FAIL"
+			}
+			fmt.Fprintf(w, "%s  %-22s %s\n", sign, f.What, strings.ReplaceAll(f.Detail, "\n", "\n"+strings.Repeat(" ", 30)))
+		}
+	}
+	if c.code != exitOK {
+		return withCode(c.code, errors.New("check found something to mend"))
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+// Command sinker moves Kafka topics into Postgres tables exactly once.
+//
+// This package reads the configuration, wires the parts together and turns errors into exit codes; what the program
+// does is in internal/.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // the image is built from scratch and has no time zones of its own
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program: it returns the exit code. The first SIGTERM or SIGINT ends ctx, and the command finishes what it
+// has in hand; the second one ends the process at once, which is safe: an open transaction is rolled back by Postgres.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+	go func() {
+		for n := 0; ; n++ {
+			if _, ok := <-signals; !ok {
+				return
+			}
+			if n > 0 {
+				os.Exit(exitFailed)
+			}
+			stop()
+		}
+	}()
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return report(root.ExecuteContext(ctx), stderr)
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"sinker/internal/config"
+	"sinker/internal/consume"
+	"sinker/internal/ops"
+	"sinker/internal/txn"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/plugin/kslog"
+)
+
+type runFlags struct {
+	pipeline pipelineFlags
+	logs     logFlags
+	migrate  bool
+	untilEnd bool
+	json     bool
+	http     string
+}
+
+func newRunCommand() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Load topics into tables, until told to stop",
+		Long: `Loads topics into tables, as a service or, with --until-end, up to the end that the
+topics have now.
+
+SIGTERM or Ctrl-C finishes or rolls back the transaction in hand and leaves the consumer
+group; a second one ends the process at once. Both are safe.`,
+		Example: `  sinker run -c sinker.yaml
+  sinker run --brokers localhost:9092 --topic orders --to $DATABASE_URL --create
+  sinker run -c sinker.yaml --until-end`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runPipeline(cmd, &f) },
+	}
+	f.pipeline.add(cmd)
+	f.logs.add(cmd)
+	fs := cmd.Flags()
+	fs.BoolVar(&f.migrate, "migrate", true, "bring schema sinker up to date first")
+	fs.BoolVar(&f.untilEnd, "until-end", false, "stop at the end the topics have now, and print a summary")
+	fs.BoolVar(&f.json, "json", false, "with --until-end: print the summary as one JSON object")
+	fs.StringVar(&f.http, "http", "", "address of health, metrics and the status page, or off (default from the configuration: 127.0.0.1:8080)")
+	return cmd
+}
+
+// runPipeline is the whole life of `sinker run`.
+func runPipeline(cmd *cobra.Command, f *runFlags) error {
+	stopProfile, err := profile()
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
+	ctx := cmd.Context()
+	p, err := f.pipeline.load()
+	if err != nil {
+		return err
+	}
+	log := f.logs.logger(cmd.ErrOrStderr())
+	if f.migrate {
+		if err := migrateForRun(ctx, p, log); err != nil {
+			return err
+		}
+	}
+	pl, err := newPlant(p, log)
+	if err != nil {
+		return err
+	}
+	if err := pl.checkStart(ctx); err != nil {
+		return err
+	}
+	if f.http != "" {
+		p.HTTP = f.http
+	}
+	if f.untilEnd {
+		return pl.untilEnd(cmd, f.json)
+	}
+	return pl.serve(ctx, nil)
+}
+
+// migrateForRun brings the schema up to date; with --migrate=false somebody else has done it.
+func migrateForRun(ctx context.Context, p *config.Pipeline, log *slog.Logger) error {
+	url := p.Postgres.MigrateURL
+	if url.Reveal() == "" {
+		url = p.Postgres.URL
+	}
+	from, to, err := txn.Migrate(ctx, url.Reveal(), log)
+	if err != nil {
+		return err
+	}
+	if from != to {
+		log.Info("migrated schema sinker", "from", from, "to", to)
+	}
+	return nil
+}
+
+// plant is everything a running pipeline is made of.
+type plant struct {
+	pipeline *config.Pipeline
+	log      *slog.Logger
+	kafka    consume.Config
+	postgres txn.Config
+	metrics  *ops.Metrics
+}
+
+func newPlant(p *config.Pipeline, log *slog.Logger) (*plant, error) {
+	opts, err := kafkaDial(p.Kafka).Options()
+	if err != nil {
+		return nil, withCode(exitConfig, err)
+	}
+	opts = append(opts, kgo.WithLogger(kslog.New(kafkaLogger(log))))
+	pl := &plant{pipeline: p, log: log, metrics: ops.NewMetrics(p.Name)}
+	pl.kafka = consumeConfig(p, opts)
+	pl.kafka.Log, pl.kafka.Observe = log, pl.metrics.Observe
+	pl.kafka.Hooks = pl.metrics.KafkaHooks()
+	pl.postgres = storeConfig(p, "")
+	pl.postgres.Log = log
+	return pl, nil
+}
+
+// checkStart finds out now what would otherwise be an endless row of retries: a wrong table, topic or password.
+func (pl *plant) checkStart(ctx context.Context) error {
+	store := txn.New(pl.postgres)
+	defer store.Close()
+	if err := store.Prepare(ctx); err != nil {
+		return err
+	}
+	missing, present, err := consume.CheckTopics(ctx, pl.kafka)
+	if err != nil {
+		return withCode(exitUnavailable, fmt.Errorf("Kafka at %s can not be reached: %w", strings.Join(pl.pipeline.Kafka.Brokers, ","), err))
+	}
+	if len(missing) > 0 {
+		return withCode(exitConfig, missingTopics(missing, present))
+	}
+	return nil
+}
+
+func missingTopics(missing, present []string) error {
+	msg := fmt.Sprintf("topic %s does not exist", missing[0])
+	if near := config.Nearest(missing[0], present); near != "" {
+		msg += fmt.Sprintf("; did you mean %s?", near)
+	}
+	return fmt.Errorf("%s\nCreate it, or correct the name. Nothing was read or written.", msg)
+}
+
+// serve runs the workers and the HTTP side until ctx ends.
+func (pl *plant) serve(ctx context.Context, ends *consume.Ends) error {
+	svc, release := pl.service(ends)
+	defer release()
+	server, err := ops.Listen(pl.pipeline.HTTP, ops.About{Pipeline: pl.pipeline.Name, Version: versionText(), ConfigHash: pl.pipeline.Hash()}, pl.metrics, svc.States)
+	if err != nil {
+		return withCode(exitFailed, err)
+	}
+	defer server.Close()
+	pl.log.Info("running", "pipeline", pl.pipeline.Name, "version", version, "workers", pl.pipeline.Workers, "http", server.Addr())
+	err = svc.Run(ctx)
+	pl.log.Info("stopped", "pipeline", pl.pipeline.Name)
+	return err
+}
+
+// service makes the workers.
+func (pl *plant) service(ends *consume.Ends) (*consume.Service, func()) {
+	host, _ := os.Hostname()
+	var ids []string
+	release := func() {}
+	switch in := pl.pipeline.Kafka.Instance; in {
+	case "":
+		ids, release = consume.ClaimInstances(pl.pipeline.Name, pl.pipeline.Workers)
+	case "off":
+	default:
+		for i := range pl.pipeline.Workers {
+			ids = append(ids, fmt.Sprintf("%s-%d", in, i))
+		}
+	}
+	newStore := func(worker int) consume.Store {
+		c := pl.postgres
+		c.Owner = fmt.Sprintf("%s/%d/%d", host, os.Getpid(), worker)
+		return txn.New(c)
+	}
+	return consume.NewService(pl.kafka, pl.pipeline.Workers, ids, newStore, ends), release
+}

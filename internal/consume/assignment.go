@@ -1,0 +1,150 @@
+package consume
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// assignment is the word between the group's callbacks, which run on the member client's goroutines, and the worker's
+// loop. The callbacks only note what changed and wake the loop; the loop acts.
+type assignment struct {
+	patience time.Duration // how long a revocation waits for the batch in hand
+
+	mu      sync.Mutex
+	joined  bool
+	closed  bool
+	rounds  int64                       // assignments and revocations seen
+	owned   map[txn.TopicPartition]bool // what the group says is ours
+	gained  map[txn.TopicPartition]bool // of these, not yet seen by the loop
+	dropped map[txn.TopicPartition]bool // not ours any more, not yet seen by the loop
+	waiters []chan struct{}             // closed when the loop has let go of what was dropped
+	wake    context.CancelFunc          // ends the poll in progress
+}
+
+func newAssignment(patience time.Duration) *assignment {
+	return &assignment{
+		patience: patience, owned: map[txn.TopicPartition]bool{},
+		gained: map[txn.TopicPartition]bool{}, dropped: map[txn.TopicPartition]bool{},
+	}
+}
+
+func (a *assignment) assigned(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.joined = true
+	a.rounds++
+	each(parts, func(tp txn.TopicPartition) {
+		a.owned[tp], a.gained[tp] = true, true
+	})
+	a.wakeLocked()
+}
+
+// revoked waits until the loop has finished or rolled back the batch that holds the partitions, but not for ever: the
+// fence that the next owner raises keeps a late transaction of ours from being committed.
+func (a *assignment) revoked(ctx context.Context, _ *kgo.Client, parts map[string][]int32) {
+	done := a.drop(parts)
+	if done == nil {
+		return
+	}
+	timer := time.NewTimer(a.patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// lost does not wait: the group has given the partitions to somebody else already.
+func (a *assignment) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) { a.drop(parts) }
+
+func (a *assignment) drop(parts map[string][]int32) chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rounds++
+	var n int
+	each(parts, func(tp txn.TopicPartition) {
+		n++
+		delete(a.owned, tp)
+		delete(a.gained, tp)
+		a.dropped[tp] = true
+	})
+	if n == 0 || a.closed {
+		return nil
+	}
+	done := make(chan struct{})
+	a.waiters = append(a.waiters, done)
+	a.wakeLocked()
+	return done
+}
+
+// close ends all waiting, now and later: the loop has stopped and holds nothing.
+func (a *assignment) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	for _, w := range a.waiters {
+		close(w)
+	}
+	a.waiters = nil
+}
+
+func (a *assignment) wakeLocked() {
+	if a.wake != nil {
+		a.wake()
+	}
+}
+
+// changes hands the loop what changed since the last call. The loop must call letGo when it has dropped what was lost.
+func (a *assignment) changes() (gained, dropped map[txn.TopicPartition]bool, letGo func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	gained, dropped = a.gained, a.dropped
+	waiters := a.waiters
+	a.gained, a.dropped, a.waiters = map[txn.TopicPartition]bool{}, map[txn.TopicPartition]bool{}, nil
+	return gained, dropped, func() {
+		for _, w := range waiters {
+			close(w)
+		}
+	}
+}
+
+// pollContext returns a context that ends when the assignment changes, or after d.
+func (a *assignment) pollContext(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wake = cancel
+	if len(a.gained)+len(a.dropped) > 0 {
+		cancel()
+	}
+	return ctx, cancel
+}
+
+// state is for people to read.
+func (a *assignment) state() (joined bool, rounds int64, owned map[txn.TopicPartition]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.joined, a.rounds, maps.Clone(a.owned)
+}
+
+func each(parts map[string][]int32, f func(txn.TopicPartition)) {
+	for t, ps := range parts {
+		for _, p := range ps {
+			f(txn.TopicPartition{Topic: t, Partition: p})
+		}
+	}
+}
+
+// nudge ends the poll in progress.
+func (a *assignment) nudge() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wakeLocked()
+}

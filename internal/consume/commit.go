@@ -1,0 +1,208 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sinker/internal/txn"
+)
+
+// commitHeld commits a batch of what is in hand, trying again for as long as it is ours and the trouble may pass.
+// It returns when the batch is committed, when nothing of it is ours any more, or when ctx has ended.
+func (w *Worker) commitHeld(ctx context.Context) {
+	b := w.cutBatch()
+	backoff := newBackoff()
+	for retries := 0; len(b) > 0; retries++ {
+		start := time.Now()
+		// A shutdown lets the attempt in hand finish; the store bounds each of its steps.
+		res, err := w.store.Commit(context.WithoutCancel(ctx), b)
+		if err == nil {
+			w.trouble.over(w)
+			w.committed(b, res, start, retries)
+			return
+		}
+		var again bool
+		if b, again = w.refused(ctx, b, err); again {
+			continue
+		}
+		w.counters.Retries.Add(1)
+		w.publish()
+		if !w.pause(ctx, backoff.next()) {
+			return
+		}
+		w.applyChanges()
+		b = w.stillOurs(b)
+	}
+}
+
+// pause waits, but not past the end of ctx or a change of the assignment. It returns false when ctx has ended.
+func (w *Worker) pause(ctx context.Context, d time.Duration) bool {
+	wait, cancel := w.assign.pollContext(ctx, d)
+	defer cancel()
+	<-wait.Done()
+	return ctx.Err() == nil
+}
+
+// stillOurs leaves out the ranges of partitions that were let go, or taken anew, since the batch was cut.
+func (w *Worker) stillOurs(b txn.Batch) txn.Batch {
+	kept := b[:0]
+	for _, r := range b {
+		if p := w.parts[r.TopicPartition]; p != nil && p.active() && p.Fence == r.Fence && p.NextOffset == r.From {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
+// committed moves on: the commit is the ack.
+func (w *Worker) committed(b txn.Batch, res txn.Result, start time.Time, retries int) {
+	now := time.Now()
+	rep := Report{Worker: w.id, At: now, Took: now.Sub(start), Result: res, Retries: retries}
+	for i := range b {
+		r := &b[i]
+		p := w.parts[r.TopicPartition]
+		rr := RangeReport{TopicPartition: r.TopicPartition, From: r.From, To: r.To, Records: len(r.Records), Timestamp: r.Timestamp}
+		before := p.size
+		p.advance(r)
+		rr.Bytes = before - p.size
+		rep.Records += rr.Records
+		rep.Bytes += rr.Bytes
+		rep.Ranges = append(rep.Ranges, rr)
+		w.mirror.moved(p)
+		w.ends.Moved(r.TopicPartition, r.To)
+	}
+	if res.Resolved {
+		w.counters.Resolved.Add(1)
+		w.cfg.Log.Info("a commit whose reply was lost is done", "worker", w.id, "records", rep.Records)
+	}
+	w.flushed = now
+	w.lookedAgain = false
+	if w.rows < w.cfg.Rows {
+		w.rows = min(w.cfg.Rows, w.rows*2)
+	}
+	w.cfg.Observe(rep)
+}
+
+// refused handles an error of Commit, of which nothing was written unless the reply to COMMIT was lost. It returns what
+// of the batch is left to be committed, and whether to try at once.
+func (w *Worker) refused(ctx context.Context, b txn.Batch, err error) (rest txn.Batch, again bool) {
+	var miss *txn.MissError
+	if errors.As(err, &miss) {
+		return w.missed(b, miss.Misses), true
+	}
+	var stop *txn.StopError
+	if errors.As(err, &stop) {
+		return w.stopAt(b, stop), true
+	}
+	var e *txn.Error
+	if errors.As(err, &e) {
+		switch {
+		// Only after "write" is it certain that the compare passed, and so that no earlier attempt is in doubt: ranges
+		// in doubt must not change.
+		case e.Class == txn.Timeout && e.Op == "write" && w.rows > 1:
+			w.rows = max(1, batchRows(b)/2)
+			w.cfg.Log.Warn("Postgres needed longer than statement_timeout for a batch: trying a smaller one", "worker", w.id, "rows", w.rows, "err", err)
+			w.counters.Retries.Add(1)
+			return w.cutBatch(), true
+		case e.Class == txn.Schema && !w.lookedAgain:
+			w.lookedAgain = true // the store has forgotten the table and looks at it again
+			return b, true
+		case e.Class == txn.Schema:
+			return w.parkTable(b, e), true
+		}
+	}
+	w.trouble.met(w, err)
+	return b, false
+}
+
+func batchRows(b txn.Batch) (n int) {
+	for i := range b {
+		n += len(b[i].Records)
+	}
+	return n
+}
+
+// missed acts on ranges whose offset row said something else than expected, as the row says under its lock.
+func (w *Worker) missed(b txn.Batch, misses []txn.Miss) txn.Batch {
+	for _, m := range misses {
+		p := w.parts[m.TopicPartition]
+		switch m.Kind {
+		case txn.Already:
+			for i := range b {
+				if b[i].TopicPartition == m.TopicPartition {
+					p.advance(&b[i])
+					w.ends.Moved(m.TopicPartition, b[i].To)
+				}
+			}
+			w.counters.Resolved.Add(1)
+		case txn.WentBack:
+			w.rewind(p, m)
+		case txn.Fenced:
+			w.fenced(p, m)
+		case txn.Gone:
+			w.stop(p, "its row in sinker.offsets is gone. Nothing was written. Restart sinker to begin the partition anew, or put the row back")
+		case txn.OtherLog:
+			w.stop(p, otherLog(m, p.Log))
+		case txn.Ahead:
+			w.stop(p, fmt.Sprintf("its stored position is %d, neither where this worker's batch begins (%d) nor where it ends: somebody moved it by hand. Restart sinker to take it from there", m.Stored, p.NextOffset))
+		}
+	}
+	return w.stillOurs(b)
+}
+
+// fenced drops a partition that another owner has taken, and asks for it again if the group still says it is ours.
+func (w *Worker) fenced(p *part, m txn.Miss) {
+	w.counters.Fenced.Add(1)
+	w.cfg.Log.Warn("fenced: another owner has taken the partition; nothing was written, what was in hand is dropped",
+		"worker", w.id, "topic", m.Topic, "partition", m.Partition, "position", p.NextOffset, "stored", m.Stored, "owner", m.Owner, "fence", m.Fence)
+	w.discard(m.TopicPartition)
+	if _, _, owned := w.assign.state(); owned[m.TopicPartition] {
+		w.pending[m.TopicPartition] = time.Now().Add(w.cfg.SessionTimeout)
+	}
+}
+
+// rewind goes back with the database: after a failover to a lagging standby, or a restore, the rows and the offsets
+// are both as they were, so what was lost there is read again.
+func (w *Worker) rewind(p *part, m txn.Miss) {
+	w.counters.Rewound.Add(1)
+	w.cfg.Log.Warn("the database went back (a failover or a restore): reading again from its position",
+		"worker", w.id, "topic", m.Topic, "partition", m.Partition, "from", p.NextOffset, "to", m.Stored)
+	w.discard(m.TopicPartition)
+	w.pending[m.TopicPartition] = time.Time{}
+}
+
+// stopAt shortens the batch to what lies before the record that stops its partition; when nothing does, the partition
+// stops at once.
+func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
+	p := w.parts[stop.TopicPartition]
+	for i := range b {
+		r := &b[i]
+		if r.TopicPartition != stop.TopicPartition {
+			continue
+		}
+		n := 0
+		for n < len(r.Records) && r.Records[n].Offset < stop.Offset {
+			n++
+		}
+		if n == 0 {
+			w.stop(p, stop.Reason+fmt.Sprintf(" (offset %d). Mend the record's cause, or pass it: `sinker offsets set --topic %s --partition %d --offset %d`", stop.Offset, p.Topic, p.Partition, stop.Offset+1))
+			break
+		}
+		r.Records, r.To = r.Records[:n], stop.Offset
+		r.LeaderEpoch, r.Timestamp = r.Records[n-1].LeaderEpoch, r.Records[n-1].Timestamp
+	}
+	return w.stillOurs(b)
+}
+
+// parkTable lets the topics of a table that is not as it must be rest for a while; the other topics go on.
+func (w *Worker) parkTable(b txn.Batch, e *txn.Error) txn.Batch {
+	for i := range b {
+		p := w.parts[b[i].TopicPartition]
+		if e.Topics == nil || e.Topics(p.Topic) {
+			w.park(p, e.Error())
+		}
+	}
+	return w.stillOurs(b)
+}

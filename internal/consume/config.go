@@ -1,0 +1,110 @@
+package consume
+
+import (
+	"log/slog"
+	"regexp"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Config is what a worker needs to know.
+type Config struct {
+	Group   string           // the consumer group: the pipeline's name
+	Topics  []string         // the topics to read
+	Regexps []*regexp.Regexp // topics to read beside them, by name
+	Start   Start            // where a topic met for the first time starts
+
+	Kafka []kgo.Opt // brokers, TLS, SASL, logging: for both clients of a worker
+	Hooks []kgo.Hook
+
+	// InstanceID is the static membership's id: a restarted worker that shows it again gets its partitions back at
+	// once. Empty: a dynamic member, whose partitions wait for the session timeout when it dies.
+	InstanceID        string
+	SessionTimeout    time.Duration // default 6 s: the fence makes a short one safe
+	HeartbeatInterval time.Duration // default 1 s
+	RebalanceTimeout  time.Duration // default 60 s
+	Balancer          string        // "cooperative-sticky" (default), "range", "roundrobin", "sticky", "server" (KIP-848)
+
+	Rows  int           // at most so many records in a transaction; default 50,000
+	Bytes int64         // at most so many bytes of keys and values; default 32 MiB
+	Every time.Duration // at least so long between two transactions; 0: whatever is ready
+
+	// FetchBytes bounds what a broker's answer may hold; what is fetched and not yet written is at most about twice that
+	// a broker. Default 8 MiB.
+	FetchBytes int32
+
+	Log *slog.Logger
+	// Observe is told of every committed batch, on the worker's goroutine. It must not block.
+	Observe func(Report)
+}
+
+// Report is what a committed batch was.
+type Report struct {
+	Worker  int
+	At      time.Time // of the commit
+	Took    time.Duration
+	Records int
+	Bytes   int64
+	Ranges  []RangeReport
+	Result  txn.Result
+	Retries int // attempts before this one
+}
+
+// RangeReport is one partition's part of a committed batch.
+type RangeReport struct {
+	txn.TopicPartition
+	From, To  int64
+	Records   int
+	Bytes     int64
+	Timestamp time.Time // of the last record; zero when there is none
+}
+
+// Start says where a topic begins that the pipeline has never read.
+type Start struct {
+	Latest bool
+	At     time.Time // the first record at or after this time; zero: earliest, or latest
+}
+
+func (c *Config) defaults() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.SessionTimeout, 6*time.Second)
+	def(&c.HeartbeatInterval, time.Second)
+	def(&c.RebalanceTimeout, time.Minute)
+	if c.Rows == 0 {
+		c.Rows = 50_000
+	}
+	if c.Bytes == 0 {
+		c.Bytes = 32 << 20
+	}
+	if c.FetchBytes == 0 {
+		c.FetchBytes = 8 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Observe == nil {
+		c.Observe = func(Report) {}
+	}
+}
+
+// wants says whether a topic is read.
+func (c *Config) wants(topic string) bool {
+	for _, t := range c.Topics {
+		if t == topic {
+			return true
+		}
+	}
+	for _, r := range c.Regexps {
+		if r.MatchString(topic) {
+			return true
+		}
+	}
+	return false
+}

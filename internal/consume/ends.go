@@ -1,0 +1,95 @@
+package consume
+
+import (
+	"sync"
+
+	"sinker/internal/txn"
+)
+
+// Ends are the offsets at which a bounded run ends, fixed at its start. A nil *Ends is never reached.
+type Ends struct {
+	mu    sync.Mutex
+	start map[txn.TopicPartition]int64 // the first position known
+	at    map[txn.TopicPartition]int64
+	end   map[txn.TopicPartition]int64
+	open  int
+	done  chan struct{}
+}
+
+// NewEnds makes the goal of a bounded run.
+func NewEnds(end map[txn.TopicPartition]int64) *Ends {
+	e := &Ends{start: map[txn.TopicPartition]int64{}, at: map[txn.TopicPartition]int64{}, end: end, open: len(end), done: make(chan struct{})}
+	if e.open == 0 {
+		close(e.done)
+	}
+	return e
+}
+
+// Moved notes a position, as committed in Postgres. It may be told of positions by several workers, in any order.
+func (e *Ends) Moved(tp txn.TopicPartition, next int64) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	end, ok := e.end[tp]
+	if !ok {
+		return
+	}
+	before, known := e.at[tp]
+	if !known {
+		e.start[tp] = next
+	}
+	if known && next <= before {
+		return
+	}
+	e.at[tp] = next
+	if next >= end && (!known || before < end) {
+		if e.open--; e.open == 0 {
+			close(e.done)
+		}
+	}
+}
+
+// Reached says whether every partition is at its end.
+func (e *Ends) Reached() bool {
+	if e == nil {
+		return false
+	}
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Progress returns how many offsets of the goal are behind and how many there are in all, from where this run found
+// the partitions.
+func (e *Ends) Progress() (done, total int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for tp, end := range e.end {
+		start, known := e.start[tp]
+		if !known {
+			total += end
+			continue
+		}
+		total += max(end-start, 0)
+		done += max(min(e.at[tp], end)-start, 0)
+	}
+	return done, total
+}
+
+// Open returns the partitions that are not at their end.
+func (e *Ends) Open() []txn.TopicPartition {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var open []txn.TopicPartition
+	for tp, end := range e.end {
+		if at, known := e.at[tp]; !known || at < end {
+			open = append(open, tp)
+		}
+	}
+	return open
+}

@@ -1,0 +1,230 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"sinker/internal/txn"
+)
+
+// memory is a database for tests: what a txn.Store would write, and hooks that make its steps fail. Its behaviour is
+// held to txn.Store's by TestStoreContract.
+type memory struct {
+	mu   sync.Mutex
+	rows map[txn.TopicPartition]*memoryRow
+	seen map[string]int // "topic/partition@offset" → times written
+
+	// fault is asked before and after each step, without the lock: "take", "commit" before anything is done, "committed"
+	// after the step has been applied. An error is returned as if the connection had broken there.
+	fault func(step string) error
+	// refuse, if set, may turn a batch down before anything is applied.
+	refuse func(txn.Batch) error
+}
+
+type memoryRow struct {
+	log      txn.LogID
+	next     int64
+	epoch    int32
+	fence    int64
+	owner    string
+	consumed int64
+	stopped  string
+}
+
+func newMemory() *memory {
+	return &memory{rows: map[txn.TopicPartition]*memoryRow{}, seen: map[string]int{}, fault: func(string) error { return nil }}
+}
+
+// store returns a store of its own on the shared database, as each worker has one.
+func (m *memory) store(owner string) Store { return &memoryStore{db: m, owner: owner} }
+
+type memoryStore struct {
+	db    *memory
+	owner string
+}
+
+var errCut = &txn.Error{Class: txn.Retry, Op: "commit", Err: errors.New("connection cut by the test")}
+
+func (s *memoryStore) step(name string) error {
+	s.db.mu.Lock()
+	f := s.db.fault
+	s.db.mu.Unlock()
+	return f(name)
+}
+
+func (m *memory) setFault(f func(step string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = f
+}
+
+func (s *memoryStore) Known(_ context.Context, topics []string) (map[string]bool, error) {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	known := map[string]bool{}
+	for tp := range s.db.rows {
+		known[tp.Topic] = true
+	}
+	return known, nil
+}
+
+func (s *memoryStore) Seed(_ context.Context, claims []txn.Claim) error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	for _, c := range claims {
+		if s.db.rows[c.TopicPartition] == nil {
+			s.db.rows[c.TopicPartition] = &memoryRow{log: c.Log, next: c.Seed, epoch: -1}
+		}
+	}
+	return nil
+}
+
+func (s *memoryStore) Take(ctx context.Context, claims []txn.Claim) (txn.Taken, error) {
+	if err := s.step("take"); err != nil {
+		return txn.Taken{}, err
+	}
+	if err := s.Seed(ctx, claims); err != nil {
+		return txn.Taken{}, err
+	}
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	var taken txn.Taken
+	for _, c := range claims {
+		r := s.db.rows[c.TopicPartition]
+		if r.log != c.Log {
+			taken.Misses = append(taken.Misses, txn.Miss{TopicPartition: c.TopicPartition, Kind: txn.OtherLog, Stored: r.next, Log: r.log, Fence: r.fence, Owner: r.owner})
+			continue
+		}
+		first := r.fence == 0
+		r.fence++
+		r.owner, r.stopped = s.owner, ""
+		taken.Positions = append(taken.Positions, txn.Position{TopicPartition: c.TopicPartition, Log: c.Log, NextOffset: r.next, LeaderEpoch: r.epoch, Fence: r.fence, First: first})
+	}
+	return taken, nil
+}
+
+func (s *memoryStore) Commit(_ context.Context, b txn.Batch) (txn.Result, error) {
+	if err := s.step("commit"); err != nil {
+		return txn.Result{}, err
+	}
+	if s.db.refuse != nil {
+		if err := s.db.refuse(b); err != nil {
+			return txn.Result{}, err
+		}
+	}
+	res, err := s.apply(b)
+	if err != nil {
+		return res, err
+	}
+	if err := s.step("committed"); err != nil {
+		return txn.Result{}, err
+	}
+	return res, nil
+}
+
+func (s *memoryStore) apply(b txn.Batch) (res txn.Result, err error) {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	var misses []txn.Miss
+	already := 0
+	for i := range b {
+		if m, miss := s.compare(&b[i]); miss {
+			misses = append(misses, m)
+			if m.Kind == txn.Already {
+				already++
+			}
+		}
+	}
+	if len(misses) > 0 {
+		if already == len(b) {
+			return txn.Result{Resolved: true}, nil
+		}
+		return res, &txn.MissError{Misses: misses}
+	}
+	for i := range b {
+		r := &b[i]
+		row := s.db.rows[r.TopicPartition]
+		for _, rec := range r.Records {
+			s.db.seen[fmt.Sprintf("%s/%d@%d", rec.Topic, rec.Partition, rec.Offset)]++
+		}
+		row.next = r.To
+		row.consumed += int64(len(r.Records))
+		if r.LeaderEpoch >= 0 {
+			row.epoch = r.LeaderEpoch
+		}
+		res.Consumed += int64(len(r.Records))
+	}
+	res.Written = res.Consumed
+	return res, nil
+}
+
+func (s *memoryStore) compare(r *txn.Range) (m txn.Miss, miss bool) {
+	row := s.db.rows[r.TopicPartition]
+	m.TopicPartition = r.TopicPartition
+	if row == nil {
+		m.Kind = txn.Gone
+		return m, true
+	}
+	m.Stored, m.Log, m.Fence, m.Owner = row.next, row.log, row.fence, row.owner
+	switch {
+	case row.log != r.Log:
+		m.Kind = txn.OtherLog
+	case row.fence != r.Fence:
+		m.Kind = txn.Fenced
+	case row.next == r.From:
+		return m, false
+	case row.next == r.To:
+		m.Kind = txn.Already
+	case row.next < r.From:
+		m.Kind = txn.WentBack
+	default:
+		m.Kind = txn.Ahead
+	}
+	return m, true
+}
+
+func (s *memoryStore) MarkStopped(_ context.Context, tp txn.TopicPartition, fence int64, reason string) error {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if r := s.db.rows[tp]; r != nil {
+		r.stopped = reason
+	}
+	return nil
+}
+
+func (s *memoryStore) Connected() bool { return true }
+func (s *memoryStore) Close()          {}
+
+// position returns where the partition stands, -1 when it has no row.
+func (m *memory) position(tp txn.TopicPartition) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.rows[tp]; r != nil {
+		return r.next
+	}
+	return -1
+}
+
+func (m *memory) stoppedReason(tp txn.TopicPartition) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.rows[tp]; r != nil {
+		return r.stopped
+	}
+	return ""
+}
+
+// offsetOf reads a key of seen.
+func offsetOf(place, topic string, partition int32) (offset int64, ok bool) {
+	_, err := fmt.Sscanf(place, fmt.Sprintf("%s/%d@%%d", topic, partition), &offset)
+	return offset, err == nil
+}
+
+// change lets a test play the operator, or the failover.
+func (m *memory) change(tp txn.TopicPartition, f func(*memoryRow)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f(m.rows[tp])
+}

@@ -1,0 +1,115 @@
+package consume
+
+import (
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// part is a partition that is ours: where it stands in Postgres, and the records in hand that are not there yet.
+// It belongs to the worker's loop.
+type part struct {
+	txn.Position // NextOffset is what Postgres has: the From of the next range
+
+	read    int64         // the offset after the last record in hand
+	records []*kgo.Record // in hand: within [NextOffset, read)
+	size    int64         // of their keys and values, in bytes
+	end     int64         // the last stable offset the broker told of; -1 when not known yet
+	seen    time.Time     // timestamp of the last record committed
+
+	// stopped says why the partition is not read any more; an operator decides. parked is the same for a reason that may
+	// pass by itself: the partition is taken again at parkedUntil.
+	stopped     string
+	parkedUntil time.Time
+}
+
+// take starts the partition at a position that the Store gave.
+func (p *part) start(pos txn.Position) {
+	*p = part{Position: pos, read: pos.NextOffset, end: -1}
+}
+
+// active says whether records of the partition may be read and written.
+func (p *part) active() bool { return p.stopped == "" }
+
+// add puts fetched records in hand. A record below the position means that the log was cut off and written again:
+// nothing is added then, and it returns that record's offset.
+func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
+	next, size, control := p.read, int64(0), false
+	for _, r := range records {
+		if r.Offset < next {
+			return r.Offset, false
+		}
+		next = r.Offset + 1
+		size += recordBytes(r)
+		control = control || r.Attrs.IsControl()
+	}
+	p.read = next
+	if !control {
+		p.size += size
+		if len(p.records) == 0 {
+			p.records = records // the fetch's own slice: nobody else has it
+		} else {
+			p.records = append(p.records, records...)
+		}
+		return 0, true
+	}
+	for _, r := range records {
+		if !r.Attrs.IsControl() {
+			p.records = append(p.records, r)
+			p.size += recordBytes(r)
+		}
+	}
+	return 0, true
+}
+
+// ready says whether there is anything to commit: records, or a position that moved past control records alone.
+func (p *part) ready() bool { return p.active() && p.read > p.NextOffset }
+
+// cut makes a range of at most rows records and about size bytes of what is in hand, at least one record.
+func (p *part) cut(rows int, size int64) (r txn.Range, bytes int64) {
+	n := len(p.records)
+	bytes = p.size
+	if n > rows || bytes > size {
+		for n, bytes = 0, 0; n < len(p.records) && n < rows && (bytes < size || n == 0); n++ {
+			bytes += recordBytes(p.records[n])
+		}
+	}
+	r = txn.Range{
+		TopicPartition: p.TopicPartition, Log: p.Log, Fence: p.Fence,
+		From: p.NextOffset, To: p.read, LeaderEpoch: -1, Records: p.records[:n:n],
+	}
+	if n < len(p.records) {
+		r.To = p.records[n-1].Offset + 1
+	}
+	if n > 0 {
+		last := p.records[n-1]
+		r.LeaderEpoch, r.Timestamp = last.LeaderEpoch, last.Timestamp
+	}
+	return r, bytes
+}
+
+// advance notes that the range is committed.
+func (p *part) advance(r *txn.Range) {
+	p.NextOffset = r.To
+	if r.LeaderEpoch >= 0 {
+		p.LeaderEpoch = r.LeaderEpoch
+	}
+	if !r.Timestamp.IsZero() {
+		p.seen = r.Timestamp
+	}
+	if n := len(r.Records); n >= len(p.records) {
+		p.records, p.size = nil, 0
+	} else {
+		p.records = p.records[n:]
+		for _, rec := range r.Records {
+			p.size -= recordBytes(rec)
+		}
+	}
+}
+
+// forget drops what is in hand, for instance because the position turned out to be another one.
+func (p *part) forget() { p.records, p.size, p.read = nil, 0, p.NextOffset }
+
+func recordBytes(r *kgo.Record) int64 { return int64(len(r.Key) + len(r.Value)) }

@@ -1,0 +1,165 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+)
+
+// Service is the workers of one process.
+type Service struct {
+	cfg       Config
+	newStore  func(worker int) Store
+	instances []string
+	ends      *Ends
+
+	mu      sync.Mutex
+	workers []*Worker
+}
+
+// NewService makes n workers' worth of service. instances are the static memberships' ids, one a worker, or nil.
+// ends is nil for a service without end.
+func NewService(cfg Config, n int, instances []string, newStore func(worker int) Store, ends *Ends) *Service {
+	s := &Service{cfg: cfg, newStore: newStore, instances: instances, ends: ends, workers: make([]*Worker, n)}
+	for i := range n {
+		s.workers[i] = s.makeWorker(i, true)
+	}
+	return s
+}
+
+func (s *Service) makeWorker(i int, static bool) *Worker {
+	cfg := s.cfg
+	if static && i < len(s.instances) {
+		cfg.InstanceID = s.instances[i]
+	}
+	return NewWorker(i, cfg, s.newStore(i), s.ends)
+}
+
+// Run runs the workers until ctx ends, the ends are reached, or one of them meets an error that waiting will not mend.
+func (s *Service) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	for i := range s.workers {
+		g.Go(func() error { return s.runWorker(ctx, i) })
+	}
+	if s.ends != nil {
+		g.Go(func() error {
+			select {
+			case <-s.ends.done:
+				stop()
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// runWorker runs a worker, and another one in its place when somebody has taken its static membership: that one is a
+// dynamic member, which nobody can take.
+func (s *Service) runWorker(ctx context.Context, i int) error {
+	for static := true; ; static = false {
+		s.mu.Lock()
+		w := s.workers[i]
+		s.mu.Unlock()
+		err := w.Run(ctx)
+		if !static || !errors.Is(err, errInstanceFenced) {
+			return err
+		}
+		s.cfg.Log.Warn("another process joined the group with this worker's instance id; going on as a member without one", "worker", i, "instance", w.cfg.InstanceID)
+		s.mu.Lock()
+		s.workers[i] = s.makeWorker(i, false)
+		s.mu.Unlock()
+	}
+}
+
+// States returns the workers' states.
+func (s *Service) States() []*WorkerState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	states := make([]*WorkerState, len(s.workers))
+	for i, w := range s.workers {
+		states[i] = w.State()
+	}
+	return states
+}
+
+// FindEnds asks Kafka for the present end of every partition that the configuration reads, as a read_committed reader
+// sees it: the goal of a bounded run.
+func FindEnds(ctx context.Context, c Config) (*Ends, error) {
+	cl, err := kgo.NewClient(c.Kafka...)
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	admin := kadm.NewClient(cl)
+	topics, err := matchTopics(ctx, admin, &c)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := admin.ListCommittedOffsets(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("ask Kafka for the end of the log: %w", err)
+	}
+	end := map[txn.TopicPartition]int64{}
+	var failed error
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err != nil {
+			failed = fmt.Errorf("ask Kafka for the end of %s/%d: %w", o.Topic, o.Partition, o.Err)
+		}
+		end[txn.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
+	})
+	return NewEnds(end), failed
+}
+
+// matchTopics returns the topics that exist and are read.
+func matchTopics(ctx context.Context, admin *kadm.Client, c *Config) ([]string, error) {
+	if len(c.Regexps) == 0 {
+		return c.Topics, nil
+	}
+	all, err := admin.ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask Kafka for its topics: %w", err)
+	}
+	var topics []string
+	for _, t := range all.Names() {
+		if c.wants(t) {
+			topics = append(topics, t)
+		}
+	}
+	return topics, nil
+}
+
+// CheckTopics asks Kafka whether it is there and has the topics, so that a wrong name is known before anything starts.
+// missing are configured topics that do not exist; present is every topic there is, for a "did you mean".
+func CheckTopics(ctx context.Context, c Config) (missing, present []string, err error) {
+	cl, err := kgo.NewClient(c.Kafka...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	all, err := kadm.NewClient(cl).ListTopics(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	present = all.Names()
+	for _, t := range c.Topics {
+		if !all.Has(t) {
+			missing = append(missing, t)
+		}
+	}
+	return missing, present, nil
+}

@@ -1,0 +1,96 @@
+package consume
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// stop ends the reading of a partition until an operator decides. The others go on. Its reason is logged once, shown by
+// status and metrics, and written down beside the position.
+func (w *Worker) stop(p *part, reason string) {
+	w.drop(p, reason)
+	p.parkedUntil = time.Time{}
+	w.cfg.Log.Error("partition stopped", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason)
+	w.markStopped(p)
+}
+
+// park is stop for a reason that may pass by itself: the partition is taken again after a while.
+func (w *Worker) park(p *part, reason string) {
+	w.drop(p, reason)
+	p.parkedUntil = time.Now().Add(parkFor)
+	w.pending[p.TopicPartition] = p.parkedUntil
+	w.cfg.Log.Error("partition waits", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason, "again in", parkFor)
+	w.markStopped(p)
+}
+
+func (w *Worker) drop(p *part, reason string) {
+	w.counters.Discarded.Add(int64(len(p.records)))
+	p.forget()
+	p.stopped = reason
+	w.stopReading(p.TopicPartition)
+	w.publish()
+}
+
+// markStopped is best effort: the reason is in the log and in the metrics already.
+func (w *Worker) markStopped(p *part) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := w.store.MarkStopped(ctx, p.TopicPartition, p.Fence, p.stopped); err != nil {
+		w.cfg.Log.Debug("could not write down why a partition is stopped", "topic", p.Topic, "partition", p.Partition, "err", err)
+	}
+}
+
+// decide is the command that decides about a hole.
+func decide(tp txn.TopicPartition, offset int64) string {
+	return fmt.Sprintf("To go on from there: `sinker offsets set --topic %s --partition %d --offset %d`", tp.Topic, tp.Partition, offset)
+}
+
+func otherLog(m txn.Miss, now txn.LogID) string {
+	if m.Log.ClusterID != "" && now.ClusterID != "" && m.Log.ClusterID != now.ClusterID {
+		return fmt.Sprintf("its position %d belongs to Kafka cluster %s, but this is cluster %s: is kafka.brokers right? If the log was moved here with its offsets: `sinker offsets adopt --topic %s --partition %d`", m.Stored, m.Log.ClusterID, now.ClusterID, m.Topic, m.Partition)
+	}
+	return fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. To read the new one from its start: `sinker offsets reset --topic %s --partition %d`",
+		m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:]), m.Topic, m.Partition)
+}
+
+// fetchFailed acts on an error that came instead of records.
+func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrClientClosed):
+		return
+	case p == nil || !p.active():
+		return
+	case errors.As(err, &loss):
+		w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more. %s", loss.ResetTo, loss.ResetTo, loss.ConsumedTo, decide(tp, loss.ResetTo)))
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
+		// What it means depends on the log as it is now: taking the partition again looks.
+		if p.read > p.NextOffset {
+			return // first what is in hand
+		}
+		w.cfg.Log.Warn("Kafka refuses a fetch: looking at the log again", "topic", tp.Topic, "partition", tp.Partition, "position", p.NextOffset, "err", err)
+		w.discard(tp)
+		w.pending[tp] = time.Now().Add(turn)
+	case isFatalFetch(err):
+		w.park(p, fmt.Sprintf("Kafka's answer for offset %d can not be used: %v", p.read, err))
+	default:
+		w.cfg.Log.Debug("fetch failed, trying again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
+	}
+}
+
+// isFatalFetch says whether the client will not get over the error by itself.
+func isFatalFetch(err error) bool {
+	var ke *kerr.Error
+	if errors.As(err, &ke) {
+		return !ke.Retriable || ke == kerr.TopicAuthorizationFailed || ke == kerr.ClusterAuthorizationFailed
+	}
+	return !kgo.IsRetryableBrokerErr(err)
+}

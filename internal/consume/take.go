@@ -1,0 +1,272 @@
+package consume
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// takePending takes, in Postgres, the partitions that the group has given us, and starts reading them where Postgres
+// says. Trouble with either side is waited out: the partitions stay ours as far as the group is concerned.
+func (w *Worker) takePending(ctx context.Context) error {
+	now := time.Now()
+	var due []txn.TopicPartition
+	for tp, at := range w.pending {
+		if !at.After(now) {
+			due = append(due, tp)
+		}
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	if err := w.take(ctx, due); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		w.trouble.met(w, err)
+		for _, tp := range due {
+			w.pending[tp] = now.Add(w.trouble.backoff.next())
+		}
+		return nil
+	}
+	w.trouble.over(w)
+	return nil
+}
+
+func (w *Worker) take(ctx context.Context, due []txn.TopicPartition) error {
+	log, err := w.lookAtLog(ctx, due)
+	if err != nil {
+		return err
+	}
+	if err := w.seedNewTopics(ctx, log); err != nil {
+		return err
+	}
+	var claims []txn.Claim
+	for _, tp := range due {
+		if id, ok := log.ids[tp.Topic]; ok {
+			claims = append(claims, txn.Claim{TopicPartition: tp, Log: id}) // a partition added later starts at 0
+			continue
+		}
+		w.parkUnknown(tp, fmt.Sprintf("topic %s is not there: %v. Create it, or correct the topic's name; if it was deleted for good, remove it from the configuration", tp.Topic, log.errs[tp.Topic]))
+	}
+	if len(claims) == 0 {
+		return nil
+	}
+	taken, err := w.store.Take(ctx, claims)
+	if err != nil {
+		return err
+	}
+	if err := w.enter(ctx, taken, log); err != nil {
+		return err
+	}
+	return nil
+}
+
+// enter checks the taken positions against the log, and starts reading those that hold.
+func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error {
+	if err := log.lookAtOffsets(ctx, w, taken.Positions); err != nil {
+		return err
+	}
+	for _, m := range taken.Misses {
+		p := w.newPart(txn.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored, Fence: 0})
+		w.stop(p, otherLog(m, p.Log))
+	}
+	for _, pos := range taken.Positions {
+		p := w.newPart(pos)
+		if reason := log.check(pos); reason != "" {
+			w.stop(p, reason)
+			continue
+		}
+		w.cfg.Log.Info("took partition", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "fence", p.Fence)
+		w.ends.Moved(p.TopicPartition, p.NextOffset)
+		w.startReading(p)
+	}
+	return nil
+}
+
+func (w *Worker) newPart(pos txn.Position) *part {
+	p := &part{}
+	p.start(pos)
+	w.parts[pos.TopicPartition] = p
+	delete(w.pending, pos.TopicPartition)
+	return p
+}
+
+// parkUnknown notes a partition that can not even be taken.
+func (w *Worker) parkUnknown(tp txn.TopicPartition, reason string) {
+	p := w.newPart(txn.Position{TopicPartition: tp})
+	w.park(p, reason)
+}
+
+// logView is what Kafka says about the topics at the moment of a take.
+type logView struct {
+	ids        map[string]txn.LogID
+	partitions map[string][]int32
+	errs       map[string]error
+	starts     kadm.ListedOffsets
+	ends       kadm.ListedOffsets
+	cut        map[txn.TopicPartition]int64 // where the log of the position's leader epoch ends, if below the position
+	epochs     map[txn.TopicPartition]int32 // the leader epoch now
+}
+
+// lookAtLog asks for cluster id, topic ids and partitions.
+func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logView, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	topics := map[string]bool{}
+	for _, tp := range due {
+		topics[tp.Topic] = true
+	}
+	meta, err := w.admin.Metadata(ctx, keys(topics)...)
+	if err != nil {
+		return nil, fmt.Errorf("ask Kafka for the topics' identity: %w", err)
+	}
+	v := &logView{ids: map[string]txn.LogID{}, partitions: map[string][]int32{}, errs: map[string]error{}, epochs: map[txn.TopicPartition]int32{}}
+	for _, t := range meta.Topics {
+		if t.Err != nil {
+			v.errs[t.Topic] = t.Err
+			if kerr.IsRetriable(t.Err) && t.Err != kerr.UnknownTopicOrPartition {
+				return nil, fmt.Errorf("ask Kafka for topic %s: %w", t.Topic, t.Err)
+			}
+			continue
+		}
+		v.ids[t.Topic] = txn.LogID{ClusterID: meta.Cluster, TopicID: [16]byte(t.ID)}
+		for _, p := range t.Partitions.Sorted() {
+			v.partitions[t.Topic] = append(v.partitions[t.Topic], p.Partition)
+			v.epochs[txn.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p.LeaderEpoch
+		}
+	}
+	return v, nil
+}
+
+func keys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	return out
+}
+
+// seedNewTopics makes the offset rows of topics that this pipeline meets for the first time, all partitions at once,
+// where `start:` says. After that, a partition without a row is one that was added.
+func (w *Worker) seedNewTopics(ctx context.Context, v *logView) error {
+	known, err := w.store.Known(ctx, keys(v.ids))
+	if err != nil {
+		return err
+	}
+	var claims []txn.Claim
+	for topic, id := range v.ids {
+		if known[topic] {
+			continue
+		}
+		offsets, err := listStart(ctx, w.admin, w.cfg.Start, topic)
+		if err != nil {
+			return fmt.Errorf("ask Kafka where topic %s starts: %w", topic, err)
+		}
+		for _, p := range v.partitions[topic] {
+			o, ok := offsets.Lookup(topic, p)
+			if !ok || o.Err != nil {
+				return fmt.Errorf("ask Kafka where %s/%d starts: %w", topic, p, o.Err)
+			}
+			claims = append(claims, txn.Claim{TopicPartition: txn.TopicPartition{Topic: topic, Partition: p}, Log: id, Seed: o.Offset})
+		}
+	}
+	if len(claims) == 0 {
+		return nil
+	}
+	return w.store.Seed(ctx, claims)
+}
+
+func listStart(ctx context.Context, admin *kadm.Client, s Start, topic string) (kadm.ListedOffsets, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	switch {
+	case !s.At.IsZero():
+		return admin.ListOffsetsAfterMilli(ctx, s.At.UnixMilli(), topic)
+	case s.Latest:
+		return admin.ListCommittedOffsets(ctx, topic)
+	}
+	return admin.ListStartOffsets(ctx, topic)
+}
+
+// lookAtOffsets asks for the log's bounds, and for where the epochs of the positions end.
+func (v *logView) lookAtOffsets(ctx context.Context, w *Worker, positions []txn.Position) (err error) {
+	if len(positions) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if v.starts, err = w.admin.ListStartOffsets(ctx, keys(v.ids)...); err != nil {
+		return fmt.Errorf("ask Kafka for the start of the log: %w", err)
+	}
+	if v.ends, err = w.admin.ListEndOffsets(ctx, keys(v.ids)...); err != nil {
+		return fmt.Errorf("ask Kafka for the end of the log: %w", err)
+	}
+	for _, p := range positions {
+		for _, listed := range []kadm.ListedOffsets{v.starts, v.ends} {
+			if o, ok := listed.Lookup(p.Topic, p.Partition); !ok || o.Err != nil {
+				return fmt.Errorf("ask Kafka for the bounds of %s/%d: %w", p.Topic, p.Partition, o.Err)
+			}
+		}
+	}
+	return v.lookAtEpochs(ctx, w, positions)
+}
+
+// lookAtEpochs asks, for each position, where the log of its leader epoch ends. franz-go asks too when it starts to
+// fetch, but where the broker knows no such epoch it goes on without a word (faults: UNDEFINED_EPOCH_OFFSET).
+func (v *logView) lookAtEpochs(ctx context.Context, w *Worker, positions []txn.Position) error {
+	v.cut = map[txn.TopicPartition]int64{}
+	var req kadm.OffsetForLeaderEpochRequest
+	for _, p := range positions {
+		if p.LeaderEpoch >= 0 {
+			req.Add(p.Topic, p.Partition, p.LeaderEpoch)
+		}
+	}
+	if len(req) == 0 {
+		return nil
+	}
+	resp, err := w.admin.OffsetForLeaderEpoch(ctx, req)
+	if err != nil {
+		return fmt.Errorf("ask Kafka where leader epochs end: %w", err)
+	}
+	for _, p := range positions {
+		r, ok := resp[p.Topic][p.Partition]
+		if p.LeaderEpoch < 0 || !ok {
+			continue
+		}
+		if r.Err != nil {
+			return fmt.Errorf("ask Kafka where leader epoch %d of %s/%d ends: %w", p.LeaderEpoch, p.Topic, p.Partition, r.Err)
+		}
+		if r.EndOffset >= 0 && r.EndOffset < p.NextOffset {
+			v.cut[p.TopicPartition] = r.EndOffset
+		}
+	}
+	return nil
+}
+
+// check returns why a position can not be read from, or "".
+func (v *logView) check(p txn.Position) string {
+	start, _ := v.starts.Lookup(p.Topic, p.Partition)
+	end, _ := v.ends.Lookup(p.Topic, p.Partition)
+	switch {
+	case p.NextOffset < start.Offset:
+		return fmt.Sprintf("Kafka has deleted offsets [%d, %d) before they were read (retention?): up to %d records are lost. %s",
+			p.NextOffset, start.Offset, start.Offset-p.NextOffset, decide(p.TopicPartition, start.Offset))
+	case p.NextOffset > end.Offset:
+		return fmt.Sprintf("the position %d lies beyond the end of the log, %d: Kafka has lost [%d, %d), or this is a restored or another cluster. %s",
+			p.NextOffset, end.Offset, end.Offset, p.NextOffset, decide(p.TopicPartition, end.Offset))
+	}
+	if cut, ok := v.cut[p.TopicPartition]; ok {
+		return fmt.Sprintf("Kafka's log was cut off at offset %d and written again (an unclean leader election?): what this sink wrote of [%d, %d) is not in Kafka any more, other records may stand there. %s",
+			cut, cut, p.NextOffset, decide(p.TopicPartition, cut))
+	}
+	if now := v.epochs[p.TopicPartition]; p.LeaderEpoch > now && now >= 0 {
+		return fmt.Sprintf("the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log. %s", p.LeaderEpoch, now, decide(p.TopicPartition, start.Offset))
+	}
+	return ""
+}

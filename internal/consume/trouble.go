@@ -1,0 +1,79 @@
+package consume
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// backoff is the wait between attempts: doubling from 50 ms to 3 s, a quarter of it by chance. The top is low because
+// a database that is back should be noticed within 5 s.
+type backoff struct{ d time.Duration }
+
+func newBackoff() *backoff { return &backoff{} }
+
+func (b *backoff) next() time.Duration {
+	b.d = min(max(2*b.d, 50*time.Millisecond), 3*time.Second)
+	return b.d - time.Duration(rand.Int64N(int64(b.d)/4+1))
+}
+
+// trouble says once that something is wrong, once more every 30 s while it lasts, and once that it is over.
+type trouble struct {
+	since   time.Time
+	said    time.Time
+	err     error
+	backoff backoff
+}
+
+func (t *trouble) met(w *Worker, err error) {
+	now := time.Now()
+	if t.since.IsZero() {
+		t.since = now
+	}
+	same := t.err != nil && t.err.Error() == err.Error()
+	t.err = err
+	if same && now.Sub(t.said) < 30*time.Second {
+		return
+	}
+	t.said = now
+	var e *txn.Error
+	level := w.cfg.Log.Warn
+	if errors.As(err, &e) && e.Class != txn.Retry && e.Class != txn.Timeout {
+		level = w.cfg.Log.Error
+	}
+	level("waiting and trying again; nothing is lost, nothing is written twice", "worker", w.id, "since", t.since.Round(time.Millisecond), "err", err)
+}
+
+func (t *trouble) over(w *Worker) {
+	if t.since.IsZero() {
+		return
+	}
+	w.cfg.Log.Info("working again", "worker", w.id, "after", time.Since(t.since).Round(time.Millisecond))
+	*t = trouble{}
+}
+
+// errInstanceFenced says that another member has joined with our static membership's id.
+var errInstanceFenced = errors.New("another process has joined the group with the same instance id")
+
+// memberFailed sorts what the group client reports. It goes on by itself after nearly everything.
+func (w *Worker) memberFailed(topic string, err error, failed chan<- error) {
+	fatal := func(err error) {
+		select {
+		case failed <- err:
+		default:
+		}
+		w.assign.nudge()
+	}
+	switch {
+	case errors.Is(err, kerr.FencedInstanceID):
+		fatal(errInstanceFenced)
+	case errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
+		w.cfg.Log.Error("Kafka refuses this client; trying again", "worker", w.id, "topic", topic, "err", err)
+	default:
+		w.cfg.Log.Debug("group session ended; joining again", "worker", w.id, "err", err)
+	}
+}

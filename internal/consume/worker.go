@@ -1,0 +1,300 @@
+package consume
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+const (
+	turn      = time.Second      // a turn of the loop waits at most so long for records
+	parkFor   = 10 * time.Second // a parked partition is tried again after
+	mirrorGap = time.Second      // between two copies of the positions to Kafka
+
+	publishGap = 100 * time.Millisecond // between two snapshots of the state: with thousands of partitions they cost
+)
+
+// Worker is one group member: two Kafka clients, one store, one loop. Workers of one process and of several are the
+// same thing to Kafka and to Postgres.
+type Worker struct {
+	cfg    Config
+	id     int
+	store  Store
+	assign *assignment
+	member *kgo.Client
+	reader *kgo.Client
+	admin  *kadm.Client
+
+	parts       map[txn.TopicPartition]*part
+	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
+	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
+	flushed     time.Time                        // last commit
+	lookedAgain bool                             // a table was looked at again after an error, without success yet
+	trouble     trouble
+	mirror      mirror
+	ends        *Ends
+
+	counters Counters
+	state    atomic.Pointer[WorkerState]
+}
+
+// Counters only ever grow. They are read while the worker runs.
+type Counters struct {
+	Fenced    atomic.Int64 // partitions lost to another owner while a batch was in hand
+	Rewound   atomic.Int64 // positions that went back with the database
+	Retries   atomic.Int64 // attempts at a transaction that failed and were made again
+	Resolved  atomic.Int64 // commits whose reply was lost and that were found done
+	Discarded atomic.Int64 // records read and dropped before they were committed: what exactly-once saved from doubling
+}
+
+// NewWorker makes a worker. Nothing starts before Run.
+func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
+	cfg.defaults()
+	w := &Worker{
+		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
+		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
+		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{},
+	}
+	w.publish()
+	return w
+}
+
+// Run works until ctx ends or an error that no waiting will mend. When ctx ends the batch in hand is finished or rolled
+// back, and the group is left; that is no error.
+func (w *Worker) Run(ctx context.Context) (err error) {
+	if w.reader, err = newReader(&w.cfg); err != nil {
+		return fmt.Errorf("make the reading client: %w", err)
+	}
+	defer w.reader.Close()
+	w.admin = kadm.NewClient(w.reader)
+	if w.member, err = newMember(&w.cfg, w.assign); err != nil {
+		return fmt.Errorf("make the group client: %w", err)
+	}
+	failed := make(chan error, 1)
+	stopWatch := w.watchMember(failed)
+	defer w.leave(stopWatch)
+	for ctx.Err() == nil && !w.ends.Reached() {
+		select {
+		case err := <-failed:
+			return err
+		default:
+		}
+		if err := w.turn(ctx); err != nil {
+			return err
+		}
+	}
+	w.flushMirror(true)
+	return nil
+}
+
+// turn is one round of the loop.
+func (w *Worker) turn(ctx context.Context) error {
+	w.applyChanges()
+	if err := w.takePending(ctx); err != nil {
+		return err
+	}
+	w.poll(ctx)
+	if w.due() {
+		w.commitHeld(ctx)
+	}
+	w.flushMirror(false)
+	if time.Since(w.state.Load().At) > publishGap {
+		w.publish()
+	}
+	return nil
+}
+
+// applyChanges lets go of what was revoked and notes what was assigned.
+func (w *Worker) applyChanges() {
+	gained, dropped, letGo := w.assign.changes()
+	for tp := range dropped {
+		w.discard(tp)
+	}
+	letGo()
+	for tp := range gained {
+		w.discard(tp)
+		w.pending[tp] = time.Time{}
+	}
+}
+
+// discard drops a partition and its records in hand; nothing of them was written.
+func (w *Worker) discard(tp txn.TopicPartition) {
+	delete(w.pending, tp)
+	if p := w.parts[tp]; p != nil {
+		w.counters.Discarded.Add(int64(len(p.records)))
+		w.stopReading(tp)
+		delete(w.parts, tp)
+	}
+}
+
+func (w *Worker) stopReading(tp txn.TopicPartition) {
+	w.reader.RemoveConsumePartitions(map[string][]int32{tp.Topic: {tp.Partition}})
+}
+
+func (w *Worker) startReading(p *part) {
+	w.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{
+		p.Topic: {p.Partition: kgo.NoResetOffset().At(p.NextOffset).WithEpoch(p.LeaderEpoch)},
+	})
+}
+
+// poll puts what is ready in hand. It waits for records only when there is nothing to commit.
+func (w *Worker) poll(ctx context.Context) {
+	rows, size := w.held()
+	if rows >= w.rows || size >= w.cfg.Bytes {
+		return
+	}
+	wait := w.untilPending()
+	if rows > 0 {
+		wait = min(wait, max(time.Until(w.flushed.Add(w.cfg.Every)), 0))
+	}
+	ctx, cancel := w.assign.pollContext(ctx, wait)
+	defer cancel()
+	fetches := w.reader.PollRecords(ctx, w.rows-rows)
+	for i := range fetches {
+		for j := range fetches[i].Topics {
+			t := &fetches[i].Topics[j]
+			for k := range t.Partitions {
+				w.collect(txn.TopicPartition{Topic: t.Topic, Partition: t.Partitions[k].Partition}, &t.Partitions[k])
+			}
+		}
+	}
+}
+
+// untilPending is how long the loop may wait for records before a partition is due to be taken.
+func (w *Worker) untilPending() time.Duration {
+	wait := turn
+	for _, at := range w.pending {
+		wait = min(wait, max(time.Until(at), 0))
+	}
+	return wait
+}
+
+// held counts what is in hand.
+func (w *Worker) held() (rows int, size int64) {
+	for _, p := range w.parts {
+		rows, size = rows+len(p.records), size+p.size
+	}
+	return rows, size
+}
+
+// collect takes one partition's part of a fetch.
+func (w *Worker) collect(tp txn.TopicPartition, f *kgo.FetchPartition) {
+	p := w.parts[tp]
+	if f.Err != nil {
+		w.fetchFailed(tp, p, f.Err)
+		return
+	}
+	if p == nil || !p.active() {
+		return // fetched before it was let go
+	}
+	if f.LastStableOffset >= 0 {
+		p.end = f.LastStableOffset
+	}
+	if below, ok := p.add(f.Records); !ok {
+		w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?). %s", below, p.read, decide(tp, below)))
+	}
+}
+
+// due says whether to commit now.
+func (w *Worker) due() bool {
+	if !w.anyReady() {
+		return false
+	}
+	if w.cfg.Every <= 0 || time.Since(w.flushed) >= w.cfg.Every {
+		return true
+	}
+	rows, size := w.held()
+	return rows >= w.rows || size >= w.cfg.Bytes
+}
+
+func (w *Worker) anyReady() bool {
+	for _, p := range w.parts {
+		if p.ready() {
+			return true
+		}
+	}
+	return false
+}
+
+// cutBatch makes the next batch of what is in hand, within the bounds, in the order of the offset rows.
+func (w *Worker) cutBatch() (b txn.Batch) {
+	rows, size := w.rows, w.cfg.Bytes
+	for _, p := range w.sorted((*part).ready) {
+		if (rows <= 0 || size <= 0) && len(p.records) > 0 {
+			continue
+		}
+		r, n := p.cut(rows, size)
+		b = append(b, r)
+		rows, size = rows-len(r.Records), size-n
+	}
+	return b
+}
+
+// sorted returns the partitions that pass, in the order of the offset rows.
+func (w *Worker) sorted(pass func(*part) bool) []*part {
+	var parts []*part
+	for _, p := range w.parts {
+		if pass(p) {
+			parts = append(parts, p)
+		}
+	}
+	slices.SortFunc(parts, func(a, b *part) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return parts
+}
+
+// watchMember reads what the group client has to say: it never fetches, so only errors of the group session come.
+func (w *Worker) watchMember(failed chan<- error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			fetches := w.member.PollFetches(ctx)
+			if ctx.Err() != nil || fetches.IsClientClosed() {
+				return
+			}
+			fetches.EachError(func(topic string, _ int32, err error) {
+				w.memberFailed(topic, err, failed)
+			})
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// leave ends the membership and the store. What was in hand and not committed is dropped: the next owner reads it again.
+func (w *Worker) leave(stopWatch func()) {
+	for tp := range w.parts {
+		w.discard(tp)
+	}
+	w.assign.close() // revocations that leaving brings have nothing to wait for
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	w.leaveGroup(ctx)
+	w.member.Close()
+	stopWatch()
+	w.store.Close()
+	w.state.Store(&WorkerState{Worker: w.id})
+}
+
+// leaveGroup leaves also as a static member, which franz-go's Close does not: a service that was told to stop should
+// not keep its partitions for a session timeout.
+func (w *Worker) leaveGroup(ctx context.Context) {
+	if w.cfg.InstanceID == "" {
+		return // Close leaves
+	}
+	_, err := w.admin.LeaveGroup(ctx, kadm.LeaveGroup(w.cfg.Group).InstanceIDs(w.cfg.InstanceID).Reason("sinker stops"))
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		w.cfg.Log.Debug("could not leave the group; the session timeout will do", "worker", w.id, "err", err)
+	}
+}

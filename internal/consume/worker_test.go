@@ -1,0 +1,278 @@
+package consume
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// bench is one test's Kafka, database and running services.
+type bench struct {
+	t       *testing.T
+	cluster *kfake.Cluster
+	client  *kgo.Client
+	admin   *kadm.Client
+	db      *memory
+	made    map[string]bool // records that must be written once
+}
+
+func newBench(t *testing.T, topic string, partitions int32) *bench {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(50*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return &bench{t: t, cluster: cluster, client: cl, admin: kadm.NewClient(cl), db: newMemory(), made: map[string]bool{}}
+}
+
+func (b *bench) config(topic string) Config {
+	return Config{
+		Group: "test", Topics: []string{topic},
+		Kafka:          []kgo.Opt{kgo.SeedBrokers(b.cluster.ListenAddrs()...), kgo.MetadataMinAge(50 * time.Millisecond)},
+		SessionTimeout: 2 * time.Second, HeartbeatInterval: 100 * time.Millisecond, RebalanceTimeout: 10 * time.Second,
+		Log: slog.New(slog.NewTextHandler(testWriter{b.t}, nil)),
+	}
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(p []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// produce adds n records to each partition and expects each of them once.
+func (b *bench) produce(topic string, partitions int32, n int) {
+	b.t.Helper()
+	var records []*kgo.Record
+	for p := range partitions {
+		for i := range n {
+			records = append(records, &kgo.Record{Topic: topic, Partition: p, Value: fmt.Appendf(nil, "%d", i)})
+		}
+	}
+	for _, r := range b.client.ProduceSync(context.Background(), records...) {
+		if r.Err != nil {
+			b.t.Fatal(r.Err)
+		}
+		b.made[fmt.Sprintf("%s/%d@%d", r.Record.Topic, r.Record.Partition, r.Record.Offset)] = true
+	}
+}
+
+// run starts a service; the returned function stops it and waits.
+func (b *bench) run(cfg Config, workers int, ends *Ends) (svc *Service, stop func() error) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	svc = NewService(cfg, workers, nil, func(i int) Store { return b.db.store(fmt.Sprint("worker ", i)) }, ends)
+	done := make(chan error, 1)
+	go func() { done <- svc.Run(ctx) }()
+	var once atomic.Bool
+	stop = func() error {
+		if once.Swap(true) {
+			return nil
+		}
+		cancel()
+		return <-done
+	}
+	b.t.Cleanup(func() { stop() })
+	return svc, stop
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("never came: %s", what)
+		}
+	}
+}
+
+// ends asks Kafka for the end of each partition, as a read_committed reader sees it.
+func (b *bench) ends(topic string) map[txn.TopicPartition]int64 {
+	b.t.Helper()
+	listed, err := b.admin.ListCommittedOffsets(context.Background(), topic)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	out := map[txn.TopicPartition]int64{}
+	listed.Each(func(o kadm.ListedOffset) {
+		out[txn.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
+	})
+	return out
+}
+
+// caughtUp waits until all positions are at the end.
+func (b *bench) caughtUp(topic string) {
+	b.t.Helper()
+	ends := b.ends(topic)
+	eventually(b.t, "positions at the end of "+topic, func() bool {
+		for tp, end := range ends {
+			if b.db.position(tp) != end {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// checkExactlyOnce holds what was written against what was produced.
+func (b *bench) checkExactlyOnce() {
+	b.t.Helper()
+	b.db.mu.Lock()
+	defer b.db.mu.Unlock()
+	for place := range b.made {
+		if n := b.db.seen[place]; n != 1 {
+			b.t.Errorf("record %s was written %d times", place, n)
+		}
+	}
+	for place := range b.db.seen {
+		if !b.made[place] {
+			b.t.Errorf("record %s was written and never committed to Kafka", place)
+		}
+	}
+}
+
+func tp(topic string, p int32) txn.TopicPartition {
+	return txn.TopicPartition{Topic: topic, Partition: p}
+}
+
+func TestWorker(t *testing.T) {
+	t.Run("LoadsEveryRecordOnce", func(t *testing.T) {
+		b := newBench(t, "orders", 4)
+		b.produce("orders", 4, 1000)
+		b.run(b.config("orders"), 2, nil)
+		b.caughtUp("orders")
+		b.produce("orders", 4, 500)
+		b.caughtUp("orders")
+		b.checkExactlyOnce()
+	})
+
+	t.Run("SmallBatches", func(t *testing.T) {
+		b := newBench(t, "orders", 3)
+		b.produce("orders", 3, 1000)
+		cfg := b.config("orders")
+		cfg.Rows = 7
+		var most atomic.Int64
+		cfg.Observe = func(r Report) { most.Store(max(most.Load(), int64(r.Records))) }
+		b.run(cfg, 1, nil)
+		b.caughtUp("orders")
+		b.checkExactlyOnce()
+		if most.Load() > 7 {
+			t.Errorf("a batch had %d records, more than the 7 allowed", most.Load())
+		}
+	})
+
+	t.Run("BytesBoundABatch", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 100)
+		cfg := b.config("orders")
+		cfg.Bytes = 10 // values are one or two bytes long
+		var most atomic.Int64
+		cfg.Observe = func(r Report) { most.Store(max(most.Load(), r.Bytes)) }
+		b.run(cfg, 1, nil)
+		b.caughtUp("orders")
+		b.checkExactlyOnce()
+		if most.Load() > 11 {
+			t.Errorf("a batch had %d bytes", most.Load())
+		}
+	})
+
+	t.Run("AbortedAndControlTail", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 10)
+		b.transaction("orders", 5, kgo.TryCommit)
+		b.transaction("orders", 5, kgo.TryAbort)
+		b.run(b.config("orders"), 1, nil)
+		b.caughtUp("orders") // 10 + 5 + marker + 5 aborted + marker
+		b.checkExactlyOnce()
+	})
+
+	t.Run("RestartGoesOn", func(t *testing.T) {
+		b := newBench(t, "orders", 2)
+		b.produce("orders", 2, 300)
+		_, stop := b.run(b.config("orders"), 1, nil)
+		b.caughtUp("orders")
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		b.produce("orders", 2, 300)
+		b.run(b.config("orders"), 1, nil)
+		b.caughtUp("orders")
+		b.checkExactlyOnce()
+	})
+
+	t.Run("MembersComeAndGo", func(t *testing.T) {
+		b := newBench(t, "orders", 4)
+		_, stop1 := b.run(b.config("orders"), 1, nil)
+		b.produce("orders", 4, 500)
+		_, stop2 := b.run(b.config("orders"), 2, nil)
+		b.produce("orders", 4, 500)
+		stop1()
+		b.produce("orders", 4, 500)
+		b.caughtUp("orders")
+		stop2()
+		b.checkExactlyOnce()
+	})
+
+	t.Run("MirrorsPositions", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 10)
+		b.run(b.config("orders"), 1, nil)
+		b.caughtUp("orders")
+		eventually(t, "the group's offset", func() bool {
+			o, err := b.admin.FetchOffsets(context.Background(), "test")
+			if err != nil {
+				return false
+			}
+			at, ok := o.Lookup("orders", 0)
+			return ok && at.At == 10
+		})
+	})
+}
+
+// transaction produces n records to partition 0 in one Kafka transaction; committed ones are expected once.
+func (b *bench) transaction(topic string, n int, end kgo.TransactionEndTry) {
+	b.t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.ListenAddrs()...), kgo.TransactionalID("tx"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.BeginTransaction(); err != nil {
+		b.t.Fatal(err)
+	}
+	for i := range n {
+		r := cl.ProduceSync(context.Background(), &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, "tx %d", i)})
+		if err := r.FirstErr(); err != nil {
+			b.t.Fatal(err)
+		}
+		if bool(end) {
+			b.made[fmt.Sprintf("%s/0@%d", topic, r[0].Record.Offset)] = true
+		}
+	}
+	if err := cl.EndTransaction(context.Background(), end); err != nil {
+		b.t.Fatal(err)
+	}
+}

@@ -1,0 +1,88 @@
+package txn
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TopicPartition names one partition of a topic.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// LogID says which log a partition's offsets belong to: a topic of the same name on another cluster, or one that was
+// deleted and made again, is another log and its offsets mean other records.
+type LogID struct {
+	ClusterID string
+	TopicID   [16]byte
+}
+
+// Claim asks for a partition. Seed is the position of a partition that has no offset row yet.
+type Claim struct {
+	TopicPartition
+	Log  LogID
+	Seed int64
+}
+
+// Position is an owned partition: where to read next, and the fence that a write must show.
+type Position struct {
+	TopicPartition
+	Log         LogID
+	NextOffset  int64
+	LeaderEpoch int32 // of the record before NextOffset; -1 when not known
+	Fence       int64
+	First       bool // the offset row was made by this Take
+}
+
+// Range is what a batch does to one partition: its records and the move of the position from From to To.
+// Records are in offset order, all within [From, To); there may be fewer than To-From of them (compaction, aborted
+// transactions, control records) or none.
+type Range struct {
+	TopicPartition
+	Log         LogID
+	Fence       int64
+	From, To    int64
+	LeaderEpoch int32     // of the last record; -1 when not known
+	Timestamp   time.Time // of the last record; zero when there is none
+	Records     []*kgo.Record
+}
+
+// Batch is the ranges of one transaction, at most one a partition, sorted by topic and partition: that is the order
+// in which the offset rows are locked, the same in every worker, so that two workers can not deadlock on them.
+type Batch []Range
+
+// Result is what a committed batch did.
+type Result struct {
+	Tables   []TableResult
+	Consumed int64 // records; = Written + Filtered + Dead
+	Written  int64 // records that became at least one row
+	Filtered int64 // records that no sink wanted
+	Dead     int64 // records of which at least one dead letter was written
+	Letters  []LetterCount
+	Phases   Phases
+	// Resolved says that this commit was found done by an earlier attempt whose reply was lost.
+	Resolved bool
+}
+
+// TableResult counts the rows of one table.
+type TableResult struct {
+	Table   string
+	Rows    int64 // rows appended or upserted
+	Deleted int64 // keys deleted
+}
+
+// LetterCount counts the dead letters of one topic by their code.
+type LetterCount struct {
+	Topic, Code string
+	Count       int64
+}
+
+// Phases is the time spent in the steps of a transaction.
+type Phases struct {
+	Begin  time.Duration // BEGIN and the compare under the row locks
+	Write  time.Duration // encoding and COPY, which overlap, and the merge of upserts
+	Dead   time.Duration
+	Commit time.Duration // the move of the offset rows and COMMIT
+}

@@ -1,0 +1,114 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sinker/internal/transform"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// SinkCheck is what a look at one sink's table found.
+type SinkCheck struct {
+	Table   string
+	Columns []string // that would be written
+	Mode    string   // append or upsert
+	Err     error
+}
+
+// Check looks at every sink's table without changing anything: a table that `create: yes` would make is not made.
+func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	var out []SinkCheck
+	for _, t := range s.targets {
+		c := SinkCheck{Table: t.sink.Name(), Mode: "append"}
+		oid, err := lookup(ctx, conn, t.sink.Schema, t.sink.Table)
+		switch {
+		case err != nil:
+			c.Err = wrap("check", c.Table, err)
+		case oid == 0 && t.sink.Create:
+			c.Mode = "will be made"
+		default:
+			c.Err = wrap("check", c.Table, t.prepare(ctx, s, conn, nil))
+		}
+		if t.plan != nil {
+			for _, col := range t.plan.Columns() {
+				c.Columns = append(c.Columns, col.Name)
+			}
+			if t.plan.KeyColumns() > 0 {
+				c.Mode = "upsert"
+			}
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// Try encodes records as a commit would, writes nothing, and returns how many would become rows and what is wrong with
+// the first of the others. Sinks whose table does not exist yet are tried against the table they would make.
+func (s *Store) Try(topic string, records []*kgo.Record) (good int, bad int, first error) {
+	for _, ti := range s.route(topic) {
+		t := s.targets[ti]
+		encoder, err := t.tryEncoder(records)
+		if err != nil {
+			return 0, len(records), err
+		}
+		for _, r := range records {
+			if _, _, err := encoder.Append(nil, r); err != nil {
+				bad++
+				if first == nil {
+					first = fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
+				}
+				continue
+			}
+			good++
+		}
+	}
+	return good, bad, first
+}
+
+func (t *target) tryEncoder(sample []*kgo.Record) (*transform.Encoder, error) {
+	if t.plan != nil {
+		return t.plan.NewEncoder(), nil
+	}
+	rule := t.sink.Rule
+	if len(rule.Columns) == 0 {
+		columns, err := transform.Infer(sample)
+		if err != nil {
+			return nil, err
+		}
+		rule.Columns = columns
+	}
+	table, err := rule.Declared(t.sink.Schema, t.sink.Table)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := transform.Compile(rule, table)
+	if err != nil {
+		return nil, err
+	}
+	return plan.NewEncoder(), nil
+}
+
+// CheckSchema says whether schema sinker is there.
+func (s *Store) CheckSchema(ctx context.Context) error {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	err = needSchema(ctx, conn)
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return wrap("check", "", err)
+}

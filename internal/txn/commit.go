@@ -1,0 +1,310 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// carefulBatches is for how many batches every write stays under a savepoint after a value was met that only Postgres
+// refuses: such values come in crowds, and each would otherwise cost its batch a second transaction.
+const carefulBatches = 100
+
+// Commit writes the batch in one transaction: the compare of all offset rows under their locks first, then the rows
+// and the dead letters, the move of the offset rows last.
+//
+// With a nil error the batch is committed, now or (Result.Resolved) by an earlier attempt whose reply was lost.
+// With a *MissError or a *StopError nothing of it was written. With an *Error nothing was written either, except that
+// after a lost reply to COMMIT it is not known: call Commit again with the same ranges and the compare will tell.
+// Ranges may be left out of that next call (they were revoked), but not changed.
+//
+// If we die at any point before the server has the COMMIT, nothing of the batch is there and the position has not
+// moved; after it, both are.
+func (s *Store) Commit(ctx context.Context, b Batch) (Result, error) {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.prepareFor(ctx, conn, b); err != nil {
+		s.rollback(conn)
+		return Result{}, s.blame(wrap("prepare", "", err))
+	}
+	careful := s.careful > 0
+	res, err := s.attempt(ctx, conn, b, careful)
+	if isClass(err, Data) && !careful {
+		s.careful = carefulBatches
+		res, err = s.attempt(ctx, conn, b, true)
+	}
+	s.careful = max(0, s.careful-1)
+	if isClass(err, Schema) {
+		for _, t := range s.targets {
+			t.forget()
+		}
+	}
+	return res, s.blame(err)
+}
+
+// blame says which topics an error about one table holds up.
+func (s *Store) blame(err error) error {
+	var e *Error
+	if errors.As(err, &e) && e.Table != "" {
+		for _, t := range s.targets {
+			if t.sink.Name() == e.Table {
+				e.Topics = t.sink.Wants
+			}
+		}
+	}
+	return err
+}
+
+func isClass(err error, c Class) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Class == c
+}
+
+// prepareFor makes sure that the tables the batch needs are known on this connection.
+func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	for i := range b {
+		for _, ti := range s.route(b[i].Topic) {
+			t := s.targets[ti]
+			if t.plan != nil || len(b[i].Records) == 0 {
+				continue
+			}
+			if err := t.prepare(ctx, s, conn, b[i].Records); err != nil {
+				return wrap("prepare", t.sink.Name(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// attempt runs the transaction once. careful puts every write under a savepoint, so that a value Postgres refuses is
+// found and dead-lettered in this same transaction.
+func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bool) (Result, error) {
+	var res Result
+	start := time.Now()
+	err := s.begin(ctx, conn, b)
+	res.Phases.Begin = since(&start)
+	if err == nil {
+		s.buf.reset(b)
+		err = s.write(ctx, conn, b, careful, &res)
+		res.Phases.Write = since(&start)
+	}
+	if err == nil {
+		err = s.judge(b)
+	}
+	if err == nil {
+		err = s.writeLetters(ctx, conn, b)
+		res.Phases.Dead = since(&start)
+	}
+	if err != nil {
+		s.rollback(conn)
+		return s.resolve(b, err)
+	}
+	s.buf.count(b, &res)
+	err = s.finish(ctx, conn, b, &res)
+	res.Phases.Commit = since(&start)
+	if err != nil {
+		s.rollback(conn)
+		return Result{}, err
+	}
+	s.settle(b)
+	return res, nil
+}
+
+func since(t *time.Time) time.Duration {
+	now := time.Now()
+	d := now.Sub(*t)
+	*t = now
+	return d
+}
+
+// resolve turns "every offset row is at our To already" into success: the earlier attempt was committed.
+func (s *Store) resolve(b Batch, err error) (Result, error) {
+	var miss *MissError
+	if !errors.As(err, &miss) || len(miss.Misses) != len(b) {
+		return Result{}, err
+	}
+	for _, m := range miss.Misses {
+		if m.Kind != Already {
+			return Result{}, err
+		}
+	}
+	res := Result{}
+	if s.inDoubt != nil {
+		res = *s.inDoubt
+	}
+	res.Resolved = true
+	s.settle(b)
+	return res, nil
+}
+
+// settle forgets what was only of use while the batch was in doubt.
+func (s *Store) settle(b Batch) { s.inDoubt = nil }
+
+const lockForCompare = `
+SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, '')
+FROM sinker.offsets o
+JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
+WHERE o.pipeline = $1
+ORDER BY o.topic, o.partition
+FOR UPDATE OF o`
+
+// begin opens the transaction, locks the offset rows in order and compares them, all in one round trip. Nothing else is
+// sent before the comparison has been looked at.
+func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	topics, partitions := rangeKeys(b)
+	var q pgx.Batch
+	q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	q.Queue(s.settings(conn))
+	q.Queue(lockForCompare, s.cfg.Pipeline, topics, partitions)
+	res := conn.SendBatch(ctx, &q)
+	misses, err := s.compare(res, b)
+	if e := res.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return wrap("compare", "", err)
+	}
+	if len(misses) > 0 {
+		return &MissError{Misses: misses}
+	}
+	return nil
+}
+
+func rangeKeys(b Batch) (topics []string, partitions []int32) {
+	topics, partitions = make([]string, len(b)), make([]int32, len(b))
+	for i := range b {
+		topics[i], partitions[i] = b[i].Topic, b[i].Partition
+	}
+	return topics, partitions
+}
+
+// compare reads the locked rows beside the batch, which is sorted the same way, and classifies every difference.
+func (s *Store) compare(res pgx.BatchResults, b Batch) ([]Miss, error) {
+	for range 2 {
+		if _, err := res.Exec(); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := res.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	stored := make(map[TopicPartition]Miss, len(b))
+	for rows.Next() {
+		var m Miss
+		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &m.LeaderEpoch, &m.Fence, &m.Owner); err != nil {
+			return nil, err
+		}
+		stored[m.TopicPartition] = m
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	var misses []Miss
+	for i := range b {
+		m, ok := stored[b[i].TopicPartition]
+		if !ok {
+			misses = append(misses, Miss{TopicPartition: b[i].TopicPartition, Kind: Gone})
+		} else if kind, miss := classifyRow(&b[i], &m); miss {
+			m.Kind = kind
+			misses = append(misses, m)
+		}
+	}
+	return misses, nil
+}
+
+// classifyRow holds a range against its locked offset row. The order matters: another owner or another log may stand
+// at any position, also at our To.
+func classifyRow(r *Range, row *Miss) (kind MissKind, miss bool) {
+	switch {
+	case !sameLog(row.Log, r.Log):
+		return OtherLog, true
+	case row.Fence != r.Fence:
+		return Fenced, true
+	case row.Stored == r.From:
+		return 0, false
+	case row.Stored == r.To:
+		return Already, true
+	case row.Stored < r.From:
+		return WentBack, true
+	}
+	return Ahead, true
+}
+
+// moveOffsets moves all positions of the batch and counts on the server that it moved every one of them: a smaller
+// count is a division by zero, which fails the transaction before its COMMIT, sent along with it, is looked at.
+const moveOffsets = `
+WITH moved AS (
+    UPDATE sinker.offsets o
+    SET next_offset = m.upto, leader_epoch = CASE WHEN m.epoch >= 0 THEN m.epoch ELSE o.leader_epoch END,
+        consumed = o.consumed + m.written + m.filtered + m.dead,
+        written = o.written + m.written, filtered = o.filtered + m.filtered, dead = o.dead + m.dead,
+        last_timestamp = coalesce(m.at, o.last_timestamp), updated_at = now()
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[])
+         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead)
+    WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
+      AND o.next_offset = m.start AND o.fence = m.fence
+    RETURNING 1)
+SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END) FROM moved`
+
+// finish moves the offset rows and commits, in one round trip and on a context of its own: a shutdown must not cancel
+// a COMMIT, because pgx answers the end of a context with a CancelRequest, and a cancelled COMMIT may be committed.
+func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result) error {
+	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
+	defer cancel()
+	var q pgx.Batch
+	q.Queue(moveOffsets, s.moveArgs(b)...)
+	q.Queue("COMMIT")
+	batch := conn.SendBatch(ctx, &q)
+	_, err := batch.Exec()
+	var tag pgconn.CommandTag
+	if err == nil {
+		tag, err = batch.Exec()
+	}
+	if e := batch.Close(); err == nil {
+		err = e
+	}
+	if err == nil && tag.String() != "COMMIT" {
+		err = fmt.Errorf("Postgres answered COMMIT with %s", tag)
+	}
+	if err == nil {
+		return nil
+	}
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) || conn.IsClosed() {
+		s.inDoubt = res
+	}
+	if pe != nil && pe.Code == "22012" {
+		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy stand on sinker.offsets?")
+		return &Error{Class: Schema, Op: "commit", Err: err}
+	}
+	return wrap("commit", "", err)
+}
+
+func (s *Store) moveArgs(b Batch) []any {
+	n := len(b)
+	topics, partitions := rangeKeys(b)
+	from, to, fence, epoch, at := make([]int64, n), make([]int64, n), make([]int64, n), make([]int32, n), make([]*time.Time, n)
+	written, filtered, dead := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i := range b {
+		r := &b[i]
+		from[i], to[i], fence[i], epoch[i] = r.From, r.To, r.Fence, r.LeaderEpoch
+		if !r.Timestamp.IsZero() {
+			at[i] = &r.Timestamp
+		}
+		c := s.buf.tally[i]
+		written[i], filtered[i], dead[i] = c.written, c.filtered, c.dead
+	}
+	return []any{s.cfg.Pipeline, topics, partitions, from, to, fence, epoch, at, written, filtered, dead, int64(n)}
+}

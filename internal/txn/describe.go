@@ -1,0 +1,121 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+
+	"sinker/internal/transform"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const describeTable = `
+SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull,
+       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+       a.atthasdef OR a.attidentity <> '' AS has_default,
+       coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS default_expr,
+       format_type(a.atttypid, a.atttypmod)
+FROM pg_catalog.pg_attribute a
+LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum`
+
+// lookup finds a table without erring when it is not there. oid is 0 then.
+func lookup(ctx context.Context, conn *pgx.Conn, schema, table string) (oid uint32, err error) {
+	err = conn.QueryRow(ctx, `
+SELECT coalesce((SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')), 0)`, schema, table).Scan(&oid)
+	return oid, err
+}
+
+// describe reads a table's columns as the encoder needs them.
+func describeColumns(ctx context.Context, conn *pgx.Conn, oid uint32, schema, table string) (transform.Table, error) {
+	t := transform.Table{Schema: schema, Name: table}
+	type column struct {
+		transform.TableColumn
+		typ     uint32
+		mod     int32
+		expr    string
+		display string
+	}
+	rows, err := conn.Query(ctx, describeTable, oid)
+	if err != nil {
+		return t, err
+	}
+	columns, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (c column, err error) {
+		err = r.Scan(&c.Name, &c.typ, &c.mod, &c.NotNull, &c.Generated, &c.HasDefault, &c.expr, &c.display)
+		return c, err
+	})
+	if err != nil {
+		return t, err
+	}
+	for _, c := range columns {
+		if c.Type, err = typeOf(ctx, conn, c.typ, c.mod, c.display); err != nil {
+			return t, err
+		}
+		if c.HasDefault && c.expr != "" {
+			if c.Default, err = constant(ctx, conn, c.expr, c.display); err != nil {
+				return t, err
+			}
+		}
+		t.Columns = append(t.Columns, c.TableColumn)
+	}
+	return t, nil
+}
+
+// constant evaluates a column's default once when it can not change: an expression without a function call other
+// than casts. The binary value is what the encoder writes for a field that is missing.
+func constant(ctx context.Context, conn *pgx.Conn, expr, typ string) ([]byte, error) {
+	if !constantExpr.MatchString(expr) {
+		return nil, nil
+	}
+	// The expression and the type's name come from the catalog, as Postgres itself prints them.
+	rows, err := conn.Query(ctx, "SELECT ("+expr+")::"+typ, pgx.QueryExecModeExec, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var v []byte
+	for rows.Next() {
+		v = append([]byte(nil), rows.RawValues()[0]...)
+	}
+	return v, rows.Err()
+}
+
+const describeType = `
+SELECT t.typtype::text, t.typbasetype, t.typtypmod, t.typname, t.typcategory::text,
+       CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END,
+       (SELECT coalesce(array_agg(e.enumlabel ORDER BY e.enumsortorder), '{}') FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)::text[]
+FROM pg_catalog.pg_type t WHERE t.oid = $1`
+
+// typeOf resolves a type: built-in ones by themselves, domains by the type under them, enums, arrays, and the text
+// types of extensions.
+func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display string) (transform.Type, error) {
+	if t, ok := transform.BaseType(oid, mod); ok {
+		return t, nil
+	}
+	var kind, name, category string
+	var base, elem uint32
+	var baseMod int32
+	var labels []string
+	err := conn.QueryRow(ctx, describeType, oid).Scan(&kind, &base, &baseMod, &name, &category, &elem, &labels)
+	if err != nil {
+		return transform.Type{}, fmt.Errorf("type %s: %w", display, err)
+	}
+	switch {
+	case kind == "d":
+		return typeOf(ctx, conn, base, baseMod, display)
+	case kind == "e":
+		return transform.EnumType(oid, display, labels), nil
+	case elem != 0:
+		t, err := typeOf(ctx, conn, elem, mod, display)
+		return transform.ArrayOf(oid, t), err
+	case name == "citext":
+		return transform.TextType(oid, display), nil
+	}
+	return transform.Type{OID: oid, Name: display}, nil
+}
+
+// constantExpr matches a literal with casts, as pg_get_expr prints it: 0, '-1'::integer, 'new'::text, true, '{}'::jsonb.
+var constantExpr = regexp.MustCompile(`^(?:-?[0-9.]+|true|false|\(-?[0-9.]+\)|'(?:[^']|'')*')(?:::[a-z][a-z0-9_ ]*(?:\([0-9, ]*\))?(?:\[\])*)*$`)

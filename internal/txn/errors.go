@@ -1,0 +1,196 @@
+package txn
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Class says what kind of trouble an error is, and so who has to act.
+type Class int
+
+const (
+	// Retry: the connection or the moment. The same batch may be tried again; it is safe also when the reply to a COMMIT
+	// was lost, because the next attempt compares under the row lock first.
+	Retry Class = iota
+	// Resource: Postgres is out of something (disk, connections, memory). Retry, and tell somebody.
+	Resource
+	// Schema: a table, column, type or privilege is not as the sink needs it. Nothing was written.
+	Schema
+	// Data: a value that Postgres refuses. Nothing was written.
+	Data
+	// Timeout: statement_timeout ran out: a smaller batch may pass.
+	Timeout
+	// Auth: Postgres refuses the user, the password or the database.
+	Auth
+)
+
+func (c Class) String() string {
+	return [...]string{"retry", "resource", "schema", "data", "timeout", "auth"}[c]
+}
+
+// Error is a failed step. When Op is "commit" and Class is Retry it is not known whether the transaction was
+// committed; in every other case nothing of it was written.
+type Error struct {
+	Class Class
+	Op    string // what was being done: "connect", "take", "compare", "write", "commit"
+	Table string // the target table, when one is meant
+	// Topics says which topics the trouble holds up, when it is not all of them.
+	Topics func(topic string) bool
+	Err    error
+	Hint   string
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op)
+	if e.Table != "" {
+		b.WriteString(" " + e.Table)
+	}
+	b.WriteString(": " + describe(e.Err))
+	if e.Hint != "" {
+		b.WriteString(" (" + e.Hint + ")")
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// describe adds what Postgres says beside the message: the detail and its own hint.
+func describe(err error) string {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return err.Error()
+	}
+	s := fmt.Sprintf("%s (SQLSTATE %s)", pe.Message, pe.Code)
+	if pe.Detail != "" {
+		s += ": " + pe.Detail
+	}
+	return s
+}
+
+// MissKind says why the compare did not match an offset row.
+type MissKind int
+
+const (
+	// Already: the row is at our To under our fence: our commit, whose reply was lost.
+	Already MissKind = iota
+	// WentBack: the row is below our From under our fence: the database went back (failover, restore).
+	WentBack
+	// Fenced: another owner took the partition.
+	Fenced
+	// OtherLog: the row belongs to another topic id or cluster id.
+	OtherLog
+	// Gone: there is no row any more.
+	Gone
+	// Ahead: the row is under our fence but at neither From nor To nor below: nobody but an operator does that.
+	Ahead
+)
+
+func (k MissKind) String() string {
+	return [...]string{"already", "went back", "fenced", "other log", "gone", "ahead"}[k]
+}
+
+// Miss is one range whose compare failed, with what the row says.
+type Miss struct {
+	TopicPartition
+	Kind        MissKind
+	Stored      int64 // next_offset of the row
+	LeaderEpoch int32
+	Log         LogID
+	Owner       string
+	Fence       int64
+}
+
+// MissError says that the compare of some ranges failed. Nothing of the batch was written by this attempt.
+type MissError struct{ Misses []Miss }
+
+func (e *MissError) Error() string {
+	m := e.Misses[0]
+	s := fmt.Sprintf("compare %s/%d: %s (stored position %d, fence %d, owner %s)", m.Topic, m.Partition, m.Kind, m.Stored, m.Fence, m.Owner)
+	if n := len(e.Misses) - 1; n > 0 {
+		s += fmt.Sprintf(" and %d more", n)
+	}
+	return s
+}
+
+// StopError says that a partition must stop at Offset: the first record that can not be passed. Nothing of the batch
+// was written; the records below Offset can be written by a shorter batch.
+type StopError struct {
+	TopicPartition
+	Offset int64
+	Reason string
+}
+
+func (e *StopError) Error() string {
+	return fmt.Sprintf("%s/%d stops at offset %d: %s", e.Topic, e.Partition, e.Offset, e.Reason)
+}
+
+// classify sorts an error of Postgres or of the connection to it. The classes by SQLSTATE follow appendix A of the
+// Postgres manual.
+func classify(err error) Class {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return Retry
+	}
+	switch pe.Code {
+	case "57014":
+		return Timeout
+	case "55P03", "55006", "55000", "25006", "25P03", "25P04", "0A001":
+		return Retry
+	case "3D000", "28P01", "28000":
+		return Auth
+	}
+	switch pe.Code[:2] {
+	case "22", "23", "54", "44", "P0", "39", "38":
+		return Data
+	case "42", "0A", "3F", "26", "34", "2B":
+		return Schema
+	case "53", "58":
+		return Resource
+	case "40", "08", "57", "XX", "25":
+		return Retry
+	}
+	return Schema
+}
+
+// wrap makes an *Error of a failed step, or returns err when it already is one of this package's errors.
+func wrap(op, table string, err error) error {
+	var e *Error
+	var m *MissError
+	var s *StopError
+	if err == nil || errors.As(err, &e) || errors.As(err, &m) || errors.As(err, &s) {
+		return err
+	}
+	return &Error{Class: classify(err), Op: op, Table: table, Err: err, Hint: hint(err)}
+}
+
+// hint is the next thing to do about errors that an operator meets often.
+func hint(err error) string {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return ""
+	}
+	switch pe.Code {
+	case "42501":
+		return "grant the missing privilege to the user sinker connects as; `sinker check` lists what it needs"
+	case "53100":
+		return "free disk space on the Postgres server; sinker goes on by itself, nothing is lost"
+	case "53300":
+		return "raise max_connections or free connections; sinker needs one a worker"
+	case "25006":
+		return "this server is read-only (a standby?); point postgres.url at the primary"
+	case "42P01":
+		if strings.Contains(pe.Message, "sinker.") {
+			return "run `sinker migrate up`"
+		}
+		return "create the table, or set `create: yes` for the sink"
+	case "3D000":
+		return "create the database, or correct it in postgres.url"
+	case "28P01", "28000":
+		return "check the user and password in postgres.url"
+	}
+	return ""
+}

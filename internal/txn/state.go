@@ -1,0 +1,155 @@
+package txn
+
+import (
+	"fmt"
+
+	"sinker/internal/transform"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// mark is what became of a record; of several sinks' verdicts the highest counts.
+type mark uint8
+
+const (
+	filtered mark = iota
+	written
+	dead
+)
+
+// batchState is what one attempt finds out about its batch. It is used again by the next one, so that a batch costs no
+// allocation a record.
+type batchState struct {
+	marks   [][]mark // by range, by record
+	letters []letter
+	tally   []tally // by range
+	tables  []TableResult
+	rows    []byte // encoded rows
+	items   []item
+	slots   []int32 // hash table of dedupe
+}
+
+type tally struct{ written, filtered, dead int64 }
+
+// letter is a dead letter to be written: a record, the table it was meant for, and why not.
+type letter struct {
+	rng    int // index of the range
+	record *kgo.Record
+	table  string
+	bad    *transform.BadRecord
+}
+
+func (st *batchState) reset(b Batch) {
+	st.letters = st.letters[:0]
+	st.tables = nil
+	for len(st.marks) < len(b) {
+		st.marks = append(st.marks, nil)
+	}
+	for i := range b {
+		n := len(b[i].Records)
+		if cap(st.marks[i]) < n {
+			st.marks[i] = make([]mark, n)
+		}
+		st.marks[i] = st.marks[i][:n]
+		clear(st.marks[i])
+	}
+}
+
+// count sums the marks up, a range at a time, and into the result.
+func (st *batchState) count(b Batch, res *Result) {
+	st.tally = st.tally[:0]
+	for i := range b {
+		var n [3]int64
+		for _, m := range st.marks[i] {
+			n[m]++
+		}
+		st.tally = append(st.tally, tally{written: n[written], filtered: n[filtered], dead: n[dead]})
+		res.Written += n[written]
+		res.Filtered += n[filtered]
+		res.Dead += n[dead]
+	}
+	res.Consumed = res.Written + res.Filtered + res.Dead
+	res.Tables = st.tables
+	res.Letters = countLetters(b, st.letters)
+}
+
+func countLetters(b Batch, letters []letter) (counts []LetterCount) {
+	index := map[LetterCount]int{}
+	for _, l := range letters {
+		k := LetterCount{Topic: b[l.rng].Topic, Code: l.bad.Code}
+		i, ok := index[k]
+		if !ok {
+			i = len(counts)
+			index[k] = i
+			counts = append(counts, k)
+		}
+		counts[i].Count++
+	}
+	return counts
+}
+
+// flood is the recent share of dead letters of a partition.
+type flood struct{ consumed, dead int64 }
+
+const (
+	floodWindow  = 10_000 // records after which the past counts half
+	floodMinimum = 10     // dead letters below which no share stops a partition
+)
+
+// judge refuses a batch whose bad records must stop their partition: at the first one when the policy says so, or when
+// too large a share of the partition's last records would become dead letters. Nothing has been committed yet.
+func (s *Store) judge(b Batch) error {
+	if s.cfg.StopOnBad && len(s.buf.letters) > 0 {
+		l := s.firstLetter()
+		return &StopError{TopicPartition: b[l.rng].TopicPartition, Offset: l.record.Offset,
+			Reason: fmt.Sprintf("%s: %v", l.table, l.bad)}
+	}
+	if s.cfg.StopAfter <= 0 {
+		return nil
+	}
+	return s.judgeFloods(b)
+}
+
+// firstLetter is the dead letter with the lowest offset of the range that has the first one: with several sinks they
+// are not found in offset order.
+func (s *Store) firstLetter() letter {
+	first := s.buf.letters[0]
+	for _, l := range s.buf.letters[1:] {
+		if l.rng == first.rng && l.record.Offset < first.record.Offset {
+			first = l
+		}
+	}
+	return first
+}
+
+func (s *Store) judgeFloods(b Batch) error {
+	deads := make([]int64, len(b))
+	firsts := make([]*letter, len(b))
+	for i := range s.buf.letters {
+		l := &s.buf.letters[i]
+		deads[l.rng]++
+		if firsts[l.rng] == nil || l.record.Offset < firsts[l.rng].record.Offset {
+			firsts[l.rng] = l
+		}
+	}
+	for i := range b {
+		f := s.floods[b[i].TopicPartition]
+		if f == nil {
+			f = &flood{}
+			s.floods[b[i].TopicPartition] = f
+		}
+		next := flood{f.consumed + int64(len(b[i].Records)), f.dead + deads[i]}
+		if deads[i] > 0 && next.dead >= floodMinimum && float64(next.dead) > s.cfg.StopAfter*float64(next.consumed) {
+			return &StopError{TopicPartition: b[i].TopicPartition, Offset: firsts[i].record.Offset, Reason: fmt.Sprintf(
+				"%d of its last %d records can not become rows, more than stop_after allows; the last reason: %s: %v", next.dead, next.consumed, firsts[i].table, firsts[i].bad)}
+		}
+	}
+	for i := range b { // only a batch that passes counts
+		f := s.floods[b[i].TopicPartition]
+		f.consumed, f.dead = f.consumed+int64(len(b[i].Records)), f.dead+deads[i]
+		if f.consumed > floodWindow {
+			f.consumed, f.dead = f.consumed/2, f.dead/2
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"time"
+
+	"sinker/internal/transform"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Config is what a store needs to know. Every worker has a store of its own, and so a connection of its own.
+type Config struct {
+	URL      string
+	Pipeline string
+	Owner    string // who holds the partitions, for people to read: host, process, worker
+	Hash     string // of the configuration, kept beside offsets and dead letters
+	Sinks    []Sink
+
+	// SynchronousCommit is Postgres' setting of that name; empty leaves the server's. "off" is safe: the rows and the
+	// offsets that a crash of the server loses, it loses together, and sinker reads them again.
+	SynchronousCommit string
+	// StatementTimeout bounds every statement, and so how long a frozen owner can hold an offset row. Default 12 s.
+	StatementTimeout time.Duration
+	// LockTimeout bounds the wait for a row or table lock. Default 5 s.
+	LockTimeout time.Duration
+	// StopOnBad stops a partition at its first record that can not become a row, instead of writing a dead letter.
+	StopOnBad bool
+	// StopAfter stops a partition when more than this share of its last records became dead letters; 0 never does.
+	StopAfter float64
+
+	Log *slog.Logger
+}
+
+// Sink is the rule from topics to one table.
+type Sink struct {
+	Topics []string
+	Regexp *regexp.Regexp // instead of Topics
+	Schema string
+	Table  string
+	Create bool
+	Rule   transform.Rule
+}
+
+// Wants says whether the sink takes records of the topic.
+func (s *Sink) Wants(topic string) bool {
+	if s.Regexp != nil {
+		return s.Regexp.MatchString(topic)
+	}
+	return slices.Contains(s.Topics, topic)
+}
+
+// Name is the table as Postgres would print it.
+func (s *Sink) Name() string { return qualified(s.Schema, s.Table) }
+
+// qualified quotes a table's name for use in SQL. It is the only way a name gets into a statement.
+func qualified(schema, table string) string { return pgx.Identifier{schema, table}.Sanitize() }
+
+// Store writes one worker's batches. It is not safe for concurrent use.
+type Store struct {
+	cfg     Config
+	conn    *pgx.Conn
+	targets []*target
+	routes  map[string][]int // topic → indexes of targets
+	floods  map[TopicPartition]*flood
+
+	// inDoubt is the result of the last attempt whose COMMIT was sent and not answered; it becomes the result of the
+	// next attempt if the compare then says Already for the whole batch.
+	inDoubt *Result
+	// careful counts the batches for which every write still runs under a savepoint, because a value that only
+	// Postgres refuses was seen lately.
+	careful int
+
+	buf batchState
+}
+
+// New makes a store. It does not connect: the first use does.
+func New(cfg Config) *Store {
+	if cfg.StatementTimeout == 0 {
+		cfg.StatementTimeout = 12 * time.Second
+	}
+	if cfg.LockTimeout == 0 {
+		cfg.LockTimeout = 5 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}}
+	for i := range cfg.Sinks {
+		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i})
+	}
+	return s
+}
+
+// Prepare connects, and looks at (or makes) the target tables, so that a wrong table or a missing privilege is known
+// before the first record is read. A table that `create: yes` without columns will make from the first records is left
+// for the first batch.
+func (s *Store) Prepare(ctx context.Context) error {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := needSchema(ctx, conn); err != nil {
+		return wrap("prepare", "", err)
+	}
+	for _, t := range s.targets {
+		if err := t.prepare(ctx, s, conn, nil); err != nil && err != errNeedSample {
+			return wrap("prepare", t.sink.Name(), err)
+		}
+	}
+	return nil
+}
+
+// needSchema says what to do when the migrations have not run.
+func needSchema(ctx context.Context, conn *pgx.Conn) error {
+	var there bool
+	err := conn.QueryRow(ctx, `SELECT to_regclass('sinker.offsets') IS NOT NULL`).Scan(&there)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return &Error{Class: Schema, Op: "prepare", Err: fmt.Errorf("schema sinker has no offset table in this database"), Hint: "run `sinker migrate up`"}
+	}
+	return nil
+}
+
+// route returns the targets that take the topic's records.
+func (s *Store) route(topic string) []int {
+	r, ok := s.routes[topic]
+	if !ok {
+		for i, t := range s.targets {
+			if t.sink.Wants(topic) {
+				r = append(r, i)
+			}
+		}
+		s.routes[topic] = r
+	}
+	return r
+}
+
+// bounded gives a step its own deadline, a little above the server's statement_timeout, for a server or a network that
+// stops answering.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.cfg.StatementTimeout+5*time.Second)
+}

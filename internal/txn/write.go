@@ -1,0 +1,161 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"sinker/internal/transform"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// write brings the batch's records into their tables, one table after the other on the one connection.
+func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, res *Result) error {
+	if careful {
+		// A deferred constraint would speak up at COMMIT, when it is too late to find the record.
+		if _, err := conn.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
+			return wrap("write", "", err)
+		}
+	}
+	for ti, t := range s.targets {
+		w := writer{store: s, conn: conn, batch: b, target: t, index: ti, careful: careful}
+		if !w.wanted() {
+			continue
+		}
+		if err := w.run(ctx); err != nil {
+			return wrap("write", t.sink.Name(), err)
+		}
+		s.buf.tables = append(s.buf.tables, w.result)
+	}
+	return nil
+}
+
+// writer is one table's part of one attempt.
+type writer struct {
+	store   *Store
+	conn    *pgx.Conn
+	batch   Batch
+	target  *target
+	index   int
+	careful bool
+	result  TableResult
+}
+
+// wanted says whether any range of the batch has records for this table.
+func (w *writer) wanted() bool {
+	for i := range w.batch {
+		if len(w.batch[i].Records) > 0 && w.takes(i) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *writer) takes(rng int) bool {
+	for _, ti := range w.store.route(w.batch[rng].Topic) {
+		if ti == w.index {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *writer) run(ctx context.Context) error {
+	w.result.Table = w.target.sink.Name()
+	if w.target.upsert != nil {
+		return w.merge(ctx)
+	}
+	if w.careful {
+		return w.appendCarefully(ctx)
+	}
+	return w.stream(ctx)
+}
+
+// place is a record's place in the batch: the range and the index within it.
+type place struct{ rng, rec int }
+
+// stream copies the rows straight into the table: each time Postgres is ready for more, the next records are encoded,
+// so both work at the same time.
+func (w *writer) stream(ctx context.Context) error {
+	ctx, cancel := w.store.bounded(ctx)
+	defer cancel()
+	src := &rowReader{w: w, pending: append(w.store.buf.rows[:0], transform.CopyHeader()...)}
+	tag, err := w.conn.PgConn().CopyFrom(ctx, src, w.target.copySQL)
+	w.store.buf.rows = src.pending[:0]
+	w.result.Rows = tag.RowsAffected()
+	return err
+}
+
+// rowReader is the stream of a COPY: it encodes records as the connection asks for bytes.
+type rowReader struct {
+	w       *writer
+	at      place
+	pending []byte // encoded and not yet read
+	off     int
+	done    bool
+}
+
+// Read fills p whole unless the records end: pgx sends each Read as one message.
+func (r *rowReader) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if r.off == len(r.pending) {
+			if r.done {
+				break
+			}
+			r.pending, r.off = r.pending[:0], 0
+			r.fill(len(p) - n)
+		}
+		m := copy(p[n:], r.pending[r.off:])
+		n, r.off = n+m, r.off+m
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// fill encodes records until there are at least want bytes or no more records.
+func (r *rowReader) fill(want int) {
+	b := r.w.batch
+	for len(r.pending) < want {
+		if r.at.rng == len(b) {
+			r.pending = append(r.pending, transform.CopyTrailer()...)
+			r.done = true
+			return
+		}
+		records := b[r.at.rng].Records
+		if r.at.rec == len(records) || !r.w.takes(r.at.rng) {
+			r.at = place{rng: r.at.rng + 1}
+			continue
+		}
+		r.pending, _ = r.w.encode(r.pending, r.at, records[r.at.rec])
+		r.at.rec++
+	}
+}
+
+// encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.
+func (w *writer) encode(dst []byte, at place, rec *kgo.Record) ([]byte, transform.Op) {
+	out, op, err := w.target.encoder.Append(dst, rec)
+	if err != nil {
+		w.bury(at, err)
+		return dst, transform.Filter
+	}
+	if op != transform.Filter {
+		m := &w.store.buf.marks[at.rng][at.rec]
+		*m = max(*m, written)
+	}
+	return out, op
+}
+
+// bury notes a dead letter. A record that fails in two tables leaves two letters and counts once.
+func (w *writer) bury(at place, err error) {
+	var bad *transform.BadRecord
+	if !errors.As(err, &bad) {
+		bad = refusal(err)
+	}
+	st := &w.store.buf
+	st.marks[at.rng][at.rec] = dead
+	st.letters = append(st.letters, letter{rng: at.rng, record: w.batch[at.rng].Records[at.rec], table: w.result.Table, bad: bad})
+}
