@@ -1,0 +1,305 @@
+// Package pgproxy is a TCP proxy that understands enough of Postgres' protocol to know where a COMMIT is, so that tests
+// can break the connection at exactly that point: before the server has it, after, or after it has been answered.
+// It is for tests and for the fault harness; nothing in the service imports it.
+package pgproxy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Fate is what becomes of one COMMIT.
+type Fate int
+
+const (
+	// Pass forwards it and its answer.
+	Pass Fate = iota
+	// CutBefore breaks the connection before the server has the COMMIT: it is not committed.
+	CutBefore
+	// CutAfter breaks the connection as soon as the COMMIT has been sent to the server: committed, but maybe not yet.
+	CutAfter
+	// CutReply waits for the server's answer, throws it away, and breaks the connection: committed.
+	CutReply
+	// Hold keeps the answer back for HoldFor, then passes it on if the client is still there.
+	Hold
+)
+
+// Proxy listens on loopback and forwards to a server.
+type Proxy struct {
+	target   string
+	listener net.Listener
+	HoldFor  time.Duration
+
+	mu     sync.Mutex
+	decide func(n int) Fate // n counts COMMITs from 0
+	seen   int
+	fates  map[Fate]int
+	open   map[net.Conn]bool
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// Listen starts a proxy to target, "host:port" or the path of a unix socket.
+func Listen(target string) (*Proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{target: target, listener: l, HoldFor: time.Second, decide: func(int) Fate { return Pass }, fates: map[Fate]int{}, open: map[net.Conn]bool{}}
+	p.wg.Go(p.accept)
+	return p, nil
+}
+
+// Addr is where the proxy listens.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// OnCommit sets what becomes of COMMITs from now on.
+func (p *Proxy) OnCommit(decide func(n int) Fate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.decide = decide
+}
+
+// Fates returns how many COMMITs met each fate.
+func (p *Proxy) Fates() map[Fate]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[Fate]int{}
+	for f, n := range p.fates {
+		out[f] = n
+	}
+	return out
+}
+
+// CutAll breaks every connection.
+func (p *Proxy) CutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		c.Close()
+	}
+}
+
+// Close ends the proxy and all its connections.
+func (p *Proxy) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.listener.Close()
+	p.CutAll()
+	p.wg.Wait()
+}
+
+func (p *Proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		network := "tcp"
+		if p.target[0] == '/' {
+			network = "unix"
+		}
+		server, err := net.Dial(network, p.target)
+		if err != nil {
+			client.Close()
+			continue
+		}
+		if !p.track(client, server) {
+			return
+		}
+		l := &link{proxy: p, client: client, server: server, statements: map[string]string{}}
+		p.wg.Go(l.toServer)
+		p.wg.Go(l.toClient)
+	}
+}
+
+func (p *Proxy) track(conns ...net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range conns {
+		if p.closed {
+			c.Close()
+			continue
+		}
+		p.open[c] = true
+	}
+	return !p.closed
+}
+
+func (p *Proxy) next() Fate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.decide(p.seen)
+	p.seen++
+	p.fates[f]++
+	return f
+}
+
+// link is one client's connection.
+type link struct {
+	proxy          *Proxy
+	client, server net.Conn
+	statements     map[string]string // prepared statements: name → SQL
+
+	mu   sync.Mutex
+	fate Fate // of the COMMIT under way
+}
+
+func (l *link) setFate(f Fate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fate = f
+}
+
+func (l *link) takeFate() Fate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.fate
+	l.fate = Pass
+	return f
+}
+
+func (l *link) cut() {
+	l.client.Close()
+	l.server.Close()
+	l.proxy.mu.Lock()
+	defer l.proxy.mu.Unlock()
+	delete(l.proxy.open, l.client)
+	delete(l.proxy.open, l.server)
+}
+
+// errCut ends a link on purpose.
+var errCut = errors.New("cut")
+
+// toServer forwards the client's messages, looking for COMMIT.
+func (l *link) toServer() {
+	defer l.cut()
+	if err := l.startup(); err != nil {
+		return
+	}
+	committing := false
+	for {
+		kind, body, raw, err := read(l.client)
+		if err != nil {
+			return
+		}
+		if l.isCommit(kind, body) {
+			committing = true
+			fate := l.proxy.next()
+			if fate == CutBefore {
+				return
+			}
+			l.setFate(fate)
+		}
+		if _, err := l.server.Write(raw); err != nil {
+			return
+		}
+		if committing && (kind == 'S' || kind == 'Q') {
+			committing = false
+			if l.peekFate() == CutAfter {
+				return
+			}
+		}
+	}
+}
+
+func (l *link) peekFate() Fate {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fate
+}
+
+// toClient forwards the server's messages; the answer to a doomed COMMIT ends the link.
+func (l *link) toClient() {
+	defer l.cut()
+	for {
+		kind, _, raw, err := read(l.server)
+		if err != nil {
+			return
+		}
+		switch l.peekFate() {
+		case CutAfter, CutReply:
+			if kind == 'Z' {
+				return
+			}
+			continue
+		case Hold:
+			time.Sleep(l.proxy.HoldFor) // the fault itself
+			l.takeFate()
+		}
+		if _, err := l.client.Write(raw); err != nil {
+			return
+		}
+	}
+}
+
+// startup forwards the first message, which has no type. Encryption is answered with no.
+func (l *link) startup() error {
+	for {
+		var size [4]byte
+		if _, err := io.ReadFull(l.client, size[:]); err != nil {
+			return err
+		}
+		body := make([]byte, binary.BigEndian.Uint32(size[:])-4)
+		if _, err := io.ReadFull(l.client, body); err != nil {
+			return err
+		}
+		const sslRequest, gssRequest = 80877103, 80877104
+		if code := binary.BigEndian.Uint32(body); code == sslRequest || code == gssRequest {
+			if _, err := l.client.Write([]byte("N")); err != nil {
+				return err
+			}
+			continue
+		}
+		_, err := l.server.Write(append(size[:], body...))
+		return err
+	}
+}
+
+// read reads one message: its type, its body, and all of it as it came.
+func read(r io.Reader) (kind byte, body, raw []byte, err error) {
+	var head [5]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, nil, err
+	}
+	n := binary.BigEndian.Uint32(head[1:])
+	if n < 4 || n > 1<<30 {
+		return 0, nil, nil, errCut
+	}
+	raw = make([]byte, 1+n)
+	copy(raw, head[:])
+	if _, err := io.ReadFull(r, raw[5:]); err != nil {
+		return 0, nil, nil, err
+	}
+	return head[0], raw[5:], raw, nil
+}
+
+// isCommit looks at simple queries, and at the binding of statements that were prepared as COMMIT.
+func (l *link) isCommit(kind byte, body []byte) bool {
+	switch kind {
+	case 'Q':
+		return isCommitSQL(cstring(body))
+	case 'P':
+		name := cstring(body)
+		l.statements[name] = cstring(body[len(name)+1:])
+	case 'B':
+		portal := cstring(body)
+		return isCommitSQL(l.statements[cstring(body[len(portal)+1:])])
+	}
+	return false
+}
+
+func isCommitSQL(sql string) bool { return sql == "COMMIT" || sql == "commit" }
+
+func cstring(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return string(b[:i])
+	}
+	return string(b)
+}

@@ -1,0 +1,122 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sinker/internal/local/localtest"
+	"sinker/migrations"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// database is one test's database, migrated.
+type database struct {
+	t    testing.TB
+	url  string
+	conn *pgx.Conn
+}
+
+func newDatabase(t testing.TB) *database {
+	t.Helper()
+	ctx := context.Background()
+	url := localtest.Database(t)
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(ctx) })
+	db := &database{t: t, url: url, conn: conn}
+	entries, err := migrations.FS.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".up.sql") {
+			sql, err := migrations.FS.ReadFile(e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			db.exec(string(sql))
+		}
+	}
+	return db
+}
+
+func (db *database) exec(sql string, args ...any) {
+	db.t.Helper()
+	if _, err := db.conn.Exec(context.Background(), sql, args...); err != nil {
+		db.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// one returns the one value a query yields, as text.
+func (db *database) one(sql string, args ...any) string {
+	db.t.Helper()
+	var v any
+	if err := db.conn.QueryRow(context.Background(), sql, args...).Scan(&v); err != nil {
+		db.t.Fatalf("%s: %v", sql, err)
+	}
+	return fmt.Sprint(v)
+}
+
+func (db *database) want(sql, want string) {
+	db.t.Helper()
+	if got := db.one(sql); got != want {
+		db.t.Errorf("%s = %s, want %s", sql, got, want)
+	}
+}
+
+// store opens a store on the database; change may alter its configuration.
+func (db *database) store(owner string, sinks ...Sink) *Store {
+	return db.storeWith(Config{Owner: owner, Sinks: sinks})
+}
+
+func (db *database) storeWith(cfg Config) *Store {
+	db.t.Helper()
+	if cfg.URL == "" {
+		cfg.URL = db.url
+	}
+	cfg.Pipeline = "p"
+	s := New(cfg)
+	db.t.Cleanup(s.Close)
+	return s
+}
+
+var (
+	ordersLog = LogID{ClusterID: "c1", TopicID: [16]byte{1}}
+	orders0   = TopicPartition{Topic: "orders", Partition: 0}
+)
+
+func claim(tp TopicPartition, seed int64) Claim {
+	return Claim{TopicPartition: tp, Log: ordersLog, Seed: seed}
+}
+
+// take takes partitions that must be there to be taken.
+func (db *database) take(s *Store, claims ...Claim) []Position {
+	db.t.Helper()
+	taken, err := s.Take(context.Background(), claims)
+	if err != nil {
+		db.t.Fatal(err)
+	}
+	if len(taken.Misses) > 0 {
+		db.t.Fatalf("misses: %+v", taken.Misses)
+	}
+	return taken.Positions
+}
+
+// rangeOf makes a range of records with the given values, starting at the position.
+func rangeOf(p Position, values ...string) Range {
+	r := Range{TopicPartition: p.TopicPartition, Log: p.Log, Fence: p.Fence, From: p.NextOffset, To: p.NextOffset + int64(len(values)), LeaderEpoch: 3}
+	for i, v := range values {
+		rec := &kgo.Record{Topic: p.Topic, Partition: p.Partition, Offset: p.NextOffset + int64(i), LeaderEpoch: 3,
+			Timestamp: time.Date(2026, 11, 22, 12, 0, i, 0, time.UTC), Value: []byte(v)}
+		r.Records = append(r.Records, rec)
+		r.Timestamp = rec.Timestamp
+	}
+	return r
+}

@@ -1,0 +1,288 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestTake(t *testing.T) {
+	ctx := context.Background()
+
+	t.Run("SeedsOnceAndRaisesTheFence", func(t *testing.T) {
+		db := newDatabase(t)
+		a, b := db.store("a"), db.store("b")
+		p := db.take(a, claim(orders0, 7))[0]
+		if p.NextOffset != 7 || p.Fence != 1 || !p.First || p.LeaderEpoch != -1 {
+			t.Errorf("first take: %+v", p)
+		}
+		p = db.take(b, claim(orders0, 99))[0]
+		if p.NextOffset != 7 || p.Fence != 2 || p.First {
+			t.Errorf("second take: %+v", p)
+		}
+		db.want(`SELECT owner FROM sinker.offsets`, "b")
+	})
+
+	t.Run("OtherLogIsNotTaken", func(t *testing.T) {
+		db := newDatabase(t)
+		s := db.store("a")
+		db.take(s, claim(orders0, 0))
+		for name, log := range map[string]LogID{"topic id": {ClusterID: "c1", TopicID: [16]byte{2}}, "cluster id": {ClusterID: "c2", TopicID: [16]byte{1}}} {
+			taken, err := s.Take(ctx, []Claim{{TopicPartition: orders0, Log: log}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(taken.Positions) != 0 || len(taken.Misses) != 1 || taken.Misses[0].Kind != OtherLog {
+				t.Errorf("other %s: %+v", name, taken)
+			}
+		}
+		db.want(`SELECT fence FROM sinker.offsets`, "1")
+	})
+
+	t.Run("UnknownIdentityIsFilledIn", func(t *testing.T) {
+		db := newDatabase(t)
+		s := db.store("a")
+		if _, err := s.Take(ctx, []Claim{{TopicPartition: orders0}}); err != nil {
+			t.Fatal(err)
+		}
+		db.take(s, claim(orders0, 0))
+		db.want(`SELECT cluster_id FROM sinker.offsets`, "c1")
+	})
+
+	t.Run("KnownTopics", func(t *testing.T) {
+		db := newDatabase(t)
+		s := db.store("a")
+		if err := s.Seed(ctx, []Claim{claim(orders0, 5)}); err != nil {
+			t.Fatal(err)
+		}
+		known, err := s.Known(ctx, []string{"orders", "payments"})
+		if err != nil || !known["orders"] || known["payments"] {
+			t.Errorf("known = %v, %v", known, err)
+		}
+	})
+
+	t.Run("WaitsForATransactionInDoubt", func(t *testing.T) {
+		db := newDatabase(t)
+		a, b := db.store("a"), db.store("b")
+		p := db.take(a, claim(orders0, 0))[0]
+		tx, err := db.conn.Begin(ctx) // plays a's transaction, whose COMMIT is still under way
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(ctx, `UPDATE sinker.offsets SET next_offset = 10 WHERE fence = $1`, p.Fence); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan Position, 1)
+		go func() {
+			taken, err := b.Take(ctx, []Claim{claim(orders0, 0)})
+			if err != nil {
+				t.Error(err)
+			}
+			got <- taken.Positions[0]
+		}()
+		db.waitForLock()
+		if err := tx.Commit(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if p := <-got; p.NextOffset != 10 {
+			t.Errorf("took position %d while a transaction to 10 was being committed", p.NextOffset)
+		}
+	})
+}
+
+// waitForLock waits until some backend waits for a lock.
+func (db *database) waitForLock() {
+	db.t.Helper()
+	other, err := pgx.Connect(context.Background(), db.url)
+	if err != nil {
+		db.t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	eventually(db.t, "a backend to wait for a lock", func() bool {
+		var n int
+		err := other.QueryRow(context.Background(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`).Scan(&n)
+		return err == nil && n > 0
+	})
+}
+
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("never came: %s", what)
+		}
+	}
+}
+
+// missOf returns the kind of the one miss in an error.
+func missOf(t *testing.T, err error) Miss {
+	t.Helper()
+	var m *MissError
+	if !errors.As(err, &m) || len(m.Misses) != 1 {
+		t.Fatalf("want one miss, got %v", err)
+	}
+	return m.Misses[0]
+}
+
+func TestCompare(t *testing.T) {
+	ctx := context.Background()
+	// set up a store that owns orders/0 at position 10, with a range of two records to 12.
+	setup := func(t *testing.T) (*database, *Store, Range) {
+		db := newDatabase(t)
+		s := db.store("a")
+		p := db.take(s, claim(orders0, 10))[0]
+		return db, s, rangeOf(p, `{}`, `{}`)
+	}
+
+	t.Run("Matches", func(t *testing.T) {
+		db, s, r := setup(t)
+		res, err := s.Commit(ctx, Batch{r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Consumed != 2 || res.Filtered != 2 {
+			t.Errorf("result %+v, want two records that no sink wants", res)
+		}
+		db.want(`SELECT next_offset FROM sinker.offsets`, "12")
+		db.want(`SELECT consumed || ' ' || filtered || ' ' || leader_epoch FROM sinker.offsets`, "2 2 3")
+	})
+
+	t.Run("Already", func(t *testing.T) {
+		db, s, r := setup(t)
+		db.exec(`UPDATE sinker.offsets SET next_offset = 12`)
+		res, err := s.Commit(ctx, Batch{r})
+		if err != nil || !res.Resolved {
+			t.Errorf("%+v, %v", res, err)
+		}
+		db.want(`SELECT consumed FROM sinker.offsets`, "0")
+	})
+
+	t.Run("WentBack", func(t *testing.T) {
+		db, s, r := setup(t)
+		db.exec(`UPDATE sinker.offsets SET start_offset = 0, next_offset = 4`)
+		_, err := s.Commit(ctx, Batch{r})
+		if m := missOf(t, err); m.Kind != WentBack || m.Stored != 4 {
+			t.Errorf("%+v", m)
+		}
+	})
+
+	t.Run("Fenced", func(t *testing.T) {
+		db, s, r := setup(t)
+		db.take(db.store("b"), claim(orders0, 0))
+		_, err := s.Commit(ctx, Batch{r})
+		if m := missOf(t, err); m.Kind != Fenced || m.Owner != "b" {
+			t.Errorf("%+v", m)
+		}
+		db.want(`SELECT next_offset FROM sinker.offsets`, "10")
+	})
+
+	t.Run("FencedAtOurTo", func(t *testing.T) {
+		db, s, r := setup(t)
+		b := db.store("b")
+		p := db.take(b, claim(orders0, 0))[0]
+		if _, err := b.Commit(ctx, Batch{rangeOf(p, `{}`, `{}`)}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Commit(ctx, Batch{r})
+		if m := missOf(t, err); m.Kind != Fenced {
+			t.Errorf("the other owner's commit to the same offset was taken for ours: %+v", m)
+		}
+	})
+
+	t.Run("OtherLog", func(t *testing.T) {
+		db, s, r := setup(t)
+		db.exec(`UPDATE sinker.offsets SET topic_id = '00000000-0000-0000-0000-000000000009'`)
+		_, err := s.Commit(ctx, Batch{r})
+		if m := missOf(t, err); m.Kind != OtherLog {
+			t.Errorf("%+v", m)
+		}
+	})
+
+	t.Run("Gone", func(t *testing.T) {
+		db, s, r := setup(t)
+		db.exec(`DELETE FROM sinker.offsets`)
+		_, err := s.Commit(ctx, Batch{r})
+		if m := missOf(t, err); m.Kind != Gone {
+			t.Errorf("%+v", m)
+		}
+	})
+
+	t.Run("OneMissStopsTheWholeBatch", func(t *testing.T) {
+		db := newDatabase(t)
+		s := db.store("a")
+		orders1 := TopicPartition{"orders", 1}
+		ps := db.take(s, claim(orders0, 0), claim(orders1, 0))
+		db.take(db.store("b"), claim(orders1, 0))
+		_, err := s.Commit(ctx, Batch{rangeOf(ps[0], `{}`), rangeOf(ps[1], `{}`)})
+		if m := missOf(t, err); m.TopicPartition != orders1 {
+			t.Errorf("%+v", m)
+		}
+		db.want(`SELECT sum(next_offset)::text FROM sinker.offsets`, "0")
+		if _, err := s.Commit(ctx, Batch{rangeOf(ps[0], `{}`)}); err != nil {
+			t.Errorf("the rest of the batch: %v", err)
+		}
+	})
+
+	t.Run("EmptyRangeMovesThePosition", func(t *testing.T) {
+		db, s, r := setup(t)
+		r.Records, r.To, r.LeaderEpoch, r.Timestamp = nil, 15, -1, time.Time{}
+		if _, err := s.Commit(ctx, Batch{r}); err != nil {
+			t.Fatal(err)
+		}
+		db.want(`SELECT next_offset || ' ' || consumed FROM sinker.offsets`, "15 0")
+	})
+}
+
+// TestRace lets two stores fight for one partition, each taking it whenever it is fenced: every record must be counted
+// once, whoever wrote it.
+func TestRace(t *testing.T) {
+	const end = 200
+	ctx := context.Background()
+	db := newDatabase(t)
+	var wg sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		s := db.store(name)
+		wg.Go(func() {
+			p := Position{NextOffset: -1}
+			for steps := 0; p.NextOffset < end; steps++ {
+				if p.NextOffset < 0 || steps%7 == 0 {
+					taken, err := s.Take(ctx, []Claim{claim(orders0, 0)})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					p = taken.Positions[0]
+					continue
+				}
+				r := rangeOf(p, `{}`)
+				_, err := s.Commit(ctx, Batch{r})
+				var miss *MissError
+				switch {
+				case errors.As(err, &miss):
+					p.NextOffset = -1
+				case err != nil:
+					t.Error(err)
+					return
+				default:
+					p.NextOffset = r.To
+				}
+			}
+		})
+	}
+	wg.Wait()
+	db.want(`SELECT next_offset - consumed FROM sinker.offsets`, "0")
+	if db.one(`SELECT fence FROM sinker.offsets`) == "1" {
+		t.Error("the stores never met")
+	}
+}
