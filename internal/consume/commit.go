@@ -187,7 +187,7 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 			n++
 		}
 		if n == 0 {
-			w.stop(p, stop.Reason+fmt.Sprintf(" (offset %d). Mend the record's cause, or pass it: `sinker offsets set --topic %s --partition %d --offset %d`", stop.Offset, p.Topic, p.Partition, stop.Offset+1))
+			w.stop(p, fmt.Sprintf("%s (offset %d). Mend the cause and restart, or pass over the record. %s", stop.Reason, stop.Offset, decide(p.TopicPartition, stop.Offset+1, skipRecords)))
 			break
 		}
 		r.Records, r.To = r.Records[:n], stop.Offset

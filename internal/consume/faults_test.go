@@ -205,6 +205,29 @@ func TestTheLogChanges(t *testing.T) {
 		eventually(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 110 })
 	})
 
+	t.Run("AnOperatorDecidesWhileUp", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 100)
+		var cut kadm.Offsets
+		cut.Add(kadm.Offset{Topic: "orders", Partition: 0, At: 60})
+		if _, err := b.admin.DeleteRecords(ctx, cut); err != nil {
+			t.Fatal(err)
+		}
+		for place := range b.made { // what was deleted is not to be written
+			if offset, _ := offsetOf(place, "orders", 0); offset < 60 {
+				delete(b.made, place)
+			}
+		}
+		if err := b.db.store("x").Seed(ctx, []txn.Claim{{TopicPartition: tp("orders", 0), Log: b.log("orders"), Seed: 10}}); err != nil {
+			t.Fatal(err)
+		}
+		svc, _ := b.run(b.config("orders"), 1, nil)
+		b.stopped(svc, tp("orders", 0), "[10, 60)")
+		b.db.change(tp("orders", 0), func(r *memoryRow) { r.next, r.fence = 60, r.fence+1 })
+		b.caughtUp("orders")
+		b.checkExactlyOnce()
+	})
+
 	t.Run("PositionBeyondTheEnd", func(t *testing.T) {
 		b := newBench(t, "orders", 1)
 		b.produce("orders", 1, 10)
@@ -302,6 +325,16 @@ func TestTheLogChanges(t *testing.T) {
 			t.Errorf("progress %d of %d, want 300 of 300", done, total)
 		}
 	})
+}
+
+// log is the topic's identity now.
+func (b *bench) log(topic string) txn.LogID {
+	b.t.Helper()
+	m, err := b.admin.Metadata(context.Background(), topic)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return txn.LogID{ClusterID: m.Cluster, TopicID: [16]byte(m.Topics[topic].ID)}
 }
 
 func (b *bench) recreate(topic string, partitions int32) {

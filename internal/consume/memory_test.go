@@ -194,6 +194,17 @@ func (s *memoryStore) MarkStopped(_ context.Context, tp txn.TopicPartition, fenc
 	return nil
 }
 
+func (s *memoryStore) Touched(_ context.Context, positions []txn.Position) (out []txn.TopicPartition, err error) {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	for _, p := range positions {
+		if r := s.db.rows[p.TopicPartition]; r != nil && r.fence != p.Fence {
+			out = append(out, p.TopicPartition)
+		}
+	}
+	return out, nil
+}
+
 func (s *memoryStore) Connected() bool { return true }
 func (s *memoryStore) Close()          {}
 

@@ -39,6 +39,30 @@ func (w *Worker) drop(p *part, reason string) {
 	w.publish()
 }
 
+// lookAtStopped looks, now and then, whether an operator has decided about a stopped partition, and takes it again then.
+func (w *Worker) lookAtStopped(ctx context.Context) {
+	if time.Since(w.looked) < lookGap {
+		return
+	}
+	w.looked = time.Now()
+	var stopped []txn.Position
+	for _, p := range w.sorted(func(p *part) bool { return !p.active() && p.parkedUntil.IsZero() }) {
+		stopped = append(stopped, p.Position)
+	}
+	if len(stopped) == 0 {
+		return
+	}
+	touched, err := w.store.Touched(ctx, stopped)
+	if err != nil {
+		return // whoever needs the database says so
+	}
+	for _, tp := range touched {
+		w.cfg.Log.Info("a stopped partition was changed by hand: taking it again", "worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
+		w.discard(tp)
+		w.pending[tp] = time.Time{}
+	}
+}
+
 // markStopped is best effort: the reason is in the log and in the metrics already.
 func (w *Worker) markStopped(p *part) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -48,9 +72,15 @@ func (w *Worker) markStopped(p *part) {
 	}
 }
 
+// The flags that say in words what a change of the position means.
+const (
+	skipRecords = "--skip-records"
+	writeAgain  = "--write-again"
+)
+
 // decide is the command that decides about a hole.
-func decide(tp txn.TopicPartition, offset int64) string {
-	return fmt.Sprintf("To go on from there: `sinker offsets set --topic %s --partition %d --offset %d`", tp.Topic, tp.Partition, offset)
+func decide(tp txn.TopicPartition, offset int64, flag string) string {
+	return fmt.Sprintf("To go on from there: `sinker offsets set --topic %s --partition %d --offset %d %s`", tp.Topic, tp.Partition, offset, flag)
 }
 
 func otherLog(m txn.Miss, now txn.LogID) string {
@@ -70,7 +100,7 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 	case p == nil || !p.active():
 		return
 	case errors.As(err, &loss):
-		w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more. %s", loss.ResetTo, loss.ResetTo, loss.ConsumedTo, decide(tp, loss.ResetTo)))
+		w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more. %s", loss.ResetTo, loss.ResetTo, loss.ConsumedTo, decide(tp, loss.ResetTo, writeAgain)))
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
 		// What it means depends on the log as it is now: taking the partition again looks.
 		if p.read > p.NextOffset {

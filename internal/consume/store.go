@@ -23,6 +23,8 @@ type Store interface {
 	Commit(ctx context.Context, b txn.Batch) (txn.Result, error)
 	// MarkStopped writes down why a partition is stopped. It changes no position.
 	MarkStopped(ctx context.Context, tp txn.TopicPartition, fence int64, reason string) error
+	// Touched says which of the positions' rows carry another fence by now. It is a hint, not a proof.
+	Touched(ctx context.Context, positions []txn.Position) ([]txn.TopicPartition, error)
 	// Connected says whether the database was reachable at the last use.
 	Connected() bool
 	// Close lets go of the connection. An open transaction is rolled back by the server.

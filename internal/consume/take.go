@@ -256,17 +256,17 @@ func (v *logView) check(p txn.Position) string {
 	switch {
 	case p.NextOffset < start.Offset:
 		return fmt.Sprintf("Kafka has deleted offsets [%d, %d) before they were read (retention?): up to %d records are lost. %s",
-			p.NextOffset, start.Offset, start.Offset-p.NextOffset, decide(p.TopicPartition, start.Offset))
+			p.NextOffset, start.Offset, start.Offset-p.NextOffset, decide(p.TopicPartition, start.Offset, skipRecords))
 	case p.NextOffset > end.Offset:
 		return fmt.Sprintf("the position %d lies beyond the end of the log, %d: Kafka has lost [%d, %d), or this is a restored or another cluster. %s",
-			p.NextOffset, end.Offset, end.Offset, p.NextOffset, decide(p.TopicPartition, end.Offset))
+			p.NextOffset, end.Offset, end.Offset, p.NextOffset, decide(p.TopicPartition, end.Offset, writeAgain))
 	}
 	if cut, ok := v.cut[p.TopicPartition]; ok {
 		return fmt.Sprintf("Kafka's log was cut off at offset %d and written again (an unclean leader election?): what this sink wrote of [%d, %d) is not in Kafka any more, other records may stand there. %s",
-			cut, cut, p.NextOffset, decide(p.TopicPartition, cut))
+			cut, cut, p.NextOffset, decide(p.TopicPartition, cut, writeAgain))
 	}
 	if now := v.epochs[p.TopicPartition]; p.LeaderEpoch > now && now >= 0 {
-		return fmt.Sprintf("the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log. %s", p.LeaderEpoch, now, decide(p.TopicPartition, start.Offset))
+		return fmt.Sprintf("the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log. %s", p.LeaderEpoch, now, decide(p.TopicPartition, start.Offset, writeAgain))
 	}
 	return ""
 }

@@ -17,6 +17,7 @@ import (
 
 const (
 	turn      = time.Second      // a turn of the loop waits at most so long for records
+	lookGap   = 2 * time.Second  // between two looks at stopped partitions
 	parkFor   = 10 * time.Second // a parked partition is tried again after
 	mirrorGap = time.Second      // between two copies of the positions to Kafka
 
@@ -37,6 +38,7 @@ type Worker struct {
 	parts       map[txn.TopicPartition]*part
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
+	looked      time.Time                        // last look at stopped partitions
 	flushed     time.Time                        // last commit
 	lookedAgain bool                             // a table was looked at again after an error, without success yet
 	trouble     trouble
@@ -102,6 +104,7 @@ func (w *Worker) turn(ctx context.Context) error {
 	if err := w.takePending(ctx); err != nil {
 		return err
 	}
+	w.lookAtStopped(ctx)
 	w.poll(ctx)
 	if w.due() {
 		w.commitHeld(ctx)
@@ -200,7 +203,7 @@ func (w *Worker) collect(tp txn.TopicPartition, f *kgo.FetchPartition) {
 		p.end = f.LastStableOffset
 	}
 	if below, ok := p.add(f.Records); !ok {
-		w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?). %s", below, p.read, decide(tp, below)))
+		w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?). %s", below, p.read, decide(tp, below, writeAgain)))
 	}
 }
 

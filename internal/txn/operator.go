@@ -1,0 +1,125 @@
+package txn
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Change is what an operator wants of one partition's offset row.
+type Change struct {
+	TopicPartition
+	Action string // set, adopt or reset: for the audit
+	Offset int64  // the new position; -1 keeps the stored one
+	Log    *LogID // the new identity; nil keeps the stored one
+	// SkipRecords allows a position above the stored one: the records between are never written.
+	SkipRecords bool
+	// WriteAgain allows a position below the stored one: the records between are written a second time.
+	WriteAgain bool
+	By, Note   string
+}
+
+// Changed says what a change did.
+type Changed struct {
+	From, To int64
+	Fence    int64
+	Owner    string // who held the partition and has been fenced
+}
+
+// ErrRefused says that a change would lose or double records and was not told to. Nothing was changed.
+var ErrRefused = errors.New("refused")
+
+// ErrNoRow says that the pipeline has no offset row of the partition. Nothing was changed.
+var ErrNoRow = errors.New("no such row in sinker.offsets")
+
+const lockForChange = `
+SELECT cluster_id, topic_id, next_offset, fence, coalesce(owner, '')
+FROM sinker.offsets WHERE pipeline = $1 AND topic = $2 AND partition = $3 FOR UPDATE`
+
+const changeOffset = `
+UPDATE sinker.offsets
+SET next_offset = $4, start_offset = least(start_offset, $4), leader_epoch = -1, cluster_id = $5, topic_id = $6,
+    fence = fence + 1, owner = NULL, stopped = NULL, updated_at = now()
+WHERE pipeline = $1 AND topic = $2 AND partition = $3`
+
+const auditChange = `
+INSERT INTO sinker.audit (pipeline, topic, partition, action, from_offset, to_offset, old_log, new_log, fence, by_client, note)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+
+// ChangeOffset changes a partition's position or identity by hand, whether sinker is running or not: the fence is
+// raised in the same transaction, so a running worker can write nothing from where it was and takes the partition anew.
+// The change and its row in sinker.audit are committed together.
+func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change) (done Changed, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		var old LogID
+		err := tx.QueryRow(ctx, lockForChange, pipeline, c.Topic, c.Partition).Scan(&old.ClusterID, &old.TopicID, &done.From, &done.Fence, &done.Owner)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return fmt.Errorf("%w for pipeline %s, topic %s, partition %d", ErrNoRow, pipeline, c.Topic, c.Partition)
+		}
+		if err != nil {
+			return wrap("change", "", err)
+		}
+		done.Fence++
+		done.To = done.From
+		if c.Offset >= 0 {
+			done.To = c.Offset
+		}
+		if err := c.allowed(done.From, done.To); err != nil {
+			return err
+		}
+		log := old
+		if c.Log != nil {
+			log = *c.Log
+		}
+		if _, err := tx.Exec(ctx, changeOffset, pipeline, c.Topic, c.Partition, done.To, log.ClusterID, log.TopicID); err != nil {
+			return wrap("change", "", err)
+		}
+		_, err = tx.Exec(ctx, auditChange, pipeline, c.Topic, c.Partition, c.Action, done.From, done.To, logText(old), logText(log), done.Fence, c.By, c.Note)
+		return wrap("change", "", err)
+	})
+	return done, err
+}
+
+// allowed refuses what would lose or double records unless it was said in words.
+func (c *Change) allowed(from, to int64) error {
+	otherLog := c.Log != nil && c.Action == "reset"
+	switch {
+	case to > from && !c.SkipRecords && !otherLog:
+		return fmt.Errorf("%w: the position is %d; moving it to %d means that up to %d records are never written. If that is what you want, add --skip-records", ErrRefused, from, to, to-from)
+	case to < from && !c.WriteAgain && !otherLog:
+		return fmt.Errorf("%w: the position is %d; moving it to %d means that up to %d records are written a second time. If that is what you want (their rows were deleted, or the table is upserted), add --write-again", ErrRefused, from, to, from-to)
+	}
+	return nil
+}
+
+func logText(l LogID) string { return l.ClusterID + "/" + hex.EncodeToString(l.TopicID[:]) }
+
+const touched = `
+SELECT o.topic, o.partition
+FROM sinker.offsets o
+JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS c (topic, partition, fence) ON o.topic = c.topic AND o.partition = c.partition
+WHERE o.pipeline = $1 AND o.fence <> c.fence`
+
+// Touched says which of the positions' rows carry another fence by now: an operator, or another owner, has been there.
+// It is a plain read and so only a hint to take the partition again.
+func (s *Store) Touched(ctx context.Context, positions []Position) ([]TopicPartition, error) {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	topics, partitions, fences := make([]string, len(positions)), make([]int32, len(positions)), make([]int64, len(positions))
+	for i, p := range positions {
+		topics[i], partitions[i], fences[i] = p.Topic, p.Partition, p.Fence
+	}
+	rows, err := conn.Query(ctx, touched, s.cfg.Pipeline, topics, partitions, fences)
+	if err != nil {
+		return nil, wrap("look", "", err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[TopicPartition])
+	return out, wrap("look", "", err)
+}

@@ -1,0 +1,84 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+func TestChangeOffset(t *testing.T) {
+	ctx := context.Background()
+	setup := func(t *testing.T) (*database, *Store, Position) {
+		db := newDatabase(t)
+		s := db.store("a")
+		return db, s, db.take(s, claim(orders0, 10))[0]
+	}
+
+	t.Run("FencesTheOwnerAndIsAudited", func(t *testing.T) {
+		db, s, p := setup(t)
+		done, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: orders0, Action: "set", Offset: 25, SkipRecords: true, By: "me", Note: "a hole"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if done.From != 10 || done.To != 25 || done.Owner != "a" {
+			t.Errorf("%+v", done)
+		}
+		_, err = s.Commit(ctx, Batch{rangeOf(p, `{}`)})
+		if m := missOf(t, err); m.Kind != Fenced {
+			t.Errorf("the owner was not fenced: %+v", m)
+		}
+		db.want(`SELECT from_offset || ' ' || to_offset || ' ' || by_client || ' ' || note FROM sinker.audit`, "10 25 me a hole")
+		if touched, err := s.Touched(ctx, []Position{p}); err != nil || len(touched) != 1 {
+			t.Errorf("touched = %v, %v", touched, err)
+		}
+		if p = db.take(s, claim(orders0, 0))[0]; p.NextOffset != 25 {
+			t.Errorf("taken at %d", p.NextOffset)
+		}
+	})
+
+	t.Run("RefusesToLoseOrDouble", func(t *testing.T) {
+		db, _, _ := setup(t)
+		for _, c := range []Change{{Offset: 11}, {Offset: 9}, {Offset: 11, WriteAgain: true}, {Offset: 9, SkipRecords: true}} {
+			c.TopicPartition, c.Action = orders0, "set"
+			if _, err := ChangeOffset(ctx, db.conn, "p", c); !errors.Is(err, ErrRefused) {
+				t.Errorf("%+v: %v", c, err)
+			}
+		}
+		db.want(`SELECT next_offset || ' ' || fence FROM sinker.offsets`, "10 1")
+		db.want(`SELECT count(*) FROM sinker.audit`, "0")
+	})
+
+	t.Run("BelowTheStart", func(t *testing.T) {
+		db, _, _ := setup(t)
+		if _, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: orders0, Action: "set", Offset: 3, WriteAgain: true}); err != nil {
+			t.Fatal(err)
+		}
+		db.want(`SELECT start_offset || ' ' || next_offset FROM sinker.offsets`, "3 3")
+	})
+
+	t.Run("AdoptAndReset", func(t *testing.T) {
+		db, s, _ := setup(t)
+		other := LogID{ClusterID: "c2", TopicID: [16]byte{2}}
+		if _, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: orders0, Action: "adopt", Offset: -1, Log: &other}); err != nil {
+			t.Fatal(err)
+		}
+		taken, err := s.Take(ctx, []Claim{{TopicPartition: orders0, Log: other}})
+		if err != nil || len(taken.Positions) != 1 || taken.Positions[0].NextOffset != 10 {
+			t.Errorf("adopted: %+v, %v", taken, err)
+		}
+		if _, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: orders0, Action: "reset", Offset: 0, Log: &ordersLog}); err != nil {
+			t.Fatal(err)
+		}
+		if p := db.take(s, claim(orders0, 0))[0]; p.NextOffset != 0 {
+			t.Errorf("reset: %+v", p)
+		}
+	})
+
+	t.Run("NoSuchRow", func(t *testing.T) {
+		db, _, _ := setup(t)
+		_, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: TopicPartition{"nothing", 0}, Action: "set"})
+		if !errors.Is(err, ErrNoRow) {
+			t.Error(err)
+		}
+	})
+}
