@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"sinker/internal/failpoint"
 	"sinker/internal/txn"
 )
 
@@ -16,11 +17,16 @@ func (w *Worker) commitHeld(ctx context.Context) {
 	backoff := newBackoff()
 	for retries := 0; len(b) > 0; retries++ {
 		start := time.Now()
+		err := failpoint.Hit(failpoint.Polled)
+		var res txn.Result
 		// A shutdown lets the attempt in hand finish; the store bounds each of its steps.
-		res, err := w.store.Commit(context.WithoutCancel(ctx), b)
+		if err == nil {
+			res, err = w.store.Commit(context.WithoutCancel(ctx), b)
+		}
 		if err == nil {
 			w.trouble.over(w)
 			w.committed(b, res, start, retries)
+			_ = failpoint.Hit(failpoint.Advanced)
 			return
 		}
 		var again bool

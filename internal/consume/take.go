@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"sinker/internal/failpoint"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -39,6 +40,9 @@ func (w *Worker) takePending(ctx context.Context) error {
 }
 
 func (w *Worker) take(ctx context.Context, due []txn.TopicPartition) error {
+	if err := failpoint.Hit(failpoint.Joined); err != nil {
+		return err
+	}
 	log, err := w.lookAtLog(ctx, due)
 	if err != nil {
 		return err
@@ -61,10 +65,10 @@ func (w *Worker) take(ctx context.Context, due []txn.TopicPartition) error {
 	if err != nil {
 		return err
 	}
-	if err := w.enter(ctx, taken, log); err != nil {
+	if err := failpoint.Hit(failpoint.Taken); err != nil {
 		return err
 	}
-	return nil
+	return w.enter(ctx, taken, log)
 }
 
 // enter checks the taken positions against the log, and starts reading those that hold.

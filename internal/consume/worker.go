@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sinker/internal/failpoint"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -119,10 +120,16 @@ func (w *Worker) turn(ctx context.Context) error {
 // applyChanges lets go of what was revoked and notes what was assigned.
 func (w *Worker) applyChanges() {
 	gained, dropped, letGo := w.assign.changes()
+	if len(dropped) > 0 {
+		_ = failpoint.Hit(failpoint.Revoking)
+	}
 	for tp := range dropped {
 		w.discard(tp)
 	}
 	letGo()
+	if len(dropped) > 0 {
+		_ = failpoint.Hit(failpoint.LetGo)
+	}
 	for tp := range gained {
 		w.discard(tp)
 		w.pending[tp] = time.Time{}
@@ -280,6 +287,7 @@ func (w *Worker) leave(stopWatch func()) {
 	for tp := range w.parts {
 		w.discard(tp)
 	}
+	_ = failpoint.Hit(failpoint.Leaving)
 	w.assign.close() // revocations that leaving brings have nothing to wait for
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

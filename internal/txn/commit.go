@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"sinker/internal/failpoint"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -92,6 +94,9 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 	err := s.begin(ctx, conn, b)
 	res.Phases.Begin = since(&start)
 	if err == nil {
+		err = wrap("write", "", failpoint.Hit(failpoint.Compared))
+	}
+	if err == nil {
 		s.buf.reset(b)
 		err = s.write(ctx, conn, b, careful, &res)
 		res.Phases.Write = since(&start)
@@ -102,6 +107,9 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 	if err == nil {
 		err = s.writeLetters(ctx, conn, b)
 		res.Phases.Dead = since(&start)
+	}
+	if err == nil {
+		err = wrap("write", "", failpoint.Hit(failpoint.BeforeCommit))
 	}
 	if err != nil {
 		s.rollback(conn)
@@ -274,6 +282,9 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	}
 	if e := batch.Close(); err == nil {
 		err = e
+	}
+	if err == nil {
+		err = failpoint.Hit(failpoint.Committed) // an error here plays a lost reply
 	}
 	if err == nil && tag.String() != "COMMIT" {
 		err = fmt.Errorf("Postgres answered COMMIT with %s", tag)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"sinker/internal/failpoint"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -131,6 +133,9 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 	if err != nil {
 		return Taken{}, err
 	}
+	if err := failpoint.Hit(failpoint.TakeBegun); err != nil {
+		return Taken{}, err
+	}
 	args := raiseArgs(s, taken.Positions)
 	tag, err := conn.Exec(ctx, raiseFence, args...)
 	if err != nil {
@@ -138,6 +143,9 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 	}
 	if n := tag.RowsAffected(); n != int64(len(taken.Positions)) {
 		return Taken{}, fmt.Errorf("raised the fence of %d offset rows instead of %d: does a trigger or a row-level policy stand on sinker.offsets?", n, len(taken.Positions))
+	}
+	if err := failpoint.Hit(failpoint.TakeRaised); err != nil {
+		return Taken{}, err
 	}
 	_, err = conn.Exec(ctx, "COMMIT")
 	return taken, err

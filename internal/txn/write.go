@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"sinker/internal/failpoint"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -29,7 +30,7 @@ func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool
 		}
 		s.buf.tables = append(s.buf.tables, w.result)
 	}
-	return nil
+	return wrap("write", "", failpoint.Hit(failpoint.Written))
 }
 
 // writer is one table's part of one attempt.
@@ -99,6 +100,11 @@ type rowReader struct {
 
 // Read fills p whole unless the records end: pgx sends each Read as one message.
 func (r *rowReader) Read(p []byte) (n int, err error) {
+	if len(r.pending) > 0 && r.off == len(r.pending) {
+		if err := failpoint.Hit(failpoint.MidCopy); err != nil {
+			return 0, err
+		}
+	}
 	for n < len(p) {
 		if r.off == len(r.pending) {
 			if r.done {
