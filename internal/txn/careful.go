@@ -121,6 +121,7 @@ type part struct {
 // they are halved: one bad row among 50,000 costs 16 (held by TestSiftCost).
 func (w *writer) sift(ctx context.Context, items []item, apply func(ctx context.Context, before string, items []item) error) error {
 	before := "SAVEPOINT sift; "
+	w.store.buf.tries = 0
 	todo := []*part{{items: items}}
 	for len(todo) > 0 {
 		p := todo[len(todo)-1]
@@ -132,6 +133,7 @@ func (w *writer) sift(ctx context.Context, items []item, apply func(ctx context.
 			todo = append(todo, halves(p.items)...)
 			continue
 		}
+		w.store.buf.tries++
 		err := apply(ctx, before, p.items)
 		if err == nil {
 			before = "RELEASE SAVEPOINT sift; SAVEPOINT sift; "

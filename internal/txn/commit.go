@@ -122,7 +122,8 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 		s.rollback(conn)
 		return Result{}, err
 	}
-	s.settle(b)
+	s.settle()
+	s.prune(ctx, conn)
 	return res, nil
 }
 
@@ -149,12 +150,12 @@ func (s *Store) resolve(b Batch, err error) (Result, error) {
 		res = *s.inDoubt
 	}
 	res.Resolved = true
-	s.settle(b)
+	s.settle()
 	return res, nil
 }
 
 // settle forgets what was only of use while the batch was in doubt.
-func (s *Store) settle(b Batch) { s.inDoubt = nil }
+func (s *Store) settle() { s.inDoubt = nil }
 
 const lockForCompare = `
 SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, '')
@@ -250,7 +251,7 @@ func classifyRow(r *Range, row *Miss) (kind MissKind, miss bool) {
 	return Ahead, true
 }
 
-// moveOffsets moves all positions of the batch and counts on the server that it moved every one of them: a smaller
+// moveOffsets moves all positions of the batch, writes the ledger, and counts on the server that it moved every one of them: a smaller
 // count is a division by zero, which fails the transaction before its COMMIT, sent along with it, is looked at.
 const moveOffsets = `
 WITH moved AS (
@@ -263,7 +264,12 @@ WITH moved AS (
          AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead)
     WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
       AND o.next_offset = m.start AND o.fence = m.fence
-    RETURNING 1)
+    RETURNING 1),
+ledger AS (
+    INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence)
+    SELECT $1, topic, partition, start, upto, written + filtered + dead, written, filtered, dead, bytes, checksum, $15, $16, fence
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $13::bigint[], $14::bigint[])
+         AS l (topic, partition, start, upto, fence, written, filtered, dead, bytes, checksum))
 SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END) FROM moved`
 
 // finish moves the offset rows and commits, in one round trip and on a context of its own: a shutdown must not cancel
@@ -272,7 +278,7 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
 	var q pgx.Batch
-	q.Queue(moveOffsets, s.moveArgs(b)...)
+	q.Queue(moveOffsets, append(s.moveArgs(b), s.ledgerArgs(b)...)...)
 	q.Queue("COMMIT")
 	batch := conn.SendBatch(ctx, &q)
 	_, err := batch.Exec()

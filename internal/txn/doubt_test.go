@@ -87,6 +87,7 @@ func TestCommitInDoubt(t *testing.T) {
 				p.NextOffset = r.To
 			}
 			db.want(`SELECT next_offset || ' ' || consumed FROM sinker.offsets`, fmt.Sprintf("%d %d", 3*rounds, 3*rounds))
+			db.ledgerTiles()
 			if cuts := proxy.Fates()[c.fate]; cuts < rounds/2 {
 				t.Errorf("only %d cuts", cuts)
 			}

@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -119,4 +120,26 @@ func rangeOf(p Position, values ...string) Range {
 		r.Timestamp = rec.Timestamp
 	}
 	return r
+}
+
+// withUser changes the user of a connection URL.
+func withUser(t *testing.T, s, user string) string {
+	t.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(user)
+	return u.String()
+}
+
+// ledgerTiles checks that the ledger's ranges tile [start_offset, next_offset) and sum up to the totals.
+func (db *database) ledgerTiles() {
+	db.t.Helper()
+	db.want(`SELECT count(*) FROM (
+		SELECT from_offset, coalesce(lag(to_offset) OVER w, (SELECT start_offset FROM sinker.offsets o WHERE (o.topic, o.partition) = (b.topic, b.partition))) AS want
+		FROM sinker.batches b WINDOW w AS (PARTITION BY topic, partition ORDER BY from_offset)) t WHERE from_offset <> want`, "0")
+	db.want(`SELECT count(*) FROM sinker.offsets o LEFT JOIN (
+		SELECT topic, partition, max(to_offset) AS upto, sum(records) AS records, sum(written) AS written, sum(dead) AS dead FROM sinker.batches GROUP BY 1, 2) b USING (topic, partition)
+		WHERE (o.next_offset, o.consumed, o.written, o.dead) IS DISTINCT FROM (coalesce(upto, o.start_offset), coalesce(b.records, 0), coalesce(b.written, 0), coalesce(b.dead, 0))`, "0")
 }

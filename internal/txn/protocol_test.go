@@ -282,6 +282,7 @@ func TestRace(t *testing.T) {
 	}
 	wg.Wait()
 	db.want(`SELECT next_offset - consumed FROM sinker.offsets`, "0")
+	db.ledgerTiles()
 	if db.one(`SELECT fence FROM sinker.offsets`) == "1" {
 		t.Error("the stores never met")
 	}

@@ -27,6 +27,7 @@ type batchState struct {
 	rows    []byte // encoded rows
 	items   []item
 	slots   []int32 // hash table of dedupe
+	tries   int     // writes that the last sift took
 }
 
 type tally struct{ written, filtered, dead int64 }

@@ -28,6 +28,8 @@ type Config struct {
 	StatementTimeout time.Duration
 	// LockTimeout bounds the wait for a row or table lock. Default 5 s.
 	LockTimeout time.Duration
+	// LedgerKeep is for how long the rows of sinker.batches are kept. Default 7 days.
+	LedgerKeep time.Duration
 	// StopOnBad stops a partition at its first record that can not become a row, instead of writing a dead letter.
 	StopOnBad bool
 	// StopAfter stops a partition when more than this share of its last records became dead letters; 0 never does.
@@ -75,7 +77,8 @@ type Store struct {
 	// Postgres refuses was seen lately.
 	careful int
 
-	buf batchState
+	pruned time.Time // the ledger, last
+	buf    batchState
 }
 
 // New makes a store. It does not connect: the first use does.
@@ -85,6 +88,9 @@ func New(cfg Config) *Store {
 	}
 	if cfg.LockTimeout == 0 {
 		cfg.LockTimeout = 5 * time.Second
+	}
+	if cfg.LedgerKeep == 0 {
+		cfg.LedgerKeep = 7 * 24 * time.Hour
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
