@@ -85,9 +85,9 @@ type LedgerRow struct {
 
 const readLedger = `
 SELECT from_offset, to_offset, records, bytes, checksum, written, filtered, dead, committed_at
-FROM sinker.batches WHERE pipeline = $1 AND topic = $2 AND partition = $3 ORDER BY from_offset, committed_at`
+FROM sinker.batches WHERE pipeline = $1 AND topic = $2 AND partition = $3 ORDER BY committed_at, from_offset`
 
-// Ledger returns a partition's committed ranges in offset order.
+// Ledger returns a partition's committed ranges in the order in which they were committed.
 func Ledger(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPartition) ([]LedgerRow, error) {
 	rows, err := conn.Query(ctx, readLedger, pipeline, tp.Topic, tp.Partition)
 	if err != nil {

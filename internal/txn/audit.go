@@ -1,0 +1,80 @@
+package txn
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Jump is a change of a position by hand.
+type Jump struct{ From, To int64 }
+
+const readJumps = `
+SELECT coalesce(from_offset, 0), to_offset FROM sinker.audit
+WHERE pipeline = $1 AND topic = $2 AND partition = $3 ORDER BY id`
+
+// Jumps returns the changes of a partition's position by hand, oldest first.
+func Jumps(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPartition) ([]Jump, error) {
+	rows, err := conn.Query(ctx, readJumps, pipeline, tp.Topic, tp.Partition)
+	if err != nil {
+		return nil, wrap("read the audit", "", err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Jump])
+	return out, wrap("read the audit", "", err)
+}
+
+// RowCount is what a table with provenance columns holds of one partition.
+type RowCount struct {
+	Rows, Offsets int64 // rows, and how many different offsets they came from
+	Beyond        int64 // rows from offsets at or above the position
+}
+
+// CountRows counts a sink's rows of one partition below a position. ok is false when the table can not tell: it has no
+// provenance columns, it is upserted, or its rows come from several topics without saying which.
+func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, position int64) (n RowCount, ok bool, err error) {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return n, false, err
+	}
+	t := s.targets[sink]
+	if err := t.prepare(ctx, s, conn, nil); err != nil {
+		return n, false, wrap("count", t.sink.Name(), err)
+	}
+	where, ok := t.provenance(tp)
+	if !ok {
+		return n, false, nil
+	}
+	sql := fmt.Sprintf(`SELECT count(*), count(DISTINCT kafka_offset), count(*) FILTER (WHERE kafka_offset >= $1) FROM %s WHERE %s`, t.sink.Name(), where)
+	args := []any{position, tp.Partition}
+	if strings.Contains(where, "$3") {
+		args = append(args, tp.Topic)
+	}
+	err = conn.QueryRow(ctx, sql, args...).Scan(&n.Rows, &n.Offsets, &n.Beyond)
+	return n, true, wrap("count", t.sink.Name(), err)
+}
+
+// provenance is the condition that picks a partition's rows, if the table's columns can.
+func (t *target) provenance(tp TopicPartition) (where string, ok bool) {
+	if t.plan.KeyColumns() > 0 {
+		return "", false
+	}
+	has := map[string]bool{}
+	for _, c := range t.plan.Columns() {
+		has[c.Name] = true
+	}
+	if !has["kafka_partition"] || !has["kafka_offset"] {
+		return "", false
+	}
+	if has["kafka_topic"] {
+		return "kafka_partition = $2 AND kafka_topic = $3", true
+	}
+	return "kafka_partition = $2", t.sink.Regexp == nil && len(t.sink.Topics) == 1
+}
+
+// SinksOf returns the indexes of the sinks that take a topic's records.
+func (s *Store) SinksOf(topic string) []int { return s.route(topic) }
+
+// SinkName returns the table of a sink.
+func (s *Store) SinkName(sink int) string { return s.targets[sink].sink.Name() }

@@ -1,0 +1,187 @@
+// Package verify proves a pipeline against Kafka: the ledger tiles the log up to the position, the records of every
+// range are still what the ledger says, and the tables hold each of them once where their columns can tell. It only
+// reads.
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"sinker/internal/consume"
+	"sinker/internal/txn"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Report is what was found of one partition.
+type Report struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Position  int64  `json:"position"`
+	Ranges    int    `json:"ranges"`     // in the ledger
+	Compared  int    `json:"compared"`   // of these, read again
+	Records   int64  `json:"records"`    // of these, read again
+	TableRows int64  `json:"table_rows"` // counted by their provenance columns
+
+	Differences []string `json:"differences"`
+	Notes       []string `json:"notes"` // what could not be compared, and why
+}
+
+func (r *Report) differ(format string, args ...any) {
+	r.Differences = append(r.Differences, fmt.Sprintf(format, args...))
+}
+
+func (r *Report) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// Verifier is what a verification needs.
+type Verifier struct {
+	Pipeline string
+	Kafka    consume.Config
+	Store    *txn.Store
+	Conn     *pgx.Conn
+}
+
+// Partition verifies one partition at the position it has now; what is committed meanwhile is left for the next time.
+func (v *Verifier) Partition(ctx context.Context, row txn.PartitionStatus) (Report, error) {
+	tp := txn.TopicPartition{Topic: row.Topic, Partition: row.Partition}
+	rep := Report{Topic: row.Topic, Partition: row.Partition, Position: row.NextOffset, Differences: []string{}}
+	ledger, err := txn.Ledger(ctx, v.Conn, v.Pipeline, tp)
+	if err != nil {
+		return rep, err
+	}
+	for len(ledger) > 0 && ledger[len(ledger)-1].To > row.NextOffset {
+		ledger = ledger[:len(ledger)-1] // committed since the position was read
+	}
+	rep.Ranges = len(ledger)
+	jumps, err := txn.Jumps(ctx, v.Conn, v.Pipeline, tp)
+	if err != nil {
+		return rep, err
+	}
+	checkTiles(&rep, ledger, jumps, row)
+	if err := v.reread(ctx, &rep, tp, ledger); err != nil {
+		return rep, err
+	}
+	return rep, v.countRows(ctx, &rep, tp, row, len(jumps) > 0)
+}
+
+// checkTiles looks for gaps and overlaps that nobody made by hand.
+func checkTiles(rep *Report, ledger []txn.LedgerRow, jumps []txn.Jump, row txn.PartitionStatus) {
+	jumped := map[txn.Jump]bool{}
+	for _, j := range jumps {
+		jumped[j] = true
+	}
+	step := func(from, to int64, what string) {
+		if from != to && !jumped[txn.Jump{From: from, To: to}] {
+			rep.differ("the ledger goes from %d to %d %s", from, to, what)
+		}
+	}
+	if len(ledger) == 0 {
+		if row.NextOffset != row.StartOffset {
+			rep.note("the ledger has no rows of it (pruned, or changed by hand): nothing to compare")
+		}
+		return
+	}
+	if first := ledger[0].From; first != row.StartOffset {
+		rep.note("the ledger begins at %d: what is below has been pruned", first)
+	}
+	for i := 1; i < len(ledger); i++ {
+		step(ledger[i-1].To, ledger[i].From, "between two ranges")
+	}
+	step(ledger[len(ledger)-1].To, row.NextOffset, "at the position")
+}
+
+// reread holds the ranges against the records that Kafka has now.
+func (v *Verifier) reread(ctx context.Context, rep *Report, tp txn.TopicPartition, ledger []txn.LedgerRow) error {
+	if len(ledger) == 0 {
+		return nil
+	}
+	bounds, err := consume.LookAtTopic(ctx, v.Kafka, tp.Topic)
+	if err != nil {
+		return err
+	}
+	start := bounds[tp.Partition].Start
+	var runs [][]txn.LedgerRow // ranges in a row, each run in rising order
+	for _, r := range ledger {
+		if r.From < start {
+			continue
+		}
+		if n := len(runs); n > 0 && runs[n-1][len(runs[n-1])-1].To <= r.From {
+			runs[n-1] = append(runs[n-1], r)
+			continue
+		}
+		runs = append(runs, []txn.LedgerRow{r})
+	}
+	for _, run := range runs {
+		if err := v.compareRun(ctx, rep, tp, run); err != nil {
+			return err
+		}
+	}
+	if skipped := len(ledger) - rep.Compared; skipped > 0 {
+		rep.note("%d ranges begin below offset %d, where Kafka's log starts now: not compared", skipped, start)
+	}
+	return nil
+}
+
+// compareRun reads a run of ranges once, summing each up.
+func (v *Verifier) compareRun(ctx context.Context, rep *Report, tp txn.TopicPartition, run []txn.LedgerRow) error {
+	sums := make([]txn.Checksum, len(run))
+	at := 0
+	err := consume.Reread(ctx, v.Kafka, tp, run[0].From, run[len(run)-1].To, func(r *kgo.Record) {
+		for at < len(run) && r.Offset >= run[at].To {
+			at++
+		}
+		if at < len(run) && r.Offset >= run[at].From {
+			sums[at].Add(r)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	compacted := 0
+	for i, r := range run {
+		rep.Compared++
+		rep.Records += sums[i].Records
+		switch {
+		case sums[i] == r.Checksum:
+		case sums[i].Records < r.Records:
+			compacted++
+		default:
+			rep.differ("range [%d, %d): the ledger has %d records, %d bytes, checksum %016x; Kafka has %d records, %d bytes, checksum %016x",
+				r.From, r.To, r.Records, r.Bytes, r.Sum, sums[i].Records, sums[i].Bytes, sums[i].Sum)
+		}
+	}
+	if compacted > 0 {
+		rep.note("%d ranges have fewer records in Kafka now than when they were written (compaction?): not comparable", compacted)
+	}
+	return nil
+}
+
+// countRows holds the tables against the totals, where provenance columns tell which rows came from where.
+func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicPartition, row txn.PartitionStatus, byHand bool) error {
+	sinks := v.Store.SinksOf(tp.Topic)
+	for _, sink := range sinks {
+		n, ok, err := v.Store.CountRows(ctx, sink, tp, row.NextOffset)
+		if err != nil {
+			return err
+		}
+		name := v.Store.SinkName(sink)
+		if !ok {
+			rep.note("%s can not tell which rows came from where (meta: [partition, offset] on an append sink would)", name)
+			continue
+		}
+		rep.TableRows += n.Rows
+		if n.Rows != n.Offsets {
+			rep.differ("%s has %d rows from %d offsets: some are there more than once", name, n.Rows, n.Offsets)
+		}
+		switch {
+		case byHand:
+			rep.note("the position was changed by hand: rows of %s are not held against the totals", name)
+		case len(sinks) == 1 && n.Rows-n.Beyond != row.Written && n.Rows != row.Written:
+			rep.differ("%s has %d rows below the position, sinker wrote %d", name, n.Rows-n.Beyond, row.Written)
+		}
+	}
+	return nil
+}
