@@ -1,0 +1,115 @@
+package transform
+
+import (
+	"bytes"
+	"encoding/base64"
+)
+
+const (
+	formBytea = `base64 with its padding, or hexadecimal behind \x`
+	formUUID  = "32 hexadecimal digits as 5f0c6c2e-8d6b-4a3b-9c44-0d1c2e3f4a5b"
+)
+
+// appendBytea writes bytes given as a text: hexadecimal behind \x, as Postgres writes them, or else base64 of the
+// standard alphabet with padding, as JSON encoders of bytes write it.
+func appendBytea(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	if v.kind != text {
+		return dst, wrongType(src, v, enc)
+	}
+	s, err := e.contentOf(src, v)
+	if err != nil {
+		return dst, err
+	}
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	var ok bool
+	if hex, isHex := bytes.CutPrefix(s, []byte(`\x`)); isHex {
+		dst, ok = appendHex(dst, hex)
+	} else {
+		dst, ok = appendFromBase64(dst, s)
+	}
+	if !ok {
+		return dst, invalid(s, enc, formBytea)
+	}
+	setLength(dst, at)
+	return dst, nil
+}
+
+func appendHex(dst, s []byte) ([]byte, bool) {
+	if len(s)%2 != 0 {
+		return dst, false
+	}
+	for i := 0; i < len(s); i += 2 {
+		high, low := hexValue[s[i]], hexValue[s[i+1]]
+		if high|low > 15 {
+			return dst, false
+		}
+		dst = append(dst, high<<4|low)
+	}
+	return dst, true
+}
+
+// strictBase64 refuses bits that would be dropped. Line breaks, which it would skip, are refused before.
+var strictBase64 = base64.StdEncoding.Strict()
+
+func appendFromBase64(dst, s []byte) ([]byte, bool) {
+	if bytes.ContainsAny(s, "\r\n") {
+		return dst, false
+	}
+	out, err := strictBase64.AppendDecode(dst, s)
+	return out, err == nil
+}
+
+// appendUUID writes a UUID in any form Postgres reads: hyphens after each four digits or not, braces around or not.
+func appendUUID(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	if v.kind != text {
+		return dst, wrongType(src, v, enc)
+	}
+	s, err := e.contentOf(src, v)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, 0, 0, 0, 16)
+	if len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' {
+		at := len(dst)
+		dst = append(dst, make([]byte, 16)...)
+		out, wrong := dst[at:at+16], byte(0)
+		for i, place := range uuidPlaces {
+			high, low := hexValue[s[place]], hexValue[s[place+1]]
+			wrong |= high | low
+			out[i] = high<<4 | low
+		}
+		if wrong > 15 {
+			return dst, invalid(s, enc, formUUID)
+		}
+		return dst, nil
+	}
+	out, ok := appendLooseUUID(dst, s)
+	if !ok {
+		return dst, invalid(s, enc, formUUID)
+	}
+	return out, nil
+}
+
+// uuidPlaces are the places of the sixteen pairs of digits in the usual form.
+var uuidPlaces = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+func appendLooseUUID(dst, s []byte) ([]byte, bool) {
+	if len(s) > 1 && s[0] == '{' {
+		if s[len(s)-1] != '}' {
+			return dst, false
+		}
+		s = s[1 : len(s)-1]
+	}
+	for i := range 16 {
+		if len(s) < 2 || hexValue[s[0]]|hexValue[s[1]] > 15 {
+			return dst, false
+		}
+		dst = append(dst, hexValue[s[0]]<<4|hexValue[s[1]])
+		s = s[2:]
+		if len(s) > 0 && s[0] == '-' && i%2 == 1 && i < 15 {
+			s = s[1:]
+		}
+	}
+	return dst, len(s) == 0
+}

@@ -1,0 +1,53 @@
+package transform
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// Codes of a BadRecord: short, stable, fit for a metric's label.
+const (
+	CodeNotJSON     = "not_json"     // the value, or the key where it is read as JSON, is not one JSON text
+	CodeNotObject   = "not_object"   // it is JSON, but columns are read from fields and it has none
+	CodeTooDeep     = "too_deep"     // nested deeper than Rule.MaxDepth
+	CodeTombstone   = "tombstone"    // the value is null, and the sink does not delete
+	CodeMissing     = "missing"      // a NOT NULL column gets nothing: the field is not there, or null
+	CodeWrongType   = "wrong_type"   // a JSON type that the column's type does not take
+	CodeInvalid     = "invalid"      // a text that is not in a form of the column's type
+	CodeOutOfRange  = "out_of_range" // larger or smaller than the column's type holds
+	CodeInexact     = "inexact"      // it would have to be rounded
+	CodeTooLong     = "too_long"     // more characters than varchar(n) or char(n) holds
+	CodeInvalidUTF8 = "invalid_utf8" // Postgres stores no such text
+	CodeNUL         = "nul"          // \u0000, which Postgres' text can not hold
+	CodeSurrogate   = "surrogate"    // half of a UTF-16 pair, which is no character
+)
+
+// BadRecord says why a record can not become a row. The encoder that returns it has appended nothing.
+type BadRecord struct {
+	Column string // the table's column; empty when it is about the whole record
+	Code   string // one of the Code constants
+	Reason string // one sentence for people, with a glimpse of the value
+}
+
+// Error returns the reason, led by the column.
+func (b *BadRecord) Error() string {
+	if b.Column == "" {
+		return b.Reason
+	}
+	return "column " + b.Column + ": " + b.Reason
+}
+
+func bad(code, reason string) *BadRecord { return &BadRecord{Code: code, Reason: reason} }
+
+// glimpse quotes the start of a value for a message. Bytes that are no text are shown escaped.
+func glimpse(b []byte) string {
+	const most = 40
+	if len(b) <= most {
+		return strconv.Quote(string(b))
+	}
+	n := most
+	for n > most-utf8.UTFMax && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	return strconv.Quote(string(b[:n])) + "…"
+}

@@ -1,0 +1,252 @@
+package transform
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Compile makes the plan that fills a table by a rule. Its errors name the column and what to change.
+func Compile(r Rule, t Table) (*Plan, error) {
+	if r.MaxDepth < 0 || r.MaxDepth > mostDepth {
+		return nil, fmt.Errorf("the nesting depth must be between 1 and %d", mostDepth)
+	}
+	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, maxDepth: r.MaxDepth}
+	if p.maxDepth == 0 {
+		p.maxDepth = defaultDepth
+	}
+	wanted, err := p.pick(r, t)
+	if err != nil {
+		return nil, err
+	}
+	if wanted, err = keysFirst(wanted, r, t); err != nil {
+		return nil, err
+	}
+	if err := checkFilled(wanted, t, p.left); err != nil {
+		return nil, err
+	}
+	c := compiler{plan: p, rule: r}
+	for i, w := range wanted {
+		if err := c.column(w, t, i < p.keys); err != nil {
+			return nil, fmt.Errorf("column %s: %w", w.Name, err)
+		}
+	}
+	c.number()
+	return p, nil
+}
+
+// pick returns the columns to fill: the listed ones, or all of the table that can be matched by name; then provenance.
+func (p *Plan) pick(r Rule, t Table) ([]Column, error) {
+	provenance, err := r.metaColumns()
+	if err != nil {
+		return nil, err
+	}
+	// A column that a person listed must be there; one that Meta asks for too, with other words.
+	for _, c := range provenance {
+		if !t.has(c.Name) {
+			m := meta[slices.IndexFunc(meta, func(m struct{ name, path, typ string }) bool { return m.path == c.Path })]
+			return nil, fmt.Errorf("meta %s needs a column %s in table %s: ALTER TABLE … ADD COLUMN %s %s", m.name, c.Name, t.Name, c.Name, m.typ)
+		}
+	}
+	columns := slices.Clone(r.Columns)
+	if len(columns) == 0 {
+		for _, c := range t.Columns {
+			isMeta := slices.ContainsFunc(provenance, func(m Column) bool { return m.Name == c.Name })
+			switch {
+			case c.Generated || isMeta:
+			case c.HasDefault && c.Default == nil && !slices.Contains(r.Key, c.Name):
+				p.left = append(p.left, c.Name)
+			default:
+				columns = append(columns, Column{Name: c.Name})
+			}
+		}
+	}
+	for i := range provenance {
+		provenance[i].Type = "" // that of the table, if it can take it
+	}
+	columns = append(columns, provenance...)
+	if len(columns) == 0 {
+		return nil, fmt.Errorf("table %s has no column to fill", t.Name)
+	}
+	seen := map[string]bool{}
+	for _, c := range columns {
+		if err := checkName(c.Name); err != nil {
+			return nil, err
+		}
+		if seen[c.Name] {
+			return nil, fmt.Errorf("column %s is there twice", c.Name)
+		}
+		seen[c.Name] = true
+		if !t.has(c.Name) {
+			return nil, fmt.Errorf("table %s has no column %s%s; it has %s", t.Name, c.Name, didYouMean(c.Name, t.names()), strings.Join(t.names(), ", "))
+		}
+	}
+	return columns, nil
+}
+
+// keysFirst moves the key columns to the front.
+func keysFirst(columns []Column, r Rule, t Table) ([]Column, error) {
+	var keys []Column
+	for _, k := range r.Key {
+		i := slices.IndexFunc(columns, func(c Column) bool { return c.Name == k })
+		if i < 0 {
+			names := make([]string, len(columns))
+			for i, c := range columns {
+				names[i] = c.Name
+			}
+			return nil, fmt.Errorf("key column %s is not among the columns of table %s that are filled%s; list it under columns:", k, t.Name, didYouMean(k, names))
+		}
+		if slices.ContainsFunc(keys, func(c Column) bool { return c.Name == k }) {
+			return nil, fmt.Errorf("key column %s is there twice", k)
+		}
+		keys = append(keys, columns[i])
+	}
+	rest := slices.DeleteFunc(slices.Clone(columns), func(c Column) bool { return slices.Contains(r.Key, c.Name) })
+	return append(keys, rest...), nil
+}
+
+// checkFilled refuses a table of which a NOT NULL column would get nothing in every row.
+func checkFilled(columns []Column, t Table, left []string) error {
+	for _, c := range t.Columns {
+		filled := slices.ContainsFunc(columns, func(w Column) bool { return w.Name == c.Name })
+		if c.NotNull && !filled && !c.HasDefault && !c.Generated && !slices.Contains(left, c.Name) {
+			return fmt.Errorf("column %s of table %s is NOT NULL without a default, and nothing fills it; list it under columns:, or ALTER TABLE … ALTER COLUMN %s SET DEFAULT …", c.Name, t.Name, c.Name)
+		}
+	}
+	return nil
+}
+
+// compiler collects the paths of the columns before the documents are numbered.
+type compiler struct {
+	plan                 *Plan
+	rule                 Rule
+	value, key, deletion tree
+	paths                []path
+}
+
+func (c *compiler) column(w Column, t Table, isKey bool) error {
+	tc := t.Columns[t.index(w.Name)]
+	if tc.Generated {
+		return fmt.Errorf("Postgres generates it ALWAYS and takes no other value; leave it out")
+	}
+	if w.Type != "" {
+		declared, err := ParseType(w.Type)
+		if err != nil {
+			return err
+		}
+		if !declared.Same(tc.Type) {
+			return fmt.Errorf("it is %s in table %s and %s in the configuration; change one of them, or leave the type out", tc.Type, t.Name, declared)
+		}
+	}
+	at := path{fields: []string{w.Name}}
+	if w.Path != "" {
+		var err error
+		if at, err = parsePath(w.Path); err != nil {
+			return err
+		}
+	}
+	enc, err := newEncoding(tc.Type, isKey)
+	if err != nil {
+		return err
+	}
+	if err := at.origin.check(tc.Type); err != nil {
+		return err
+	}
+	col := column{TableColumn: tc, encoding: enc, origin: at.origin, header: at.header}
+	if !isKey {
+		col.absent = absent(tc)
+	}
+	c.note(at, isKey)
+	c.plan.columns = append(c.plan.columns, col)
+	c.paths = append(c.paths, at)
+	return nil
+}
+
+// absent is what stands in the tuple for a field that is not there.
+func absent(c TableColumn) []byte {
+	switch {
+	case c.Default != nil:
+		return append(appendInt32(nil, int32(len(c.Default))), c.Default...)
+	case c.NotNull:
+		return nil
+	}
+	return appendInt32(nil, -1)
+}
+
+// note enters a column's path into the trees of what to look for.
+func (c *compiler) note(at path, isKey bool) {
+	p := c.plan
+	switch at.origin {
+	case fromValue:
+		p.value = &document{}
+	case fromField:
+		c.value.add(at.fields)
+		p.value = &document{}
+		p.fields = true
+		if isKey {
+			c.deletion.add(at.fields)
+			c.deletion.add(at.fields[len(at.fields)-1:])
+			p.deletion = &document{}
+		}
+	case fromKeyField:
+		c.key.add(at.fields)
+		p.key = &document{}
+	}
+}
+
+// number makes the documents and gives the columns their nodes.
+func (c *compiler) number() {
+	p := c.plan
+	if p.value != nil {
+		p.value = c.value.document()
+	}
+	if p.key != nil {
+		p.key = c.key.document()
+	}
+	if p.deletion != nil {
+		p.deletion = c.deletion.document()
+	}
+	inValue := 0
+	for i := range p.columns[:p.keys] {
+		if p.columns[i].origin == fromField {
+			inValue++
+		}
+	}
+	for i := range p.columns {
+		col, fields := &p.columns[i], c.paths[i].fields
+		switch col.origin {
+		case fromField:
+			col.node, col.way = p.value.find(fields)
+			if i < p.keys {
+				col.deletion[0], _ = p.deletion.find(fields)
+				col.deletion[1], _ = p.deletion.find(fields[len(fields)-1:])
+				col.soleKey = inValue == 1
+			}
+		case fromKeyField:
+			col.node, col.way = p.key.find(fields)
+		}
+	}
+}
+
+// check refuses types that an origin other than a field can not become.
+func (o origin) check(t Type) error {
+	var can []Kind
+	switch o {
+	case fromTopic:
+		can = []Kind{Text, Varchar, Char, Enum}
+	case fromPartition, fromOffset:
+		can = []Kind{Int2, Int4, Int8, Numeric, Text, Varchar, Char}
+	case fromTimestamp:
+		can = []Kind{TimestampTZ, Timestamp}
+	case fromHeaders:
+		can = []Kind{JSONB, JSON, Text}
+	}
+	if can == nil || slices.Contains(can, t.Kind) {
+		return nil
+	}
+	return fmt.Errorf("it is %s in the table, and %s goes only into %s", t, o, baseType(can[0], -1))
+}
+
+func (o origin) String() string {
+	return [...]string{"a field of the value", "the whole value", "a field of the key", "$key", "a header", "$headers", "$topic", "$partition", "$offset", "$timestamp"}[o]
+}

@@ -1,0 +1,222 @@
+package transform
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Op is what a tuple is for.
+type Op uint8
+
+const (
+	Write  Op = iota // append or upsert the row
+	Delete           // delete the row of the key; the tuple holds the key columns only
+	Filter           // no row
+)
+
+// Encoder encodes records by a plan. It keeps scratch memory and what it learned about the order of fields; it belongs
+// to one goroutine.
+type Encoder struct {
+	plan     *Plan
+	value    *scanner
+	key      *scanner
+	deletion *scanner
+	element  *scanner // of arrays
+	keyRead  bool     // the key of the record in hand was scanned
+	keyErr   *BadRecord
+
+	content []byte // scratch: a text without its escapes
+	meta    []byte // scratch: provenance as text or JSON
+}
+
+// Append appends one tuple of the binary COPY format for the record to dst: the field count in two bytes, then each
+// field's length in four and its bytes. A Delete has the key columns only. With an error, which is a *BadRecord, dst
+// comes back as it was.
+func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
+	p := e.plan
+	e.keyRead = false
+	if r.Value == nil && (p.value != nil || p.tombstones) {
+		return e.tombstone(dst, r)
+	}
+	if p.value != nil {
+		if !e.value.scan(r.Value) {
+			return dst, Filter, e.value.err
+		}
+		if p.fields && e.value.values[0].kind != object {
+			return dst, Filter, notObject("value", r.Value, &e.value.values[0])
+		}
+	}
+	base := len(dst)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(p.columns)))
+	for i := range p.columns {
+		c := &p.columns[i]
+		var err *BadRecord
+		if c.origin == fromField {
+			v := &e.value.values[c.node]
+			if v.kind <= null {
+				dst, err = e.nothing(dst, r.Value, v, c, e.value)
+			} else {
+				dst, err = c.append(e, dst, r.Value, v, &c.encoding)
+			}
+		} else {
+			dst, err = e.other(dst, r, c)
+		}
+		if err != nil {
+			err.Column = c.Name
+			return dst[:base], Filter, err
+		}
+	}
+	return dst, Write, nil
+}
+
+func notObject(what string, src []byte, v *value) *BadRecord {
+	return bad(CodeNotObject, fmt.Sprintf("the %s is %s, not an object with fields: %s", what, v.kind, glimpse(src)))
+}
+
+// nothing appends what stands for a field that is null or not there.
+func (e *Encoder) nothing(dst, src []byte, v *value, c *column, s *scanner) ([]byte, *BadRecord) {
+	isNull := v.kind == null
+	for _, n := range c.way {
+		if w := &s.values[n]; w.kind == null {
+			isNull = true
+		} else if w.kind > null && w.kind != object {
+			return dst, bad(CodeWrongType, fmt.Sprintf("it is a field within %s, which is %s and has none", glimpse(src[w.start:w.end]), w.kind))
+		}
+	}
+	return e.absent(dst, isNull, c)
+}
+
+func (e *Encoder) absent(dst []byte, isNull bool, c *column) ([]byte, *BadRecord) {
+	switch {
+	case isNull && !c.NotNull && !c.isKey:
+		return appendInt32(dst, -1), nil
+	case !isNull && c.absent != nil:
+		return append(dst, c.absent...), nil
+	}
+	why := "is not there"
+	if isNull {
+		why = "is null"
+	}
+	if c.isKey {
+		return dst, bad(CodeMissing, "it is a key column, and its field "+why)
+	}
+	return dst, bad(CodeMissing, "it is NOT NULL, and its field "+why)
+}
+
+// other appends a column that does not come from the value.
+func (e *Encoder) other(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecord) {
+	switch c.origin {
+	case fromValue:
+		return e.whole(dst, r.Value, c)
+	case fromKeyField:
+		return e.keyField(dst, r, c)
+	case fromKey:
+		return e.bytes(dst, r.Key, c)
+	case fromHeader:
+		for i := len(r.Headers) - 1; i >= 0; i-- {
+			if r.Headers[i].Key == c.header {
+				return e.bytes(dst, r.Headers[i].Value, c)
+			}
+		}
+		return e.absent(dst, false, c)
+	case fromHeaders:
+		return e.headers(dst, r, c)
+	case fromTopic:
+		e.meta = append(e.meta[:0], r.Topic...)
+		return e.bytes(dst, e.meta, c)
+	case fromPartition:
+		return e.integer(dst, int64(r.Partition), c)
+	case fromOffset:
+		return e.integer(dst, r.Offset, c)
+	}
+	return e.timestamp(dst, r.Timestamp, c)
+}
+
+// whole appends a column of the whole value: its bytes for texts and bytea, its JSON for anything else.
+func (e *Encoder) whole(dst, b []byte, c *column) ([]byte, *BadRecord) {
+	v := e.value.values[0]
+	if v.kind == null {
+		return e.absent(dst, true, c)
+	}
+	switch c.Type.Kind {
+	case Bytea:
+		return append(appendInt32(dst, int32(len(b))), b...), nil
+	case Text, Varchar, Char:
+		v = value{kind: text, flags: raw | v.flags&nonASCII, end: int32(len(b))}
+	}
+	return c.append(e, dst, b, &v, &c.encoding)
+}
+
+// keyField appends a field of the record's key, which is read as JSON once a record.
+func (e *Encoder) keyField(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecord) {
+	if r.Key == nil {
+		return e.absent(dst, true, c)
+	}
+	if !e.keyRead {
+		e.keyRead, e.keyErr = true, nil
+		if !e.key.scan(r.Key) {
+			e.keyErr = bad(e.key.err.Code, "the key is "+e.key.err.Reason)
+		} else if e.key.values[0].kind != object {
+			e.keyErr = notObject("key", r.Key, &e.key.values[0])
+		}
+	}
+	if e.keyErr != nil {
+		return dst, e.keyErr
+	}
+	v := &e.key.values[c.node]
+	if v.kind <= null {
+		return e.nothing(dst, r.Key, v, c, e.key)
+	}
+	return c.append(e, dst, r.Key, v, &c.encoding)
+}
+
+// bytes appends a column from bytes that need not be JSON: a key, a header, the topic's name. Texts and bytea take them
+// as they are, json and jsonb read them as JSON, and any other type reads them as its text, in quotes or not.
+func (e *Encoder) bytes(dst, b []byte, c *column) ([]byte, *BadRecord) {
+	if b == nil {
+		return e.absent(dst, true, c)
+	}
+	v := value{kind: text, flags: raw | nonASCII, end: int32(len(b))}
+	switch c.Type.Kind {
+	case Bytea:
+		return append(appendInt32(dst, int32(len(b))), b...), nil
+	case Text, Varchar, Char, Enum:
+	case JSON, JSONB, Array:
+		if !e.element.scan(b) {
+			return dst, bad(e.element.err.Code, e.element.err.Reason)
+		}
+		v = e.element.values[0]
+		if v.kind == null {
+			return e.absent(dst, true, c)
+		}
+	default:
+		if len(b) > 0 && b[0] == '"' && e.element.scan(b) {
+			v = e.element.values[0]
+		}
+	}
+	return c.append(e, dst, b, &v, &c.encoding)
+}
+
+func (e *Encoder) integer(dst []byte, n int64, c *column) ([]byte, *BadRecord) {
+	e.meta = strconv.AppendInt(e.meta[:0], n, 10)
+	v := value{kind: number, flags: exact, num: n, end: int32(len(e.meta))}
+	return c.append(e, dst, e.meta, &v, &c.encoding)
+}
+
+// timestamp appends the record's timestamp, which Kafka keeps in milliseconds; -1 there is no timestamp, and NULL here.
+func (e *Encoder) timestamp(dst []byte, t time.Time, c *column) ([]byte, *BadRecord) {
+	ms := t.UnixMilli()
+	if ms == -1 {
+		return e.absent(dst, true, c)
+	}
+	e.meta = strconv.AppendInt(e.meta[:0], ms, 10)
+	const farthest = 9_223_371_331_200_000 // milliseconds: the end of Postgres' timestamps, and still an int64 in micros
+	if ms > farthest || ms < -farthest {
+		return dst, outOfRange(e.meta, &c.encoding)
+	}
+	return appendMicros(dst, ms*1000-epochMicros, e.meta, &c.encoding)
+}

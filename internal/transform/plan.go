@@ -1,0 +1,78 @@
+package transform
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// Plan is a rule compiled for a table. It does not change and may be shared; encoders are made from it.
+type Plan struct {
+	columns    []column // in tuple order: key columns first
+	keys       int
+	left       []string
+	tombstones bool
+	maxDepth   int
+
+	value *document // nil: no column needs the value
+	key   *document // nil: no column needs a field of the key
+	// deletion finds the key columns of a tombstone in the record's key; nil: there is nothing to find.
+	deletion *document
+	fields   bool // columns come from fields of the value, which must be an object then
+}
+
+// column is one column of the tuple.
+type column struct {
+	TableColumn
+	encoding
+	origin origin
+	header string
+	node   int32   // fromField, fromKeyField: the place in the document
+	way    []int32 // the nodes of the objects it is in
+	absent []byte  // the tuple's bytes for a field that is not there; nil: that is a bad record
+
+	// Of key columns: where a tombstone's key has it, first choice and second.
+	deletion [2]int32
+	soleKey  bool // the record's key may be this column's value itself
+}
+
+// Columns returns the columns of the tuples, in their order: the key columns first, in the order of Rule.Key.
+func (p *Plan) Columns() []TableColumn {
+	columns := make([]TableColumn, len(p.columns))
+	for i := range p.columns {
+		columns[i] = p.columns[i].TableColumn
+	}
+	return columns
+}
+
+// KeyColumns returns how many of the first columns are the key; 0 means append.
+func (p *Plan) KeyColumns() int { return p.keys }
+
+// LeftToPostgres returns the columns that matching by name left out because Postgres computes their default: they are
+// not read from the records, even when a field has their name.
+func (p *Plan) LeftToPostgres() []string { return slices.Clone(p.left) }
+
+// KeyOf returns the bytes of the key columns within a tuple made by Append, of a write or of a delete. Two rows that
+// are one to Postgres' unique index have the same bytes (but for text under a nondeterministic collation).
+func (p *Plan) KeyOf(tuple []byte) []byte {
+	end := 2
+	for range p.keys {
+		end += 4 + int(binary.BigEndian.Uint32(tuple[end:])) // a key column is never NULL
+	}
+	return tuple[2:end]
+}
+
+// NewEncoder returns an encoder with scratch memory of its own.
+func (p *Plan) NewEncoder() *Encoder {
+	e := &Encoder{plan: p}
+	if p.value != nil {
+		e.value = newScanner(p.value, p.maxDepth)
+	}
+	if p.key != nil {
+		e.key = newScanner(p.key, p.maxDepth)
+	}
+	if p.deletion != nil {
+		e.deletion = newScanner(p.deletion, p.maxDepth)
+	}
+	e.element = newScanner(&document{nodes: []node{{end: 1}}}, p.maxDepth)
+	return e
+}

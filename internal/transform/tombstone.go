@@ -1,0 +1,71 @@
+package transform
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// tombstone appends the deletion of the row that a record with a null value stands for. The key columns that come from
+// the value otherwise come from the record's key now: from its field at the same path, or else of the path's last name,
+// if the key is a JSON object; if there is only one such column the key may also be its value, as JSON or as plain text.
+func (e *Encoder) tombstone(dst []byte, r *kgo.Record) ([]byte, Op, error) {
+	p := e.plan
+	if !p.tombstones || p.keys == 0 {
+		return dst, Filter, bad(CodeTombstone, "the value is null, and the sink does not delete: set `key:` and `delete: tombstone`, or leave such records to the dead letters")
+	}
+	if p.deletion != nil {
+		if r.Key == nil {
+			return dst, Filter, bad(CodeTombstone, "the value is null, and so is the key that would say which row to delete")
+		}
+		if !e.deletion.scan(r.Key) {
+			e.deletion.values[0].kind = missing // no JSON
+		}
+	}
+	base := len(dst)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(p.keys))
+	for i := range p.columns[:p.keys] {
+		c := &p.columns[i]
+		var err *BadRecord
+		if c.origin == fromField {
+			dst, err = e.deletionKey(dst, r, c)
+		} else {
+			dst, err = e.other(dst, r, c)
+		}
+		if err != nil {
+			err.Column = c.Name
+			return dst[:base], Filter, err
+		}
+	}
+	return dst, Delete, nil
+}
+
+// deletionKey appends a key column from a tombstone's key.
+func (e *Encoder) deletionKey(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecord) {
+	whole := &e.deletion.values[0]
+	switch whole.kind {
+	case object:
+		v := &e.deletion.values[c.deletion[0]]
+		if v.kind == missing {
+			v = &e.deletion.values[c.deletion[1]]
+		}
+		if v.kind > null {
+			return c.append(e, dst, r.Key, v, &c.encoding)
+		}
+		return dst, bad(CodeMissing, fmt.Sprintf("the value is null, and the key has no field for this key column: %s", glimpse(r.Key)))
+	case list:
+	case missing:
+		if c.soleKey {
+			v := value{kind: text, flags: raw | nonASCII, end: int32(len(r.Key))}
+			return c.append(e, dst, r.Key, &v, &c.encoding)
+		}
+	case null:
+		return dst, bad(CodeMissing, "the value is null, and so is the key that would say which row to delete")
+	default:
+		if c.soleKey {
+			return c.append(e, dst, r.Key, whole, &c.encoding)
+		}
+	}
+	return dst, bad(CodeTombstone, fmt.Sprintf("the value is null, and the key is no JSON object with the key columns: %s", glimpse(r.Key)))
+}
