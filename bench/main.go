@@ -1,0 +1,209 @@
+// Command bench measures sinker beside psql's \copy of the same rows, on one machine, in one run.
+//
+// It starts (or is given) a real Kafka and a real Postgres, makes the data once, and then takes turns: the reference, sinker,
+// the reference, sinker, so that whatever mood the machine is in hits both. It measures and reports; it knows nothing of
+// sinker's insides beyond its command line, its configuration file and its /metrics page.
+//
+//	go run ./bench                              the main scenarios
+//	go run ./bench -quick                       append only, within a minute
+//	go run ./bench -scenario append,latency     chosen ones
+//
+// What is measured, and how, is written in docs/performance.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// options are the command line.
+type options struct {
+	quick       bool
+	scenarios   []string
+	rows        int64 // 0: each scenario's own number
+	repeat      int
+	brokers     string
+	postgres    string
+	json        string
+	sinker      string
+	dir         string
+	partitions  int
+	compression string
+	keep        bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program. It returns 0 when everything asked for was measured, 1 when something failed, 64 on wrong usage.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 64
+	}
+	if err := bench(ctx, o, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// parse reads the command line and checks the scenario names.
+func parse(args []string, stderr io.Writer) (*options, error) {
+	o := &options{}
+	var scenario string
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.BoolVar(&o.quick, "quick", false, "append only, within a minute; the last line of stdout is append_ratio=… cpu_us_per_row=… rss_mb=…")
+	f.StringVar(&scenario, "scenario", strings.Join(defaultScenarios, ","), "comma-separated: "+strings.Join(scenarioNames(), ", "))
+	f.Int64Var(&o.rows, "rows", 0, "records of each load (default: each scenario's own number)")
+	f.IntVar(&o.repeat, "repeat", 3, "turns of the reference and of sinker")
+	f.StringVar(&o.brokers, "brokers", "", "a running Kafka's brokers (default: start one)")
+	f.StringVar(&o.postgres, "postgres", "", "URL of a running Postgres whose user may create databases and CHECKPOINT (default: start one)")
+	f.StringVar(&o.json, "json", "", "write the results as JSON to this file")
+	f.StringVar(&o.sinker, "sinker", "", "the sinker binary (default: build ./cmd/sinker)")
+	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "sinker-bench"), "keeps the reference files between runs, and the servers' data during one")
+	f.IntVar(&o.partitions, "partitions", 1000, "partitions of the scenario \"partitions\"")
+	f.StringVar(&o.compression, "compression", "none", "of the topics' batches: none, lz4, snappy, zstd or gzip")
+	f.BoolVar(&o.keep, "keep", false, "leave the started servers' data directories in place")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if o.quick {
+		scenario = "append"
+		if o.rows == 0 {
+			o.rows = quickRows
+		}
+	}
+	if o.repeat < 1 {
+		return nil, errors.New("-repeat must be at least 1")
+	}
+	if _, ok := codecs[o.compression]; !ok {
+		return nil, fmt.Errorf("no compression %q", o.compression)
+	}
+	o.scenarios = strings.Split(scenario, ",")
+	for _, name := range o.scenarios {
+		if findScenario(name) == nil {
+			return nil, fmt.Errorf("no scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
+		}
+	}
+	return o, nil
+}
+
+// bench starts the servers, runs the scenarios in turn and writes the report.
+func bench(ctx context.Context, o *options, stdout, stderr io.Writer) (err error) {
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return fmt.Errorf("cannot make the working directory: %w", err)
+	}
+	e := &env{options: o, progress: stderr}
+	defer func() { err = errors.Join(err, e.close()) }()
+	if err := e.open(ctx); err != nil {
+		return err
+	}
+	rep, err := e.newReport(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range o.scenarios {
+		s := findScenario(name)
+		e.say("%s: %s", s.name, s.about)
+		result, err := s.run(ctx, e, s)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		rep.Scenarios = append(rep.Scenarios, result...)
+	}
+	rep.print(stdout)
+	if o.json != "" {
+		if err := rep.write(o.json); err != nil {
+			return err
+		}
+	}
+	if o.quick {
+		fmt.Fprintln(stdout, rep.quickLine())
+	}
+	return nil
+}
+
+// env is what a run of the program works with.
+type env struct {
+	*options
+	progress io.Writer
+	sinker   string // the binary
+	kafka    *kafka
+	pg       *postgres
+	cleanup  []func() error // run backwards by close
+}
+
+// open finds or starts the servers and the binary.
+func (e *env) open(ctx context.Context) error {
+	if findPgBin("psql") == "" {
+		return errors.New("psql is not on the PATH: the reference is psql's \\copy; install Postgres' client (apt install postgresql-client)")
+	}
+	var err error
+	if e.sinker, err = e.binary(ctx); err != nil {
+		return err
+	}
+	if e.kafka, err = openKafka(ctx, e); err != nil {
+		return err
+	}
+	if e.pg, err = openPostgres(ctx, e); err != nil {
+		return err
+	}
+	return nil
+}
+
+// close stops what open started, in reverse order.
+func (e *env) close() error {
+	var all []error
+	for i := len(e.cleanup) - 1; i >= 0; i-- {
+		all = append(all, e.cleanup[i]())
+	}
+	return errors.Join(all...)
+}
+
+func (e *env) say(format string, args ...any) {
+	fmt.Fprintf(e.progress, format+"\n", args...)
+}
+
+// version is what the measured binary says of itself.
+func (e *env) version(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, e.sinker, "version").Output()
+	if err != nil {
+		return "sinker of unknown version"
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
+}
+
+// binary is the path of the sinker to measure: the given one, or a fresh build.
+func (e *env) binary(ctx context.Context) (string, error) {
+	if e.options.sinker != "" {
+		return filepath.Abs(e.options.sinker)
+	}
+	out := filepath.Join(e.dir, "sinker")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, "sinker/cmd/sinker")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cannot build sinker (run this from the project's directory, or give -sinker): %w\n%s", err, b)
+	}
+	return out, nil
+}
