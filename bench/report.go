@@ -63,13 +63,14 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "fdatasync of 8 kB: p50 %.2f ms, p99 %.2f ms. Medians of %d turns; a ratio is the median of the turns' ratios.\n\n", r.Fsync.P50, r.Fsync.P99, r.Repeat)
 	r.printLoads(w)
 	r.printLatencies(w)
+	r.printKilled(w)
 }
 
 func (r *report) printLoads(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	lines := 0
 	for _, s := range r.Scenarios {
-		if s.Latency != nil {
+		if s.Latency != nil || s.Killed != nil {
 			continue
 		}
 		if lines == 0 {
@@ -107,6 +108,23 @@ func (r *report) printLatencies(w io.Writer) {
 		lines++
 		fmt.Fprintf(t, "%d/s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t%d\t%.2f\t%.0f\t\n", l.Rate, l.Records, l.Visible.P50, l.Visible.P99, l.Visible.P999,
 			l.Ack.P50, l.Ack.P99, l.Fsync.P50, l.Fsync.P99, l.Poll, l.Commits, l.SinkerCPU, float64(l.PeakRSS)/1e6)
+	}
+	t.Flush()
+}
+
+func (r *report) printKilled(w io.Writer) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	lines := 0
+	for _, s := range r.Scenarios {
+		k := s.Killed
+		if k == nil {
+			continue
+		}
+		if lines == 0 {
+			fmt.Fprintln(t, "\nkilled\ttimes\trecords\trows\tlost\tduplicated\tseconds to resume\tseconds\t")
+		}
+		lines++
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f\t%.1f\t\n", k.Side, k.Kills, s.Rows, k.Rows, k.Lost, k.Duplicated, k.Resume, k.Seconds)
 	}
 	t.Flush()
 }
