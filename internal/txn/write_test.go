@@ -290,7 +290,7 @@ func TestPolicies(t *testing.T) {
 		}
 		good[5] = `bad` // one in two thousand passes
 		l.mustCommit(good...)
-		for i := range 30 {
+		for i := range 100 {
 			good[100+i] = `bad`
 		}
 		_, err := l.commit(good...)
