@@ -3,6 +3,7 @@ package transform
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 )
 
 const (
@@ -71,18 +72,15 @@ func appendUUID(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 	}
 	dst = append(dst, 0, 0, 0, 16)
 	if len(s) == 36 && s[8] == '-' && s[13] == '-' && s[18] == '-' && s[23] == '-' {
-		at := len(dst)
-		dst = append(dst, make([]byte, 16)...)
-		out, wrong := dst[at:at+16], byte(0)
-		for i, place := range uuidPlaces {
-			high, low := hexValue[s[place]], hexValue[s[place+1]]
-			wrong |= high | low
-			out[i] = high<<4 | low
-		}
-		if wrong > 15 {
+		le := binary.LittleEndian
+		a, ok1 := hex8(le.Uint64(s))
+		b, ok2 := hex8(uint64(le.Uint32(s[9:])) | uint64(le.Uint32(s[14:]))<<32)
+		c, ok3 := hex8(uint64(le.Uint32(s[19:])) | uint64(le.Uint32(s[24:]))<<32)
+		d, ok4 := hex8(le.Uint64(s[28:]))
+		if !(ok1 && ok2 && ok3 && ok4) {
 			return dst, invalid(s, enc, formUUID)
 		}
-		return dst, nil
+		return le.AppendUint64(le.AppendUint64(dst, a|b<<32), c|d<<32), nil
 	}
 	out, ok := appendLooseUUID(dst, s)
 	if !ok {
@@ -91,8 +89,17 @@ func appendUUID(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 	return out, nil
 }
 
-// uuidPlaces are the places of the sixteen pairs of digits in the usual form.
-var uuidPlaces = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+// hex8 reads eight hexadecimal digits, the first in the lowest byte, into four bytes in that order. A digit's value is
+// its low four bits, and 9 more for a letter, which bit 6 tells; what is written back from the value must be the digit
+// that was read.
+func hex8(x uint64) (uint64, bool) {
+	low, letter := x&(0x0f*ones), x>>6&ones
+	v := low + 9*letter
+	wrong := (v+0x76*ones-6*letter)&highs | letter<<7&^(low+0x7f*ones) | (x | 0x20*letter) ^ (v + 0x30*ones + 0x27*letter)
+	v = (v<<4 | v>>8) & 0x00ff00ff00ff00ff
+	v = (v | v>>8) & 0x0000ffff0000ffff
+	return (v | v>>16) & 0xffffffff, wrong == 0
+}
 
 func appendLooseUUID(dst, s []byte) ([]byte, bool) {
 	if len(s) > 1 && s[0] == '{' {

@@ -103,6 +103,10 @@ func appendTimestampTZ(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]
 }
 
 func appendClock(dst, s []byte, enc *encoding, form string) ([]byte, *BadRecord) {
+	var c clock
+	if c.readUsual(s) {
+		return appendMoment(dst, &c, s, enc, form)
+	}
 	if sign := infinite(s); sign != 0 {
 		dst = append(dst, 0, 0, 0, 8)
 		if sign < 0 {
@@ -110,10 +114,15 @@ func appendClock(dst, s []byte, enc *encoding, form string) ([]byte, *BadRecord)
 		}
 		return binary.BigEndian.AppendUint64(dst, math.MaxInt64), nil
 	}
-	var c clock
+	c = clock{}
 	if !c.readTimestamp(s) {
 		return dst, invalid(s, enc, form)
 	}
+	return appendMoment(dst, &c, s, enc, form)
+}
+
+// appendMoment writes what was read of s, if the type can hold it.
+func appendMoment(dst []byte, c *clock, s []byte, enc *encoding, form string) ([]byte, *BadRecord) {
 	switch {
 	case enc.of.Kind == TimestampTZ && !c.zoned:
 		return dst, bad(CodeInvalid, fmt.Sprintf("%s has no time zone; expected is %s, or a column of type timestamp", glimpse(s), form))

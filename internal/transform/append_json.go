@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -44,9 +45,37 @@ func checkJSON(s []byte, flags uint8) *BadRecord {
 	if flags&nonASCII != 0 && !utf8.Valid(s) {
 		return invalidUTF8(s)
 	}
-	if flags&(escaped|odd) == 0 {
-		return nil
+	if flags&escaped != 0 {
+		if err := checkEscapes(s); err != nil {
+			return err
+		}
 	}
+	if flags&odd != 0 {
+		return checkNumbers(s)
+	}
+	return nil
+}
+
+// checkEscapes looks at the escapes of JSON: backslashes stand nowhere but in strings.
+func checkEscapes(s []byte) *BadRecord {
+	for rest := s; ; {
+		i := bytes.IndexByte(rest, '\\')
+		if i < 0 {
+			return nil
+		}
+		r, n := unescape(rest[i:])
+		if r == 0 {
+			return bad(CodeNUL, `it holds \u0000, which Postgres' JSON can not`)
+		}
+		if utf16.IsSurrogate(r) {
+			return bad(CodeSurrogate, fmt.Sprintf("it holds half of a surrogate pair, which is no character: %s", glimpse(rest[i:])))
+		}
+		rest = rest[i+n:]
+	}
+}
+
+// checkNumbers looks at the numbers of JSON, which is known to be valid.
+func checkNumbers(s []byte) *BadRecord {
 	inText := false
 	for i := 0; i < len(s); {
 		switch c := s[i]; {
@@ -54,14 +83,7 @@ func checkJSON(s []byte, flags uint8) *BadRecord {
 			inText = !inText
 			i++
 		case c == '\\':
-			r, n := unescape(s[i:])
-			if r == 0 {
-				return bad(CodeNUL, `it holds \u0000, which Postgres' JSON can not`)
-			}
-			if utf16.IsSurrogate(r) {
-				return bad(CodeSurrogate, fmt.Sprintf("it holds half of a surrogate pair, which is no character: %s", glimpse(s[i:])))
-			}
-			i += n
+			i += 2
 		case !inText && (c == '-' || c-'0' <= 9):
 			n := numberLength(s[i:])
 			if err := checkJSONNumber(s[i : i+n]); err != nil {
@@ -121,6 +143,6 @@ func (e *Encoder) headers(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRec
 	}
 	b = append(b, ']')
 	e.meta = b
-	v := value{kind: list, end: int32(len(b))}
-	return c.append(e, dst, b, &v, &c.encoding)
+	e.v = value{kind: list, end: int32(len(b))}
+	return c.append(e, dst, b, &e.v, &c.encoding)
 }

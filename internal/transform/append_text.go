@@ -2,6 +2,7 @@ package transform
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"unicode/utf16"
@@ -10,6 +11,9 @@ import (
 
 // appendText writes text, varchar and char. A number, a boolean, an object or an array becomes its JSON text.
 func appendText(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	if v.flags == 0 && v.kind == text && enc.length < 0 && !enc.isKey {
+		return appendPlain(dst, src, int(v.start), int(v.end)), nil
+	}
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
 	s := src[v.start:v.end]
@@ -38,6 +42,20 @@ func appendText(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 	}
 	setLength(dst, at)
 	return dst, nil
+}
+
+// appendPlain appends src[start:end] and its length. A short one is copied as the sixteen bytes that begin with it, which
+// takes two moves whatever its length.
+func appendPlain(dst, src []byte, start, end int) []byte {
+	n := end - start
+	if at := len(dst); n <= 16 && len(src)-start >= 16 && cap(dst)-at >= 20 {
+		from, to := src[start:start+16], dst[at:at+20]
+		binary.BigEndian.PutUint32(to, uint32(n))
+		binary.LittleEndian.PutUint64(to[4:], binary.LittleEndian.Uint64(from))
+		binary.LittleEndian.PutUint64(to[12:], binary.LittleEndian.Uint64(from[8:]))
+		return dst[:at+4+n]
+	}
+	return append(appendInt32(dst, int32(n)), src[start:end]...)
 }
 
 // appendContent appends what a text means: its bytes without escapes, once they are seen to be text for Postgres.

@@ -31,6 +31,7 @@ type Encoder struct {
 
 	content []byte // scratch: a text without its escapes
 	meta    []byte // scratch: provenance as text or JSON
+	v       value  // scratch: a value that no scanner found
 }
 
 // Append appends one tuple of the binary COPY format for the record to dst: the field count in two bytes, then each
@@ -50,17 +51,20 @@ func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 			return dst, Filter, notObject("value", r.Value, &e.value.values[0])
 		}
 	}
-	base := len(dst)
+	base, src := len(dst), r.Value
+	var values []value
+	if p.value != nil {
+		values = e.value.values
+	}
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(p.columns)))
 	for i := range p.columns {
 		c := &p.columns[i]
 		var err *BadRecord
 		if c.origin == fromField {
-			v := &e.value.values[c.node]
-			if v.kind <= null {
-				dst, err = e.nothing(dst, r.Value, v, c, e.value)
+			if v := &values[c.node]; v.kind > null {
+				dst, err = c.append(e, dst, src, v, &c.encoding)
 			} else {
-				dst, err = c.append(e, dst, r.Value, v, &c.encoding)
+				dst, err = e.nothing(dst, src, v, c, e.value)
 			}
 		} else {
 			dst, err = e.other(dst, r, c)
@@ -138,7 +142,7 @@ func (e *Encoder) other(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecor
 
 // whole appends a column of the whole value: its bytes for texts and bytea, its JSON for anything else.
 func (e *Encoder) whole(dst, b []byte, c *column) ([]byte, *BadRecord) {
-	v := e.value.values[0]
+	v := &e.value.values[0]
 	if v.kind == null {
 		return e.absent(dst, true, c)
 	}
@@ -146,9 +150,10 @@ func (e *Encoder) whole(dst, b []byte, c *column) ([]byte, *BadRecord) {
 	case Bytea:
 		return append(appendInt32(dst, int32(len(b))), b...), nil
 	case Text, Varchar, Char:
-		v = value{kind: text, flags: raw | v.flags&nonASCII, end: int32(len(b))}
+		e.v = value{kind: text, flags: raw | v.flags&nonASCII, end: int32(len(b))}
+		v = &e.v
 	}
-	return c.append(e, dst, b, &v, &c.encoding)
+	return c.append(e, dst, b, v, &c.encoding)
 }
 
 // keyField appends a field of the record's key, which is read as JSON once a record.
@@ -180,7 +185,8 @@ func (e *Encoder) bytes(dst, b []byte, c *column) ([]byte, *BadRecord) {
 	if b == nil {
 		return e.absent(dst, true, c)
 	}
-	v := value{kind: text, flags: raw | nonASCII, end: int32(len(b))}
+	v := &e.v
+	*v = value{kind: text, flags: raw | nonASCII, end: int32(len(b))}
 	switch c.Type.Kind {
 	case Bytea:
 		return append(appendInt32(dst, int32(len(b))), b...), nil
@@ -189,22 +195,22 @@ func (e *Encoder) bytes(dst, b []byte, c *column) ([]byte, *BadRecord) {
 		if !e.element.scan(b) {
 			return dst, bad(e.element.err.Code, e.element.err.Reason)
 		}
-		v = e.element.values[0]
+		*v = e.element.values[0]
 		if v.kind == null {
 			return e.absent(dst, true, c)
 		}
 	default:
 		if len(b) > 0 && b[0] == '"' && e.element.scan(b) {
-			v = e.element.values[0]
+			*v = e.element.values[0]
 		}
 	}
-	return c.append(e, dst, b, &v, &c.encoding)
+	return c.append(e, dst, b, v, &c.encoding)
 }
 
 func (e *Encoder) integer(dst []byte, n int64, c *column) ([]byte, *BadRecord) {
 	e.meta = strconv.AppendInt(e.meta[:0], n, 10)
-	v := value{kind: number, flags: exact, num: n, end: int32(len(e.meta))}
-	return c.append(e, dst, e.meta, &v, &c.encoding)
+	e.v = value{kind: number, flags: exact, num: n, end: int32(len(e.meta))}
+	return c.append(e, dst, e.meta, &e.v, &c.encoding)
 }
 
 // timestamp appends the record's timestamp, which Kafka keeps in milliseconds; -1 there is no timestamp, and NULL here.

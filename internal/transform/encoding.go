@@ -8,15 +8,14 @@ import (
 // encoding is how values are written as a type: the type with everything about it worked out beforehand, and its
 // appender.
 type encoding struct {
-	of     Type
-	append appender
-	isKey  bool // equal values must have equal bytes: see Plan.KeyOf
-
-	length           int // varchar(n), char(n): characters; -1: any
-	precision, scale int // numeric(p,s); precision 0: any
-	fraction         int // of times: digits of a second
+	append           appender
+	isKey            bool // equal values must have equal bytes: see Plan.KeyOf
+	length           int  // varchar(n), char(n): characters; -1: any
+	precision, scale int  // numeric(p,s); precision 0: any
+	fraction         int  // of times: digits of a second
 	labels           map[string]struct{}
 	element          *encoding
+	of               Type
 }
 
 // appender appends a value that is there and not null, as the length and the bytes of a field of a binary COPY tuple.

@@ -10,87 +10,97 @@ import (
 // objectState is what a scanner has learned about one object of its document: the names of its fields, wanted or not,
 // and which followed which in the last record. It only makes the scanner faster: a name is always compared.
 type objectState struct {
-	fields []field // 0 stands for the object's start, 1 for all names that are not worth learning
-	byName map[string]int32
-	name   []byte // scratch of a name with escapes
+	start   field // stands for the object's start
+	unknown field // stands for all names that are not worth learning
+	byName  map[string]*field
+	name    []byte // scratch of a name with escapes
 }
 
 // field is a field's name and where it goes.
 type field struct {
-	key  string // the name as it stands in the text, `"name":`; empty: never expected
-	node int32  // -1: no column wants it
-	next int32  // the field that followed in the last record
-
 	// The first sixteen bytes of key and masks of their length, to compare with two loads instead of a call.
 	head, headMask, tail, tailMask uint64
+
+	size  int    // of key
+	next  *field // the field that followed in the last record
+	value *value // where its value goes; nil: no column wants it
+	node  int32  // of the value
+	inner bool   // there are wanted fields within
+	key   string // the name as it stands in the text, `"name":`; empty: never expected
 }
 
 const (
-	start   = 0
-	unknown = 1
-
 	mostNames    = 1000 // learned in one object
 	mostNameSize = 100  // bytes of a name that is learned
 )
 
-func (o *objectState) init(n *node) {
-	o.fields = []field{{node: -1, next: unknown}, {node: -1, next: unknown}}
-	o.byName = make(map[string]int32, len(n.names))
+func (o *objectState) init(s *scanner, n *node) {
+	o.unknown.expect("")
+	o.unknown.next, o.start.next = &o.unknown, &o.unknown
+	o.byName = make(map[string]*field, len(n.names))
 	for i, name := range n.names {
-		o.learn(name, n.children[i])
+		f := o.learn(name)
+		f.node = n.children[i]
+		f.value = &s.values[f.node]
+		f.inner = len(s.doc.nodes[f.node].children) > 0
 	}
 }
 
-// learn adds a name. Names that JSON writes with escapes are never predicted, only looked up.
-func (o *objectState) learn(name string, node int32) int32 {
-	f := field{node: node, next: unknown}
+// learn adds a name. One that JSON writes with escapes is never expected, only looked up.
+func (o *objectState) learn(name string) *field {
+	f := &field{next: &o.unknown}
 	if !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }) {
-		f.key = `"` + name + `":`
+		f.expect(`"` + name + `":`)
+	} else {
+		f.expect("")
 	}
-	var first [16]byte
-	var mask [16]byte
-	for i := range copy(first[:], f.key) {
+	o.byName[name] = f
+	return f
+}
+
+func (f *field) expect(key string) {
+	var first, mask [16]byte
+	for i := range copy(first[:], key) {
 		mask[i] = 0xff
 	}
+	if key == "" {
+		mask[0] = 0xff // a zero byte stands nowhere in JSON
+	}
+	f.key, f.size = key, len(key)
 	f.head, f.tail = binary.LittleEndian.Uint64(first[:8]), binary.LittleEndian.Uint64(first[8:])
 	f.headMask, f.tailMask = binary.LittleEndian.Uint64(mask[:8]), binary.LittleEndian.Uint64(mask[8:])
-	id := int32(len(o.fields))
-	o.fields = append(o.fields, f)
-	o.byName[name] = id
-	return id
 }
 
 // matches says whether the field's name and a colon stand at i.
 func (f *field) matches(b []byte, i int) bool {
-	if i+16 <= len(b) {
-		x, y := binary.LittleEndian.Uint64(b[i:]), binary.LittleEndian.Uint64(b[i+8:])
-		if (x^f.head)&f.headMask|(y^f.tail)&f.tailMask != 0 {
-			return false
-		}
-		if len(f.key) <= 16 {
-			return f.key != ""
-		}
+	w := b[i:]
+	if len(w) < 16 {
+		return f.matchesSlowly(w)
 	}
-	n := len(f.key)
-	return n > 0 && i+n <= len(b) && string(b[i:i+n]) == f.key
+	x, y := binary.LittleEndian.Uint64(w), binary.LittleEndian.Uint64(w[8:])
+	return (x^f.head)&f.headMask|(y^f.tail)&f.tailMask == 0 && (f.size <= 16 || f.matchesSlowly(w))
+}
+
+func (f *field) matchesSlowly(w []byte) bool {
+	return f.size > 0 && len(w) >= f.size && string(w[:f.size]) == f.key
 }
 
 // find returns the field of a name, given as it stands between the quotes.
-func (o *objectState) find(name []byte, flags uint8) int32 {
+func (o *objectState) find(name []byte, flags uint8) *field {
 	if flags&escaped != 0 {
 		o.name = unescapeName(o.name[:0], name)
-		if id, ok := o.byName[string(o.name)]; ok {
-			return id
+		if f, ok := o.byName[string(o.name)]; ok {
+			return f
 		}
-		return unknown
+		return &o.unknown
 	}
-	if id, ok := o.byName[string(name)]; ok {
-		return id
+	if f, ok := o.byName[string(name)]; ok {
+		return f
 	}
-	if len(o.fields) < mostNames && len(name) <= mostNameSize {
-		return o.learn(string(name), -1)
+	if len(o.byName) < mostNames && len(name) <= mostNameSize {
+		return o.learn(string(name))
 	}
-	return unknown
+	return &o.unknown
 }
 
 // unescapeName decodes a field's name. Half a surrogate pair becomes bytes that no name in valid UTF-8 has.

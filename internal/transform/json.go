@@ -15,22 +15,22 @@ type scanner struct {
 	objects  []objectState
 	maxDepth int
 
-	b   []byte
-	err *BadRecord // why scan returned false
+	b       []byte
+	skipped value      // a number that no column wants
+	err     *BadRecord // why scan returned false
 }
 
 func newScanner(doc *document, maxDepth int) *scanner {
 	s := &scanner{doc: doc, values: make([]value, len(doc.nodes)), maxDepth: maxDepth}
 	s.objects = make([]objectState, len(doc.nodes))
 	for i := range s.objects {
-		s.objects[i].init(&doc.nodes[i])
+		s.objects[i].init(s, &doc.nodes[i])
 	}
 	return s
 }
 
 // scan reads one text. The values hold until the next call.
 func (s *scanner) scan(b []byte) bool {
-	clear(s.values)
 	s.b, s.err = b, nil
 	i := s.value(skipSpace(b, 0), 0, 0)
 	if i < 0 {
@@ -50,47 +50,41 @@ func (s *scanner) value(i int, n int32, depth int) int {
 		return s.syntax(i, "it ends early")
 	}
 	v := &s.values[n]
+	if len(s.doc.nodes[n].children) > 0 {
+		// The fields of an earlier value of this name do not count any more.
+		clear(s.values[n+1 : s.doc.nodes[n].end])
+		if b[i] == '{' {
+			end, flags := s.object(i, n, depth+1)
+			v.set(object, flags, i, end)
+			return end
+		}
+	}
 	switch c := b[i]; c {
 	case '"':
 		end, flags := s.text(i + 1)
-		*v = value{kind: text, flags: flags, start: int32(i + 1), end: int32(end)}
+		v.set(text, flags, i+1, end)
 		if end < 0 {
 			return -1
 		}
 		return end + 1
 	case '{':
-		end, flags := 0, uint8(0)
-		if len(s.doc.nodes[n].children) > 0 {
-			// The fields of an earlier object of this name do not count any more.
-			clear(s.values[n+1 : s.doc.nodes[n].end])
-			end, flags = s.object(i, n, depth+1)
-		} else {
-			end, flags = s.skipObject(i, depth+1)
-		}
-		*v = value{kind: object, flags: flags, start: int32(i), end: int32(end)}
+		end, flags := s.skipObject(i, depth+1)
+		v.set(object, flags, i, end)
 		return end
 	case '[':
 		end, flags := s.skipArray(i, depth+1)
-		*v = value{kind: list, flags: flags, start: int32(i), end: int32(end)}
-		s.forget(n)
+		v.set(list, flags, i, end)
 		return end
 	case 't', 'f', 'n':
-		end := s.word(i)
-		*v = value{kind: kindOfWord(c), start: int32(i), end: int32(end)}
-		s.forget(n)
-		return end
-	default:
-		end := s.number(i, v)
-		s.forget(n)
+		k, end := s.word(i)
+		v.set(k, 0, i, end)
 		return end
 	}
+	return s.number(i, v)
 }
 
-// forget drops the fields within n, which came from an earlier field of the same name.
-func (s *scanner) forget(n int32) {
-	if end := s.doc.nodes[n].end; end > n+1 {
-		clear(s.values[n+1 : end])
-	}
+func (v *value) set(k kind, flags uint8, start, end int) {
+	v.kind, v.flags, v.start, v.end = k, flags, int32(start), int32(end)
 }
 
 // object reads an object with wanted fields. It expects each field to be followed by the one that followed it last
@@ -100,36 +94,17 @@ func (s *scanner) object(i int, n int32, depth int) (int, uint8) {
 	if depth > s.maxDepth {
 		return s.tooDeep(), 0
 	}
-	if i = skipSpace(b, i+1); i < len(b) && b[i] == '}' {
-		return i + 1, 0
-	}
+	i, more := s.open(i, '}')
 	o := &s.objects[n]
-	flags, at := uint8(0), int32(0)
-	for {
-		next := o.fields[at].next
-		f := &o.fields[next]
-		if f.matches(b, i) {
-			i += len(f.key)
+	f := &o.start
+	var flags uint8
+	for more {
+		if next := f.next; next.matches(b, i) {
+			f = next
+			i += f.size
 		} else {
 			var fl uint8
-			if i, next, fl = s.lookUp(i, o, at); i < 0 {
-				return -1, 0
-			}
-			flags |= fl
-			f = &o.fields[next]
-		}
-		at = next
-		if i < len(b) && b[i] <= ' ' {
-			i = skipSpace(b, i)
-		}
-		if f.node >= 0 {
-			if i = s.value(i, f.node, depth); i < 0 {
-				return -1, 0
-			}
-			flags |= s.values[f.node].flags
-		} else {
-			var fl uint8
-			if i, fl = s.skip(i, depth); i < 0 {
+			if i, f, fl = s.lookUp(i, o, f); i < 0 {
 				return -1, 0
 			}
 			flags |= fl
@@ -140,31 +115,52 @@ func (s *scanner) object(i int, n int32, depth int) (int, uint8) {
 		if i >= len(b) {
 			return s.syntax(i, "it ends early"), 0
 		}
-		switch b[i] {
-		case ',':
-			i++
-			if i < len(b) && b[i] <= ' ' {
-				i = skipSpace(b, i)
+		switch v := f.value; {
+		case v == nil:
+			var fl uint8
+			if i, fl = s.skip(i, depth); i < 0 {
+				return -1, 0
 			}
-		case '}':
-			return i + 1, flags
+			flags |= fl
+		case b[i] == '"' && !f.inner:
+			end, fl := s.text(i + 1)
+			if end < 0 {
+				return -1, 0
+			}
+			v.set(text, fl, i+1, end)
+			i = end + 1
+			flags |= fl
+		case b[i] <= '9' && !f.inner:
+			if i = s.number(i, v); i < 0 {
+				return -1, 0
+			}
+			flags |= v.flags
 		default:
-			return s.syntax(i, "a comma or } must follow a field"), 0
+			if i = s.value(i, f.node, depth); i < 0 {
+				return -1, 0
+			}
+			flags |= v.flags
+		}
+		if i+1 < len(b) && b[i] == ',' && b[i+1] == '"' {
+			i++ // as it mostly is
+		} else if i, more = s.separator(i, '}'); i < 0 {
+			return -1, 0
 		}
 	}
+	return i, flags
 }
 
-// lookUp reads a field's name and the colon, and notes that it followed the field at. It returns the place behind the
-// colon.
-func (s *scanner) lookUp(i int, o *objectState, at int32) (int, int32, uint8) {
+// lookUp reads a field's name and the colon, and notes that it followed the field before. It returns the place behind
+// the colon.
+func (s *scanner) lookUp(i int, o *objectState, before *field) (int, *field, uint8) {
 	start := i
 	end, flags := s.name(i)
 	if end < 0 {
-		return -1, 0, 0
+		return -1, nil, 0
 	}
-	next := o.find(s.b[start+1:end], flags)
-	o.fields[at].next = next
-	return s.colon(end + 1), next, flags
+	f := o.find(s.b[start+1:end], flags)
+	before.next = f
+	return s.colon(end + 1), f, flags
 }
 
 // name reads a field's name; it returns the place of the closing quote.
@@ -203,75 +199,87 @@ func (s *scanner) skip(i, depth int) (int, uint8) {
 	case '[':
 		return s.skipArray(i, depth+1)
 	case 't', 'f', 'n':
-		return s.word(i), 0
+		_, end := s.word(i)
+		return end, 0
 	}
-	var v value
-	end := s.number(i, &v)
-	return end, v.flags &^ exact
+	end := s.number(i, &s.skipped)
+	return end, s.skipped.flags
 }
 
 func (s *scanner) skipObject(i, depth int) (int, uint8) {
-	b := s.b
 	if depth > s.maxDepth {
 		return s.tooDeep(), 0
 	}
-	if i = skipSpace(b, i+1); i < len(b) && b[i] == '}' {
-		return i + 1, 0
-	}
-	var flags uint8
-	for {
-		end, fl := s.name(i)
-		if end < 0 {
-			return -1, 0
-		}
-		flags |= fl
-		if i = s.colon(end + 1); i < 0 {
-			return -1, 0
-		}
-		if i, fl = s.skip(skipSpace(b, i), depth); i < 0 {
-			return -1, 0
-		}
-		flags |= fl
-		i = skipSpace(b, i)
-		switch {
-		case i >= len(b):
-			return s.syntax(i, "it ends early"), 0
-		case b[i] == ',':
-			i = skipSpace(b, i+1)
-		case b[i] == '}':
-			return i + 1, flags
-		default:
-			return s.syntax(i, "a comma or } must follow a field"), 0
-		}
-	}
-}
-
-func (s *scanner) skipArray(i, depth int) (int, uint8) {
-	b := s.b
-	if depth > s.maxDepth {
-		return s.tooDeep(), 0
-	}
-	if i = skipSpace(b, i+1); i < len(b) && b[i] == ']' {
-		return i + 1, 0
-	}
+	i, more := s.open(i, '}')
 	var flags, fl uint8
-	for {
+	for more {
+		if i, fl = s.name(i); i < 0 {
+			return -1, 0
+		}
+		flags |= fl
+		if i++; i < len(s.b) && s.b[i] == ':' {
+			i++
+		} else if i = s.colon(i); i < 0 {
+			return -1, 0
+		}
+		if i < len(s.b) && s.b[i] <= ' ' {
+			i = skipSpace(s.b, i)
+		}
 		if i, fl = s.skip(i, depth); i < 0 {
 			return -1, 0
 		}
 		flags |= fl
-		i = skipSpace(b, i)
-		switch {
-		case i >= len(b):
-			return s.syntax(i, "it ends early"), 0
-		case b[i] == ',':
-			i = skipSpace(b, i+1)
-		case b[i] == ']':
-			return i + 1, flags
-		default:
-			return s.syntax(i, "a comma or ] must follow an element"), 0
+		if i, more = s.separator(i, '}'); i < 0 {
+			return -1, 0
 		}
 	}
+	return i, flags
+}
+
+func (s *scanner) skipArray(i, depth int) (int, uint8) {
+	if depth > s.maxDepth {
+		return s.tooDeep(), 0
+	}
+	i, more := s.open(i, ']')
+	var flags, fl uint8
+	for more {
+		if i, fl = s.skip(i, depth); i < 0 {
+			return -1, 0
+		}
+		flags |= fl
+		if i, more = s.separator(i, ']'); i < 0 {
+			return -1, 0
+		}
+	}
+	return i, flags
+}
+
+// open goes behind the bracket at i and the space after it, and behind the closing bracket if there is nothing between.
+func (s *scanner) open(i int, end byte) (int, bool) {
+	if i = skipSpace(s.b, i+1); i < len(s.b) && s.b[i] == end {
+		return i + 1, false
+	}
+	return i, true
+}
+
+// separator reads what follows a member of an object or array: a comma, or the closing bracket, and space around it.
+func (s *scanner) separator(i int, end byte) (next int, more bool) {
+	b := s.b
+	if i < len(b) && b[i] <= ' ' {
+		i = skipSpace(b, i)
+	}
+	switch {
+	case i >= len(b):
+		return s.syntax(i, "it ends early"), false
+	case b[i] == ',':
+		if i++; i < len(b) && b[i] <= ' ' {
+			i = skipSpace(b, i)
+		}
+		return i, true
+	case b[i] == end:
+		return i + 1, false
+	}
+	return s.syntax(i, "a comma or a closing bracket must follow a value"), false
 }
 
 const (
@@ -291,14 +299,15 @@ func (s *scanner) text(i int) (int, uint8) {
 			x := binary.LittleEndian.Uint64(b[i:])
 			quote, backslash := x^'"'*ones, x^'\\'*ones
 			stop := ((quote-ones)&^quote | (backslash-ones)&^backslash | (x-' '*ones)&^x) & highs
-			if stop != 0 {
-				n := bits.TrailingZeros64(stop)
-				seen |= x & (1<<n - 1)
-				i += n >> 3
-				break
+			if stop == 0 {
+				seen |= x
+				i += 8
+				continue
 			}
-			seen |= x
-			i += 8
+			n := bits.TrailingZeros64(stop)
+			seen |= x & (1<<n - 1)
+			i += n >> 3
+			break
 		}
 		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
 			seen |= uint64(b[i])
@@ -349,37 +358,28 @@ const (
 // number reads a number, and its digits while they fit.
 func (s *scanner) number(i int, v *value) int {
 	b := s.b
-	start, negative := i, false
+	start := i
 	if b[i] == '-' {
-		negative = true
 		i++
 	}
-	first := i
-	var m uint64
-	for i < len(b) && b[i]-'0' <= 9 {
-		m = m*10 + uint64(b[i]-'0')
-		i++
-	}
-	digits, scale := i-first, 0
-	if digits == 0 {
+	m, end := readDigits(b, i, 0)
+	count, scale := end-i, 0
+	if count == 0 {
 		return s.syntax(i, "no value can start like this")
 	}
-	if b[first] == '0' && digits > 1 {
-		return s.syntax(first, "a number has a leading zero")
+	if b[i] == '0' && count > 1 {
+		return s.syntax(i, "a number has a leading zero")
 	}
+	i = end
 	if i < len(b) && b[i] == '.' {
-		i++
-		point := i
-		for i < len(b) && b[i]-'0' <= 9 {
-			m = m*10 + uint64(b[i]-'0')
-			i++
+		m, end = readDigits(b, i+1, m)
+		if scale = end - i - 1; scale == 0 {
+			return s.syntax(end, "digits must follow the point of a number")
 		}
-		if scale = i - point; scale == 0 {
-			return s.syntax(i, "digits must follow the point of a number")
-		}
+		i = end
 	}
 	var flags uint8
-	if digits+scale <= exactDigits {
+	if count+scale <= exactDigits {
 		flags = exact
 	}
 	if i < len(b) && b[i]|0x20 == 'e' {
@@ -391,12 +391,42 @@ func (s *scanner) number(i int, v *value) int {
 	if i-start > longNumber {
 		flags |= odd
 	}
-	num := int64(m)
-	if negative {
-		num = -num
+	v.num = int64(m)
+	if b[start] == '-' {
+		v.num = -v.num
 	}
-	*v = value{kind: number, flags: flags, num: num, scale: uint8(scale), start: int32(start), end: int32(i)}
+	v.scale = uint8(scale)
+	v.set(number, flags, start, i)
 	return i
+}
+
+// readDigits reads digits as far as they go, and counts them onto m, which is of use only while it does not overflow.
+// Eight bytes are looked at together: those that are no digits are found by adding what lifts 10 and more to the
+// highest bit, and the digits before the first such are summed by pairs, fours and eights.
+func readDigits(b []byte, i int, m uint64) (uint64, int) {
+	for len(b)-i >= 8 {
+		x := binary.LittleEndian.Uint64(b[i:]) ^ '0'*ones
+		other := ((x&^highs + (0x80-10)*ones) | x) & highs
+		if other == 0 {
+			m = m*1e8 + sumDigits(x)
+			i += 8
+			continue
+		}
+		n := bits.TrailingZeros64(other) >> 3
+		return m*tens[n&7] + sumDigits(x<<1<<(63-8*n)), i + n
+	}
+	for i < len(b) && b[i]-'0' <= 9 {
+		m = m*10 + uint64(b[i]-'0')
+		i++
+	}
+	return m, i
+}
+
+// sumDigits returns the number of eight decimal digits, the first in the lowest byte.
+func sumDigits(x uint64) uint64 {
+	x = (x*10 + x>>8) & 0x00ff00ff00ff00ff
+	x = (x*100 + x>>16) & 0x0000ffff0000ffff
+	return (x*10000 + x>>32) & 0xffffffff
 }
 
 func (s *scanner) exponent(i int) int {
@@ -415,23 +445,21 @@ func (s *scanner) exponent(i int) int {
 }
 
 // word reads true, false or null.
-func (s *scanner) word(i int) int {
-	for _, w := range [...]string{"true", "false", "null"} {
-		if len(s.b)-i >= len(w) && string(s.b[i:i+len(w)]) == w {
-			return i + len(w)
+func (s *scanner) word(i int) (kind, int) {
+	b := s.b
+	if len(b)-i >= 4 {
+		switch binary.LittleEndian.Uint32(b[i:]) {
+		case 't' | 'r'<<8 | 'u'<<16 | 'e'<<24:
+			return isTrue, i + 4
+		case 'n' | 'u'<<8 | 'l'<<16 | 'l'<<24:
+			return null, i + 4
+		case 'f' | 'a'<<8 | 'l'<<16 | 's'<<24:
+			if len(b)-i >= 5 && b[i+4] == 'e' {
+				return isFalse, i + 5
+			}
 		}
 	}
-	return s.syntax(i, "no value can start like this")
-}
-
-func kindOfWord(first byte) kind {
-	switch first {
-	case 't':
-		return isTrue
-	case 'f':
-		return isFalse
-	}
-	return null
+	return missing, s.syntax(i, "no value can start like this")
 }
 
 func skipSpace(b []byte, i int) int {

@@ -20,15 +20,16 @@ type Plan struct {
 	fields   bool // columns come from fields of the value, which must be an object then
 }
 
-// column is one column of the tuple.
+// column is one column of the tuple. What every record needs stands first, in one line of the processor's cache.
 type column struct {
-	TableColumn
 	encoding
 	origin origin
+	node   int32  // fromField, fromKeyField: the place in the document
+	absent []byte // the tuple's bytes for a field that is not there; nil: that is a bad record
+
+	TableColumn
 	header string
-	node   int32   // fromField, fromKeyField: the place in the document
 	way    []int32 // the nodes of the objects it is in
-	absent []byte  // the tuple's bytes for a field that is not there; nil: that is a bad record
 
 	// Of key columns: where a tombstone's key has it, first choice and second.
 	deletion [2]int32

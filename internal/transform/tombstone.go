@@ -57,8 +57,8 @@ func (e *Encoder) deletionKey(dst []byte, r *kgo.Record, c *column) ([]byte, *Ba
 	case list:
 	case missing:
 		if c.soleKey {
-			v := value{kind: text, flags: raw | nonASCII, end: int32(len(r.Key))}
-			return c.append(e, dst, r.Key, &v, &c.encoding)
+			e.v = value{kind: text, flags: raw | nonASCII, end: int32(len(r.Key))}
+			return c.append(e, dst, r.Key, &e.v, &c.encoding)
 		}
 	case null:
 		return dst, bad(CodeMissing, "the value is null, and so is the key that would say which row to delete")
