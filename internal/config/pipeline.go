@@ -1,0 +1,110 @@
+// Package config turns sinker.yaml, or the flags that stand for one, into a checked pipeline. It is strict: an unknown
+// key, a key given twice, a wrong type or an unset variable is an error with file, line, column and the fix, and all of
+// them are reported at once. It reads files and variables and nothing else; whether Kafka, Postgres and the tables are
+// as configured is `sinker check`'s business.
+package config
+
+import (
+	"regexp"
+	"time"
+
+	"sinker/internal/transform"
+)
+
+// Pipeline is a whole configuration, checked, with every default filled in.
+type Pipeline struct {
+	// Name is the consumer group, and the owner of the pipeline's rows in sinker.offsets. Default "sinker".
+	Name     string
+	Kafka    Kafka
+	Postgres Postgres
+	Batch    Batch
+	// Workers is how many group members this process is. Default 2.
+	Workers int
+	Sinks   []Sink
+	Errors  ErrorPolicy
+	// HTTP is the address of health, metrics and the status page, or "off". Default 127.0.0.1:8080.
+	HTTP string
+}
+
+// Kafka is how to reach Kafka and be a member of its group.
+type Kafka struct {
+	Brokers []string
+	TLS     *TLS // nil: plaintext
+	SASL    *SASL
+	Start   Start
+	// Instance is the static membership's id: empty, one that this host gives; "off", a dynamic member.
+	Instance       string
+	SessionTimeout time.Duration // 0: the default of consume
+	Balancer       string        // cooperative-sticky (default), range, roundrobin, sticky, server
+}
+
+// TLS is how the connection to Kafka is encrypted. Files are read anew at every dial.
+type TLS struct {
+	CA, Cert, Key, ServerName string
+	Insecure                  bool // insecure_skip_verify
+}
+
+// SASL is how sinker proves to Kafka who it is. A file is read anew at every authentication.
+type SASL struct {
+	Mechanism           string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
+	Username            string
+	Password            Secret
+	PasswordFile        string
+	Token               Secret
+	TokenFile           string
+	Extensions          map[string]string
+	AllowPlaintextPlain bool // insecure: PLAIN without TLS to another host
+}
+
+// Start says where a topic begins that the pipeline has never read.
+type Start struct {
+	Latest bool
+	At     time.Time // zero: earliest, or latest
+}
+
+// Postgres is how to reach the database.
+type Postgres struct {
+	URL               Secret
+	MigrateURL        Secret // for migrations, past a transaction pooler; empty: URL
+	SynchronousCommit string
+	StatementTimeout  time.Duration // 0: the default of txn
+}
+
+// Batch bounds a transaction.
+type Batch struct {
+	Rows  int           // default 50,000
+	Bytes int64         // default 32 MiB
+	Every time.Duration // default 0: whatever is ready
+}
+
+// Sink is the rule from topics to one table.
+type Sink struct {
+	Topics []string
+	Regex  bool // Topics[0] is a regular expression
+	Format string
+	Schema string
+	Table  string
+	Create bool
+	Rule   transform.Rule
+
+	expr *regexp.Regexp
+}
+
+// Regexp is the compiled expression of a sink with Regex.
+func (s *Sink) Regexp() *regexp.Regexp { return s.expr }
+
+// ErrorPolicy says what becomes of a record that can not become a row.
+type ErrorPolicy struct {
+	Do        string  // dead_letter (default) or stop
+	StopAfter float64 // share of dead letters above which a partition stops; 0: never
+}
+
+func defaults() *Pipeline {
+	return &Pipeline{
+		Name:    "sinker",
+		Workers: 2,
+		HTTP:    "127.0.0.1:8080",
+		Batch:   Batch{Rows: 50_000, Bytes: 32 << 20},
+		Errors:  ErrorPolicy{Do: "dead_letter"},
+	}
+}

@@ -1,0 +1,86 @@
+// Package localtest gives tests their servers: a fresh database on one temporary Postgres a test binary, and a Kafka in
+// the process.
+package localtest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sinker/internal/local"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+var (
+	once   sync.Once
+	server string          // a superuser's URL
+	ours   *local.Postgres // kept: were it collected, its pipe would close and the server end
+	failed error
+	serial atomic.Int64
+)
+
+// start finds or starts the server that the tests of this binary share. It ends with the process.
+func start() {
+	if server = os.Getenv("SINKER_TEST_DATABASE_URL"); server != "" {
+		return
+	}
+	p, err := local.StartPostgres(context.Background(), local.PostgresOptions{})
+	if err != nil {
+		failed = err
+		return
+	}
+	ours, server = p, p.URL("postgres")
+}
+
+// Database returns the URL of a fresh, empty database, dropped at the end of the test. Where no server can be had the
+// test is skipped, and in CI it fails.
+func Database(t testing.TB) string {
+	t.Helper()
+	once.Do(start)
+	if failed != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(failed)
+		}
+		t.Skip(failed)
+	}
+	name := fmt.Sprintf("t%d_%d_%d", os.Getpid(), time.Now().UnixNano(), serial.Add(1))
+	admin(t, "CREATE DATABASE "+name)
+	t.Cleanup(func() { admin(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+func admin(t testing.TB, sql string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Kafka returns a Kafka in this process, closed at the end of the test.
+func Kafka(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
