@@ -1,9 +1,6 @@
 package transform
 
-import (
-	"net/netip"
-	"strconv"
-)
+import "slices"
 
 const (
 	formInet    = "an address as 10.1.2.3, 10.1.2.3/8 or ::1"
@@ -27,36 +24,135 @@ func appendInet(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 	if err != nil {
 		return dst, err
 	}
-	prefix, ok := parsePrefix(string(s))
-	if !ok || isNetwork == 1 && prefix.Masked() != prefix {
+	var a address
+	if !a.read(s) || isNetwork == 1 && a.hasHostBits() {
 		return dst, invalid(s, enc, form)
 	}
-	addr := prefix.Addr()
-	if addr.Is4() {
-		b := addr.As4()
-		dst = append(dst, 0, 0, 0, 8, familyIPv4, byte(prefix.Bits()), isNetwork, 4)
-		return append(dst, b[:]...), nil
+	family := byte(familyIPv4)
+	if a.size == 16 {
+		family = familyIPv6
 	}
-	b := addr.As16()
-	dst = append(dst, 0, 0, 0, 20, familyIPv6, byte(prefix.Bits()), isNetwork, 16)
-	return append(dst, b[:]...), nil
+	dst = append(dst, 0, 0, 0, byte(4+a.size), family, byte(a.bits), isNetwork, byte(a.size))
+	return append(dst, a.bytes[:a.size]...), nil
 }
 
-// parsePrefix reads an address with or without a mask's length.
-func parsePrefix(s string) (netip.Prefix, bool) {
-	for i := range len(s) {
-		if s[i] != '/' {
-			continue
-		}
-		addr, err := netip.ParseAddr(s[:i])
-		bits, err2 := strconv.ParseUint(s[i+1:], 10, 8)
-		if err != nil || err2 != nil || addr.Zone() != "" || int(bits) > addr.BitLen() {
-			return netip.Prefix{}, false
-		}
-		return netip.PrefixFrom(addr, int(bits)), true
+// address is an IP address with a mask.
+type address struct {
+	bytes [16]byte
+	size  int // 4 or 16
+	bits  int // of the mask
+}
+
+// read reads an address with or without the length of a mask.
+func (a *address) read(s []byte) bool {
+	addr, mask := s, []byte(nil)
+	if i := slices.Index(s, '/'); i >= 0 {
+		addr, mask = s[:i], s[i+1:]
 	}
-	addr, err := netip.ParseAddr(s)
-	return netip.PrefixFrom(addr, addr.BitLen()), err == nil && addr.Zone() == ""
+	a.size = 4
+	if slices.Contains(addr, ':') {
+		a.size = 16
+		if !readIPv6(a.bytes[:], addr) {
+			return false
+		}
+	} else if !readIPv4(a.bytes[:4], addr) {
+		return false
+	}
+	a.bits = 8 * a.size
+	if mask == nil {
+		return true
+	}
+	n, rest, ok := readByte(mask)
+	a.bits = n
+	return ok && len(rest) == 0 && n <= 8*a.size
+}
+
+func (a *address) hasHostBits() bool {
+	for i := a.bits; i < 8*a.size; i++ {
+		if a.bytes[i/8]>>(7-i%8)&1 != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// readByte reads a number up to 255 without leading zeros.
+func readByte(s []byte) (n int, rest []byte, ok bool) {
+	i := 0
+	for i < len(s) && i < 3 && s[i]-'0' <= 9 {
+		n = n*10 + int(s[i]-'0')
+		i++
+	}
+	return n, s[i:], i > 0 && n <= 255 && (s[0] != '0' || i == 1)
+}
+
+func readIPv4(to, s []byte) bool {
+	for i := range to {
+		if i > 0 {
+			if len(s) == 0 || s[0] != '.' {
+				return false
+			}
+			s = s[1:]
+		}
+		n, rest, ok := readByte(s)
+		if !ok {
+			return false
+		}
+		to[i], s = byte(n), rest
+	}
+	return len(s) == 0
+}
+
+// readIPv6 reads groups of hexadecimal digits, of which :: leaves out one or more zeros, and at the end perhaps an IPv4
+// address. to is all zeros before.
+func readIPv6(to, s []byte) bool {
+	n, gap := 0, -1
+	if len(s) >= 2 && s[0] == ':' && s[1] == ':' {
+		gap, s = 0, s[2:]
+	}
+	for len(s) > 0 {
+		if n == 16 {
+			return false
+		}
+		if !slices.Contains(s, ':') && slices.Contains(s, '.') {
+			if n > 12 || !readIPv4(to[n:n+4], s) {
+				return false
+			}
+			n += 4
+			break
+		}
+		digits, group := 0, 0
+		for digits < len(s) && digits < 4 && hexValue[s[digits]] < 16 {
+			group = group<<4 | int(hexValue[s[digits]])
+			digits++
+		}
+		if digits == 0 {
+			return false
+		}
+		to[n], to[n+1] = byte(group>>8), byte(group)
+		n, s = n+2, s[digits:]
+		if len(s) == 0 {
+			break
+		}
+		if s[0] != ':' || len(s) == 1 {
+			return false
+		}
+		if s = s[1:]; s[0] == ':' {
+			if gap >= 0 {
+				return false
+			}
+			gap, s = n, s[1:]
+		}
+	}
+	if gap < 0 {
+		return n == 16
+	}
+	if n == 16 {
+		return false
+	}
+	moved := copy(to[16-(n-gap):], to[gap:n])
+	clear(to[gap : 16-moved])
+	return true
 }
 
 // appendMACAddr writes macaddr: six bytes with colons or hyphens between them, or twelve digits without.

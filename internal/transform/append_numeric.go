@@ -79,7 +79,13 @@ func appendDecimal(dst []byte, d *decimal, s []byte, enc *encoding) ([]byte, *Ba
 	first, end := d.significant()
 	point := d.point()
 	scale := max(0, len(d.fraction)-d.exponent)
-	if enc.precision > 0 {
+	if scale > numericScale || first < end && point-first > numericWhole {
+		return dst, outOfRange(s, enc)
+	}
+	switch {
+	case enc.precision == 0 && enc.isKey:
+		scale = max(0, end-point) // 1.0 and 1.00 are one key
+	case enc.precision > 0:
 		if first < end && end-point > enc.scale {
 			return dst, inexact(s, enc, fmt.Sprintf("%d digits after the point", enc.scale))
 		}
@@ -87,17 +93,9 @@ func appendDecimal(dst []byte, d *decimal, s []byte, enc *encoding) ([]byte, *Ba
 			return dst, outOfRange(s, enc)
 		}
 		scale = max(0, enc.scale)
-	} else if enc.isKey {
-		scale = max(0, end-point) // 1.0 and 1.00 are one key
 	}
 	if first == end {
-		if scale > numericScale {
-			return dst, outOfRange(s, enc)
-		}
 		return appendNumericHeader(dst, 0, 0, numericPositive, scale), nil
-	}
-	if point-first > numericWhole || scale > numericScale {
-		return dst, outOfRange(s, enc)
 	}
 	// The first group begins before first, at a place that is a multiple of four away from the point.
 	lead := floorMod(point-first, 4)

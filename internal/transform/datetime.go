@@ -106,7 +106,7 @@ func (c *clock) readTime(b []byte) (rest []byte, ok bool) {
 		return b, false
 	}
 	c.micros = hour*hourMicros + minute*minuteMicros + second*secondMicros
-	if len(rest) > 0 && (rest[0] == '.' || rest[0] == ',') && len(b) > len(rest)+5 {
+	if len(rest) > 0 && rest[0] == '.' && len(b) > len(rest)+5 {
 		if rest, ok = c.readFraction(rest[1:]); !ok {
 			return b, false
 		}

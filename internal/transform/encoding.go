@@ -106,7 +106,7 @@ func wrongType(src []byte, v *value, enc *encoding) *BadRecord {
 }
 
 func invalid(text []byte, enc *encoding, form string) *BadRecord {
-	return bad(CodeInvalid, fmt.Sprintf("%s is not a %s; expected is %s", glimpse(text), enc.of, form))
+	return bad(CodeInvalid, fmt.Sprintf("%s is not valid for %s; expected is %s", glimpse(text), enc.of, form))
 }
 
 func outOfRange(text []byte, enc *encoding) *BadRecord {
