@@ -116,7 +116,7 @@ func newPlant(p *config.Pipeline, log *slog.Logger) (*plant, error) {
 		return nil, withCode(exitConfig, err)
 	}
 	opts = append(opts, kgo.WithLogger(kslog.New(kafkaLogger(log))))
-	pl := &plant{pipeline: p, log: log, metrics: ops.NewMetrics(p.Name)}
+	pl := &plant{pipeline: p, log: log, metrics: ops.NewMetrics(p.Name, version)}
 	pl.kafka = consumeConfig(p, opts)
 	pl.kafka.Log, pl.kafka.Observe = log, pl.metrics.Observe
 	pl.kafka.Hooks = pl.metrics.KafkaHooks()

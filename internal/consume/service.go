@@ -93,9 +93,18 @@ func (s *Service) States() []*WorkerState {
 	return states
 }
 
-// FindEnds asks Kafka for the present end of every partition that the configuration reads, as a read_committed reader
-// sees it: the goal of a bounded run.
+// FindEnds makes the goal of a bounded run: the present end of every partition that the configuration reads.
 func FindEnds(ctx context.Context, c Config) (*Ends, error) {
+	end, err := EndOffsets(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return NewEnds(end), nil
+}
+
+// EndOffsets asks Kafka for the present end of every partition that the configuration reads, as a read_committed reader
+// sees it.
+func EndOffsets(ctx context.Context, c Config) (map[txn.TopicPartition]int64, error) {
 	cl, err := kgo.NewClient(c.Kafka...)
 	if err != nil {
 		return nil, err
@@ -120,7 +129,7 @@ func FindEnds(ctx context.Context, c Config) (*Ends, error) {
 		}
 		end[txn.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
 	})
-	return NewEnds(end), failed
+	return end, failed
 }
 
 // matchTopics returns the topics that exist and are read.

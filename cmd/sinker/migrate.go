@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"sinker/internal/config"
+	"sinker/internal/txn"
+
+	"github.com/spf13/cobra"
+)
+
+func newMigrateCommand() *cobra.Command {
+	var printSQL bool
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Make schema sinker, or bring it up to date",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !printSQL {
+				return cmd.Help()
+			}
+			sql, err := txn.MigrationSQL()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(cmd.OutOrStdout(), sql)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL that makes the schema, for a DBA to run with psql")
+	cmd.AddCommand(newMigrateUpCommand(), newMigrateVersionCommand())
+	return cmd
+}
+
+// databaseFlags name a database without a whole pipeline.
+type databaseFlags struct{ file, to string }
+
+func (f *databaseFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.file, "config", "c", "sinker.yaml", "configuration file")
+	cmd.Flags().StringVar(&f.to, "to", "", "Postgres connection URL, instead of a configuration file")
+}
+
+// url prefers the direct connection: migrations take a session's lock.
+func (f *databaseFlags) url() (string, error) {
+	if f.to != "" {
+		return f.to, nil
+	}
+	p, err := config.Load(f.file, os.LookupEnv)
+	if err != nil {
+		return "", err
+	}
+	if u := p.Postgres.MigrateURL.Reveal(); u != "" {
+		return u, nil
+	}
+	return p.Postgres.URL.Reveal(), nil
+}
+
+func newMigrateUpCommand() *cobra.Command {
+	var f databaseFlags
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Bring schema sinker to this version",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			url, err := f.url()
+			if err != nil {
+				return err
+			}
+			from, to, err := txn.Migrate(cmd.Context(), url, nil)
+			if err != nil {
+				return err
+			}
+			if from == to {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d already\n", to)
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker: version %d → %d\n", from, to)
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
+
+func newMigrateVersionCommand() *cobra.Command {
+	var f databaseFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Say which version schema sinker has, and which one this binary wants",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			url, err := f.url()
+			if err != nil {
+				return err
+			}
+			have, want, dirty, err := txn.SchemaVersion(cmd.Context(), url)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"version": have, "wanted": want, "dirty": dirty})
+			}
+			state := ""
+			if dirty {
+				state = ", a migration failed half way"
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "version %d of %d%s\n", have, want, state)
+			return err
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
