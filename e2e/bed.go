@@ -118,9 +118,9 @@ func engineHost() string {
 	return "127.0.0.1"
 }
 
-// freePort returns a port that nobody listens on, below those that the kernel gives to outgoing connections: a
+// FreePort returns a port that nobody listens on, below those that the kernel gives to outgoing connections: a
 // container that is stopped and started again must find it free, and clients must find it under the same port.
-func freePort() (int, error) {
+func FreePort() (int, error) {
 	for port := 20000 + os.Getpid()*37%10000; port < 32000; port++ {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {

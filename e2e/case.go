@@ -99,7 +99,7 @@ func (c *Case) Until(within time.Duration, what string, holds func(ctx context.C
 	ctx, cancel := context.WithTimeout(c.t.Context(), within)
 	defer cancel()
 	var died error
-	err := poll(ctx, func() error {
+	err := Poll(ctx, func() error {
 		for _, p := range alive {
 			if died = p.Alive(); died != nil {
 				return nil

@@ -28,8 +28,8 @@ func publish(containerPort string, hostPort int) testcontainers.CustomizeRequest
 	}
 }
 
-// signalContainer sends a signal to a container's process and waits until the container has stopped.
-func signalContainer(ctx context.Context, c testcontainers.Container, signal string) error {
+// SignalContainer sends a signal to a container's process and waits until the container has stopped.
+func SignalContainer(ctx context.Context, c testcontainers.Container, signal string) error {
 	docker, err := testcontainers.NewDockerClientWithOpts(ctx)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func signalContainer(ctx context.Context, c testcontainers.Container, signal str
 	if _, err := docker.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: signal}); err != nil {
 		return fmt.Errorf("%s to container %s: %w", signal, id[:12], err)
 	}
-	return poll(ctx, func() error {
+	return Poll(ctx, func() error {
 		state, err := c.State(ctx)
 		if err == nil && state.Running {
 			return fmt.Errorf("container %s still runs after %s", id[:12], signal)
@@ -48,8 +48,8 @@ func signalContainer(ctx context.Context, c testcontainers.Container, signal str
 	})
 }
 
-// poll asks again, ten times a second, until there is no error or ctx ends; then the last error is returned.
-func poll(ctx context.Context, ask func() error) error {
+// Poll asks again, ten times a second, until there is no error or ctx ends; then the last error is returned.
+func Poll(ctx context.Context, ask func() error) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -25,7 +25,7 @@ type Kafka struct {
 }
 
 func startKafka(ctx context.Context, net string) (*Kafka, error) {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func startKafka(ctx context.Context, net string) (*Kafka, error) {
 func (k *Kafka) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	err := poll(ctx, func() error {
+	err := Poll(ctx, func() error {
 		ask, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		brokers, err := k.Admin.ListBrokers(ask)
@@ -87,7 +87,7 @@ func (k *Kafka) wait(ctx context.Context) error {
 // Restart ends the broker with a signal and starts it again with its data. SIGTERM: it shuts down in order; SIGKILL:
 // it does not.
 func (k *Kafka) Restart(ctx context.Context, signal string) error {
-	if err := signalContainer(ctx, k.Container, signal); err != nil {
+	if err := SignalContainer(ctx, k.Container, signal); err != nil {
 		return err
 	}
 	if err := k.Container.Start(ctx); err != nil {

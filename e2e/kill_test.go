@@ -78,7 +78,7 @@ func (k *killer) produce(atLeast int, killed <-chan struct{}) error {
 	const chunk, backlog = 20_000, 300_000
 	over := false
 	for made := 0; made < atLeast || !over; made += chunk {
-		err := poll(k.t.Context(), func() error {
+		err := Poll(k.t.Context(), func() error {
 			select {
 			case <-killed:
 				over = true

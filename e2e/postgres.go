@@ -25,7 +25,7 @@ type Postgres struct {
 }
 
 func startPostgres(ctx context.Context, net string) (*Postgres, error) {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func startPostgres(ctx context.Context, net string) (*Postgres, error) {
 func (p *Postgres) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err := poll(ctx, func() error {
+	err := Poll(ctx, func() error {
 		db, err := pgx.Connect(ctx, p.URL("postgres"))
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ func (p *Postgres) wait(ctx context.Context) error {
 // Restart ends the server with a signal and starts it again with its data. SIGINT: connections are cut and it shuts
 // down in order; SIGKILL: it has to recover from its log.
 func (p *Postgres) Restart(ctx context.Context, signal string) error {
-	if err := signalContainer(ctx, p.Container, signal); err != nil {
+	if err := SignalContainer(ctx, p.Container, signal); err != nil {
 		return err
 	}
 	if err := p.Container.Start(ctx); err != nil {
