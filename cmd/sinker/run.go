@@ -119,7 +119,7 @@ func newPlant(p *config.Pipeline, log *slog.Logger) (*plant, error) {
 	pl := &plant{pipeline: p, log: log, metrics: ops.NewMetrics(p.Name, version)}
 	pl.kafka = consumeConfig(p, opts)
 	pl.kafka.Log, pl.kafka.Observe = log, pl.metrics.Observe
-	pl.kafka.Hooks = pl.metrics.KafkaHooks()
+	pl.kafka.Hooks = pl.metrics.KafkaHooks
 	pl.postgres = storeConfig(p, "")
 	pl.postgres.Log = log
 	return pl, nil

@@ -71,7 +71,7 @@ func balancerOpt(name string) (kgo.Opt, error) {
 
 // newReader makes the client that fetches. It consumes nothing until partitions are added with their positions.
 // Control records are kept: they are what lets a position move past a tail of aborted transactions.
-func newReader(c *Config) (*kgo.Client, error) {
+func newReader(c *Config, hooks []kgo.Hook) (*kgo.Client, error) {
 	opts := append([]kgo.Opt{
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
@@ -86,8 +86,8 @@ func newReader(c *Config) (*kgo.Client, error) {
 		kgo.MaxDecompressBatchBytes(128 << 20),
 		kgo.MetadataMaxAge(30 * time.Second),
 	}, c.Kafka...)
-	if len(c.Hooks) > 0 {
-		opts = append(opts, kgo.WithHooks(c.Hooks...))
+	if len(hooks) > 0 {
+		opts = append(opts, kgo.WithHooks(hooks...))
 	}
 	return kgo.NewClient(opts...)
 }

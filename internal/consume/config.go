@@ -18,7 +18,8 @@ type Config struct {
 	Start   Start            // where a topic met for the first time starts
 
 	Kafka []kgo.Opt // brokers, TLS, SASL, logging: for both clients of a worker
-	Hooks []kgo.Hook
+	// Hooks makes the hooks of the client with which a worker fetches; it may be nil. It is asked once a worker.
+	Hooks func(worker int) []kgo.Hook
 
 	// InstanceID is the static membership's id: a restarted worker that shows it again gets its partitions back at
 	// once. Empty: a dynamic member, whose partitions wait for the session timeout when it dies.

@@ -40,7 +40,11 @@ func (s *Service) makeWorker(i int, static bool) *Worker {
 	if static && i < len(s.instances) {
 		cfg.InstanceID = s.instances[i]
 	}
-	return NewWorker(i, cfg, s.newStore(i), s.ends)
+	w := NewWorker(i, cfg, s.newStore(i), s.ends)
+	if static && cfg.Hooks != nil {
+		w.hooks = cfg.Hooks(i) // not for a worker that replaces another: kprom registers its names once
+	}
+	return w
 }
 
 // Run runs the workers until ctx ends, the ends are reached, or one of them meets an error that waiting will not mend.

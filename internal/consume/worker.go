@@ -45,6 +45,7 @@ type Worker struct {
 	trouble     trouble
 	mirror      mirror
 	ends        *Ends
+	hooks       []kgo.Hook
 
 	counters Counters
 	state    atomic.Pointer[WorkerState]
@@ -74,7 +75,7 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 // Run works until ctx ends or an error that no waiting will mend. When ctx ends the batch in hand is finished or rolled
 // back, and the group is left; that is no error.
 func (w *Worker) Run(ctx context.Context) (err error) {
-	if w.reader, err = newReader(&w.cfg); err != nil {
+	if w.reader, err = newReader(&w.cfg, w.hooks); err != nil {
 		return fmt.Errorf("make the reading client: %w", err)
 	}
 	defer w.reader.Close()

@@ -3,6 +3,7 @@
 package ops
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // Metrics counts what the workers report, a call a batch.
 type Metrics struct {
 	registry *prometheus.Registry
-	kafka    *kprom.Metrics
+	wrapped  prometheus.Registerer // puts the pipeline's name on what it registers
 
 	consumed, bytes, rows, dead, transactions *prometheus.CounterVec
 	duration, records, latency                prometheus.Histogram
@@ -69,7 +70,7 @@ func NewMetrics(pipeline, version string) *Metrics {
 	seconds := prometheus.ExponentialBuckets(0.001, 2, 16)
 	m := &Metrics{
 		registry:     reg,
-		kafka:        kprom.NewMetrics("sinker_kafka", kprom.Registerer(wrapped)),
+		wrapped:      wrapped,
 		consumed:     counter("sinker_records_consumed_total", "Records whose effect is committed.", "topic"),
 		bytes:        counter("sinker_bytes_consumed_total", "Bytes of their keys and values.", "topic"),
 		rows:         counter("sinker_rows_written_total", "Rows written or deleted.", "table", "op"),
@@ -130,8 +131,11 @@ func (m *Metrics) remember(b Batch) {
 	m.recent = append(m.recent, b)
 }
 
-// KafkaHooks are for the clients that fetch.
-func (m *Metrics) KafkaHooks() []kgo.Hook { return []kgo.Hook{m.kafka} }
+// KafkaHooks are for the client with which a worker fetches.
+func (m *Metrics) KafkaHooks(worker int) []kgo.Hook {
+	reg := prometheus.WrapRegistererWith(prometheus.Labels{"worker": strconv.Itoa(worker)}, m.wrapped)
+	return []kgo.Hook{kprom.NewMetrics("sinker_kafka", kprom.Registerer(reg))}
+}
 
 // watch registers what is read from the workers' states at each scrape.
 func (m *Metrics) watch(pipeline string, states func() []*consume.WorkerState) {

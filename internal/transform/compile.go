@@ -11,6 +11,9 @@ func Compile(r Rule, t Table) (*Plan, error) {
 	if r.MaxDepth < 0 || r.MaxDepth > mostDepth {
 		return nil, fmt.Errorf("the nesting depth must be between 1 and %d", mostDepth)
 	}
+	if r.Tombstones && len(r.Key) == 0 {
+		return nil, fmt.Errorf("records with a null value can delete rows only of a table with a key; set `key:` or leave `delete: tombstone` out")
+	}
 	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, maxDepth: r.MaxDepth}
 	if p.maxDepth == 0 {
 		p.maxDepth = defaultDepth
@@ -22,7 +25,7 @@ func Compile(r Rule, t Table) (*Plan, error) {
 	if wanted, err = keysFirst(wanted, r, t); err != nil {
 		return nil, err
 	}
-	if err := checkFilled(wanted, t, p.left); err != nil {
+	if err := checkFilled(wanted, t); err != nil {
 		return nil, err
 	}
 	c := compiler{plan: p, rule: r}
@@ -106,10 +109,10 @@ func keysFirst(columns []Column, r Rule, t Table) ([]Column, error) {
 }
 
 // checkFilled refuses a table of which a NOT NULL column would get nothing in every row.
-func checkFilled(columns []Column, t Table, left []string) error {
+func checkFilled(columns []Column, t Table) error {
 	for _, c := range t.Columns {
 		filled := slices.ContainsFunc(columns, func(w Column) bool { return w.Name == c.Name })
-		if c.NotNull && !filled && !c.HasDefault && !c.Generated && !slices.Contains(left, c.Name) {
+		if c.NotNull && !filled && !c.HasDefault && !c.Generated {
 			return fmt.Errorf("column %s of table %s is NOT NULL without a default, and nothing fills it; list it under columns:, or ALTER TABLE … ALTER COLUMN %s SET DEFAULT …", c.Name, t.Name, c.Name)
 		}
 	}

@@ -33,7 +33,7 @@ var spellings = map[string]Kind{
 // ParseType reads a type as a configuration spells it: any of Postgres' names for it, in any case, with a modifier where
 // the type takes one and [] for an array: bigint, numeric(12,2), varchar(20), timestamp(3) with time zone, text[].
 //
-// Types made in a database (enumerations, domains) have no spelling here: leave the type out and the table's is used.
+// citext is known too, with its schema before it where tables are to be made. Types made in a database (enumerations, domains) have no spelling here: leave the type out and the table's is used.
 func ParseType(s string) (Type, error) {
 	name := strings.Join(strings.Fields(strings.ToLower(s)), " ")
 	name, dims := cutArray(name)
@@ -41,8 +41,8 @@ func ParseType(s string) (Type, error) {
 	if err != nil {
 		return Type{}, fmt.Errorf("type %q: %w", s, err)
 	}
-	if name == "citext" && mods == nil {
-		return inArray(TextType(0, "citext"), dims), nil
+	if t := TextType(0, name); t.baseName() == "citext" && mods == nil {
+		return inArray(t, dims), nil
 	}
 	kind, ok := spellings[name]
 	if !ok {

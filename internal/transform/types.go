@@ -3,6 +3,7 @@ package transform
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Kind is a family of Postgres types that one appender writes.
@@ -131,8 +132,11 @@ func (t Type) Same(u Type) bool {
 	if t.OID != 0 && u.OID != 0 {
 		return t.OID == u.OID
 	}
-	return t.Name == u.Name && slices.Equal(t.Labels, u.Labels)
+	return t.baseName() == u.baseName() && slices.Equal(t.Labels, u.Labels)
 }
+
+// baseName is the name without a schema, which a configuration may leave out.
+func (t Type) baseName() string { return t.Name[strings.LastIndexByte(t.Name, '.')+1:] }
 
 // String spells the type as Postgres' format_type does.
 func (t Type) String() string {
