@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
+
+	"sinker/internal/local"
 )
 
 // dataset is a sequence of generated JSON records and the table they go into. Record i is always the same.
@@ -15,12 +18,48 @@ type dataset struct {
 
 	of       *dataset // the data set with the same records, when there is one
 	whole    bool     // the table has one jsonb column, of the whole record
+	byName   bool     // every column is the record's field of that name, and sinker finds that out by itself
 	key      string   // the column that is the table's primary key where there is one
 	changing string   // a numeric column that older versions of a row differ in
 }
 
-// column is a column of the table, filled from the record's field of the same name.
-type column struct{ name, typ string }
+// column is a column of the table and the field of the record that fills it.
+type column struct {
+	name, typ string
+	path      []string
+}
+
+// orders are the demo's: ten fields, two of them nested, and about 210 bytes. Record i has the key i.
+func orders() *dataset {
+	d := &dataset{name: "orders", size: 256, record: local.Order, key: "id", changing: "total"}
+	for line := range strings.Lines(local.OrderColumns) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		path, typ, _ := strings.Cut(strings.TrimSpace(rest), " ")
+		d.columns = append(d.columns, column{name, typ, strings.Split(path, ".")})
+	}
+	return d
+}
+
+// columnLines are the columns as a configuration has them.
+func (d *dataset) columnLines() []string {
+	var lines []string
+	for _, c := range d.columns {
+		lines = append(lines, fmt.Sprintf("  %s: %s %s", c.name, strings.Join(c.path, "."), c.typ))
+	}
+	return lines
+}
+
+// casts is the SELECT list that makes the row of a record j.
+func (d *dataset) casts() string {
+	if d.whole {
+		return "j"
+	}
+	var list []string
+	for _, c := range d.columns {
+		list = append(list, fmt.Sprintf("(j #>> '{%s}')::%s", strings.Join(c.path, ","), c.typ))
+	}
+	return strings.Join(list, ", ")
+}
 
 // ddl is the table's CREATE statement. Autovacuum is off for it: it would come in the middle of somebody's turn.
 func (d *dataset) ddl(table, options string) string {
@@ -36,12 +75,23 @@ func (d *dataset) ddl(table, options string) string {
 	return b.String()
 }
 
+// tag is the data set's name with a mark of its content: what is kept between runs must be of the same generator.
+func (d *dataset) tag() string {
+	h := fnv.New32a()
+	for i := range int64(100) {
+		h.Write(d.record(nil, i))
+	}
+	fmt.Fprint(h, d.columns)
+	return fmt.Sprintf("%s-%08x", d.name, h.Sum32())
+}
+
 // wide are records of 100 fields and about 2 kB: twenty of each of five kinds.
 func wide() *dataset {
-	d := &dataset{name: "wide", size: 2200, columns: []column{{"id", "bigint"}}}
+	d := &dataset{name: "wide", size: 2200, byName: true, columns: []column{{"id", "bigint", []string{"id"}}}}
 	kinds := []string{"bigint", "text", "numeric(12,2)", "timestamptz", "double precision"}
 	for i := 1; i < 100; i++ {
-		d.columns = append(d.columns, column{fmt.Sprintf("c%02d", i), kinds[i%len(kinds)]})
+		name := fmt.Sprintf("c%02d", i)
+		d.columns = append(d.columns, column{name, kinds[i%len(kinds)], []string{name}})
 	}
 	d.record = func(dst []byte, i int64) []byte {
 		dst = strconv.AppendInt(append(dst, `{"id":`...), i, 10)
@@ -84,10 +134,11 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// inWhole is the same records, into a table of one jsonb column.
-func (d *dataset) inWhole() *dataset {
+// whole are orders, each into one jsonb column.
+func whole() *dataset {
+	d := orders()
 	w := *d
-	w.name, w.whole, w.columns, w.of = d.name+"-jsonb", true, []column{{"doc", "jsonb"}}, d
+	w.name, w.whole, w.columns, w.of = d.name+"-jsonb", true, []column{{name: "doc", typ: "jsonb"}}, d
 	return &w
 }
 

@@ -95,11 +95,9 @@ func (k *kafka) startProgram(ctx context.Context, e *env, program string) error 
 	out, err := cmd.Output()
 	e.cleanup = append(e.cleanup, func() error {
 		err := exec.Command(program, "stop", "-d", dir).Run()
-		if !e.keep {
-			nodes, _ := filepath.Glob(filepath.Join(dir, "node-*"))
-			for _, n := range nodes {
-				err = errors.Join(err, os.RemoveAll(n))
-			}
+		nodes, _ := filepath.Glob(filepath.Join(dir, "node-*"))
+		for _, n := range nodes {
+			err = errors.Join(err, os.RemoveAll(n))
 		}
 		return err
 	})
@@ -155,9 +153,6 @@ func (k *kafka) startHome(ctx context.Context, e *env, home string) error {
 		_ = server.Process.Signal(syscall.SIGTERM)
 		_ = server.Wait() // a JVM that was asked to stop exits 143
 		log.Close()
-		if e.keep {
-			return nil
-		}
 		return os.RemoveAll(dir)
 	})
 	return nil

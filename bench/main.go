@@ -38,7 +38,6 @@ type options struct {
 	dir         string
 	partitions  int
 	compression string
-	keep        bool
 }
 
 func main() {
@@ -78,10 +77,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.postgres, "postgres", "", "URL of a running Postgres whose user may create databases and CHECKPOINT (default: start one)")
 	f.StringVar(&o.json, "json", "", "write the results as JSON to this file")
 	f.StringVar(&o.sinker, "sinker", "", "the sinker binary (default: build ./cmd/sinker)")
-	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "sinker-bench"), "keeps the reference files between runs, and the servers' data during one")
+	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "sinker-bench"), "keeps the reference files between runs, and a started Kafka's data during one")
 	f.IntVar(&o.partitions, "partitions", 1000, "partitions of the scenario \"partitions\"")
 	f.StringVar(&o.compression, "compression", "none", "of the topics' batches: none, lz4, snappy, zstd or gzip")
-	f.BoolVar(&o.keep, "keep", false, "leave the started servers' data directories in place")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}

@@ -81,39 +81,73 @@ func (p *plan) debezium(e *env) []string {
 	if password == "" {
 		password = "unused"
 	}
-	return []string{strings.Join(e.kafka.brokers, ","), p.topic.name, jdbc, u.User.Username(), password, target, p.data.connectSchema()}
+	return []string{strings.Join(e.kafka.brokers, ","), p.topic.name, jdbc, u.User.Username(), password, target, p.data.connectSchema(), p.data.renames()}
+}
+
+// connectField is a field of a record as Kafka Connect describes it.
+type connectField struct {
+	Field    string          `json:"field,omitempty"`
+	Type     string          `json:"type"`
+	Name     string          `json:"name,omitempty"` // Debezium's name for what a string holds
+	Optional bool            `json:"optional"`
+	Fields   []*connectField `json:"fields,omitempty"`
 }
 
 // connectSchema is Kafka Connect's description of the records.
 func (d *dataset) connectSchema() string {
-	type field struct {
-		Field string `json:"field"`
-		Type  string `json:"type"`
-		Name  string `json:"name,omitempty"`
-	}
-	schema := struct {
-		Type     string  `json:"type"`
-		Optional bool    `json:"optional"`
-		Fields   []field `json:"fields"`
-	}{Type: "struct"}
+	root := &connectField{Type: "struct"}
 	for _, c := range d.columns {
-		f := field{Field: c.name, Type: "string"}
-		switch typ, _, _ := strings.Cut(c.typ, "("); typ {
-		case "bigint":
-			f.Type = "int64"
-		case "integer":
-			f.Type = "int32"
-		case "boolean":
-			f.Type = "boolean"
-		case "double precision", "numeric":
-			f.Type = "double"
-		case "timestamptz":
-			f.Name = "io.debezium.time.ZonedTimestamp"
+		at := root
+		for _, name := range c.path[:len(c.path)-1] {
+			at = at.child(name)
 		}
-		schema.Fields = append(schema.Fields, f)
+		f := connectType(c.typ)
+		f.Field = c.path[len(c.path)-1]
+		at.Fields = append(at.Fields, &f)
 	}
-	b, _ := json.Marshal(schema)
+	b, _ := json.Marshal(root)
 	return string(b)
+}
+
+// child is the struct of that name within a struct.
+func (f *connectField) child(name string) *connectField {
+	for _, c := range f.Fields {
+		if c.Field == name {
+			return c
+		}
+	}
+	f.Fields = append(f.Fields, &connectField{Field: name, Type: "struct"})
+	return f.Fields[len(f.Fields)-1]
+}
+
+// connectType is the type that the sink writes into a column of a Postgres type.
+func connectType(typ string) connectField {
+	switch typ, _, _ = strings.Cut(typ, "("); typ {
+	case "bigint":
+		return connectField{Type: "int64"}
+	case "integer":
+		return connectField{Type: "int32"}
+	case "boolean":
+		return connectField{Type: "boolean"}
+	case "double precision", "numeric":
+		return connectField{Type: "double"}
+	case "timestamptz":
+		return connectField{Type: "string", Name: "io.debezium.time.ZonedTimestamp"}
+	case "uuid":
+		return connectField{Type: "string", Name: "io.debezium.data.Uuid"}
+	}
+	return connectField{Type: "string"}
+}
+
+// renames are the columns that are called otherwise than their flattened field.
+func (d *dataset) renames() string {
+	var list []string
+	for _, c := range d.columns {
+		if flat := strings.Join(c.path, "_"); flat != c.name {
+			list = append(list, flat+":"+c.name)
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // service is a side that runs until it is stopped. Its time is from its first commit to its last: a Java process needs

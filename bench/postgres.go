@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"sinker/internal/local"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -56,6 +58,21 @@ func openPostgres(ctx context.Context, e *env) (*postgres, error) {
 	}
 	e.cleanup = append(e.cleanup, func() error { return pg.conn.Close(context.Background()) })
 	return pg, pg.look(ctx, u)
+}
+
+// serverSettings are what a started server has beside initdb's defaults: no checkpoint falls into a turn by itself, and
+// commits can be timed. They are the same for everybody who is measured.
+var serverSettings = map[string]string{"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "track_commit_timestamp": "on"}
+
+// start runs a new server with durable commits, and returns its URL.
+func (pg *postgres) start(ctx context.Context, e *env) (string, error) {
+	server, err := local.StartPostgres(ctx, local.PostgresOptions{Fsync: true, Settings: serverSettings})
+	if err != nil {
+		return "", fmt.Errorf("%w; or give -postgres URL of a running one", err)
+	}
+	e.cleanup = append(e.cleanup, server.Close)
+	pg.how = "started, initdb's defaults but for shared_buffers, max_wal_size, checkpoint_timeout and track_commit_timestamp"
+	return server.URL("postgres"), nil
 }
 
 // createDatabase replaces what an earlier run left.

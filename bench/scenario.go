@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
 // scenario is one line of the report, or some.
@@ -99,11 +98,13 @@ func compare(name string, rows int64, all []turns) result {
 
 // lines are the lines of the sink's configuration that a data set needs beyond topic and table.
 func (d *dataset) lines() []string {
-	var lines []string
 	if d.whole {
-		lines = append(lines, fmt.Sprintf(`columns: { %s: ". jsonb" }`, d.columns[0].name))
+		return []string{"columns:", fmt.Sprintf("  %s: . jsonb", d.columns[0].name)}
 	}
-	return lines
+	if !d.byName {
+		return append([]string{"columns:"}, d.columnLines()...)
+	}
+	return nil
 }
 
 // mustAgree refuses figures of a load that did not write what it should have.
@@ -111,6 +112,6 @@ func mustAgree(table string, got, want content) error {
 	if got == want {
 		return nil
 	}
-	return fmt.Errorf("%s is not what the records say: %s rows (hash %s), expected %s (hash %s); the table is left in database %s for a look with -keep",
-		table, got.Rows, got.Hash, want.Rows, want.Hash, strings.ToUpper(database))
+	return fmt.Errorf("%s is not what the records say: %s rows (hash %s), expected %s (hash %s)",
+		table, got.Rows, got.Hash, want.Rows, want.Hash)
 }

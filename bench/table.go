@@ -15,7 +15,7 @@ import (
 // records' order. Postgres itself makes it from the JSON, by the casts that anybody would write, so that it is also what
 // sinker's tables are checked against. It is kept for later runs.
 func (e *env) copyFile(ctx context.Context, d *dataset, n int64) (string, error) {
-	path := filepath.Join(e.dir, fmt.Sprintf("%s-%d.copy", d.name, n))
+	path := filepath.Join(e.dir, fmt.Sprintf("%s-%d.copy", d.tag(), n))
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
@@ -23,23 +23,19 @@ func (e *env) copyFile(ctx context.Context, d *dataset, n int64) (string, error)
 	if err := e.stage(ctx, d, n); err != nil {
 		return "", err
 	}
-	rows := "SELECT r.* FROM bench.json, jsonb_populate_record(NULL::bench.model, j) r"
-	if d.whole {
-		rows = "SELECT j FROM bench.json"
-	}
-	_, err := e.pg.run(ctx, fmt.Sprintf(`\copy (%s) TO '%s' (FORMAT binary)`, rows, path+".part"))
+	_, err := e.pg.run(ctx, fmt.Sprintf(`\copy (SELECT %s FROM bench.json) TO '%s' (FORMAT binary)`, d.casts(), path+".part"))
 	if err != nil {
 		return "", err
 	}
-	if err := e.pg.exec(ctx, "DROP TABLE bench.json, bench.model"); err != nil {
+	if err := e.pg.exec(ctx, "DROP TABLE bench.json"); err != nil {
 		return "", err
 	}
 	return path, os.Rename(path+".part", path)
 }
 
-// stage loads the JSON of records into table bench.json, and makes an empty bench.model of the data set's columns.
+// stage loads the JSON of records into table bench.json.
 func (e *env) stage(ctx context.Context, d *dataset, n int64) error {
-	for _, sql := range []string{"DROP TABLE IF EXISTS bench.json, bench.model", "CREATE UNLOGGED TABLE bench.json (j jsonb)", d.ddl("bench.model", "TABLE")} {
+	for _, sql := range []string{"DROP TABLE IF EXISTS bench.json", "CREATE UNLOGGED TABLE bench.json (j jsonb)"} {
 		if err := e.pg.exec(ctx, sql); err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ type topic struct {
 // topic returns the named number of records of a data set as a topic, which it fills unless an earlier run has. Record i is
 // in partition i mod partitions, so that all records of a key are in one partition, in the order of i.
 func (k *kafka) topic(ctx context.Context, e *env, d *dataset, rows int64, partitions int) (*topic, error) {
-	t := &topic{name: fmt.Sprintf("bench-%s-%d-p%d-%s", d.name, rows, partitions, e.compression), data: d, rows: rows, partitions: partitions}
+	t := &topic{name: fmt.Sprintf("bench-%s-%d-p%d-%s", d.tag(), rows, partitions, e.compression), data: d, rows: rows, partitions: partitions}
 	have, err := k.count(ctx, t.name)
 	if err != nil {
 		return nil, err

@@ -2,12 +2,13 @@
 # Kafka Connect (standalone) with Debezium's JDBC sink: one of those that sinker is measured beside. The jars come from
 # Maven Central, once, into DIR. It needs Java 17 and Maven.
 #
-#   debezium.sh fetch DIR                                                       get the jars
-#   debezium.sh run DIR NAME BROKERS TOPIC JDBC_URL USER PASSWORD TABLE SCHEMA  load the topic, until stopped
+#   debezium.sh fetch DIR      get the jars
+#   debezium.sh run DIR NAME BROKERS TOPIC JDBC_URL USER PASSWORD TABLE SCHEMA RENAMES      load the topic, until stopped
 #
 # NAME is the connector: its consumer group is connect-NAME. SCHEMA is the records' Connect schema as JSON: with it the
-# converter of Kafka 4.2 and later reads plain JSON, without an envelope in every record. The settings are those that
-# made it fastest here: multi-row INSERTs by the driver, 5,000 rows a batch, a task for each of the four partitions.
+# converter of Kafka 4.2 and later reads plain JSON, without an envelope in every record. Nested fields are flattened, a.b
+# to a_b, and RENAMES (a_b:c,...) makes them the table's columns. The settings are those that made it fastest here:
+# multi-row INSERTs by the driver, 5,000 rows a batch, a task for each of the four partitions.
 set -euo pipefail
 command=$1 dir=$2 kafka=4.2.0 debezium=3.4.0.Final
 libs=$dir/debezium-$debezium-kafka-$kafka
@@ -30,7 +31,7 @@ X
 }
 
 run() {
-  local name=$1 brokers=$2 topic=$3 url=$4 user=$5 password=$6 table=$7 schema=$8
+  local name=$1 brokers=$2 topic=$3 url=$4 user=$5 password=$6 table=$7 schema=$8 renames=$9
   mkdir -p "$dir/no-plugins"
   cat > "$dir/worker.properties" << X
 bootstrap.servers=$brokers
@@ -58,6 +59,11 @@ schema.evolution=none
 collection.name.format=$table
 batch.size=5000
 consumer.override.max.poll.records=5000
+transforms=flat,names
+transforms.flat.type=org.apache.kafka.connect.transforms.Flatten\$Value
+transforms.flat.delimiter=_
+transforms.names.type=org.apache.kafka.connect.transforms.ReplaceField\$Value
+transforms.names.renames=$renames
 consumer.override.auto.offset.reset=earliest
 X
   exec java -Xmx1g -cp "$libs/*" org.apache.kafka.connect.cli.ConnectStandalone "$dir/worker.properties" "$dir/sink.properties"
@@ -66,5 +72,5 @@ X
 case $command in
 fetch) fetch ;;
 run) shift 2 && run "$@" ;;
-*) sed -n '2,12s/^# \{0,1\}//p' "$0" && exit 64 ;;
+*) sed -n '2,14s/^# \{0,1\}//p' "$0" && exit 64 ;;
 esac
