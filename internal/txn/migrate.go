@@ -29,13 +29,12 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 	switch {
 	case err != nil:
 		return 0, 0, err
-	case dirty:
-		return have, want, dirtyError(have)
 	case have > want:
 		return have, want, &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is at version %d, this binary knows up to %d", have, want), Hint: "run a newer sinker; nothing was changed"}
-	case have == want:
+	case have == want && !dirty:
 		return have, want, nil // also for a role that may not migrate
 	}
+	// What looks half done may be another process at work: under the lock it is known.
 	m, err := newMigrate(ctx, url)
 	if err != nil {
 		return have, want, wrap("migrate", "", err)
@@ -43,6 +42,10 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 	defer m.Close()
 	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
 		var half *migration.Error
+		var left migrate.ErrDirty
+		if errors.As(err, &left) {
+			return have, want, dirtyError(uint(left.Version))
+		}
 		if errors.As(err, &half) {
 			return have, want, &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("%w; the statement: %.300s", half.OrigErr, half.Query), Hint: "mend the cause and run `sinker migrate up` again; see also `sinker migrate --print-sql`"}
 		}
@@ -64,7 +67,9 @@ func newMigrate(ctx context.Context, url string) (*migrate.Migrate, error) {
 	}
 	cfg.RuntimeParams["application_name"] = "sinker migrate"
 	db := stdlib.OpenDB(*cfg)
-	if _, err := db.ExecContext(ctx, `DO $$ BEGIN IF to_regnamespace('sinker') IS NULL THEN CREATE SCHEMA IF NOT EXISTS sinker; END IF; END $$`); err != nil {
+	// IF NOT EXISTS does not wait for another process that is making the schema: it fails.
+	if _, err := db.ExecContext(ctx, `DO $$ BEGIN IF to_regnamespace('sinker') IS NULL THEN CREATE SCHEMA IF NOT EXISTS sinker; END IF;
+		EXCEPTION WHEN unique_violation OR duplicate_schema THEN NULL; END $$`); err != nil {
 		db.Close()
 		return nil, err
 	}

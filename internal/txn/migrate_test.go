@@ -52,17 +52,19 @@ func TestMigrate(t *testing.T) {
 		}
 	})
 
-	t.Run("TwoAtOnce", func(t *testing.T) {
-		url := localtest.Database(t)
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				if _, _, err := Migrate(ctx, url, quiet); err != nil {
-					t.Error(err)
-				}
-			})
+	t.Run("ManyAtOnce", func(t *testing.T) {
+		for range 5 {
+			url := localtest.Database(t)
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					if _, _, err := Migrate(ctx, url, quiet); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
 		}
-		wg.Wait()
 	})
 
 	t.Run("PrintedSQLDoesTheSame", func(t *testing.T) {
