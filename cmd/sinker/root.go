@@ -29,7 +29,7 @@ Run a pipeline:                        sinker run -c sinker.yaml`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w\nSee `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newOffsetsCommand(), newVerifyCommand(), newMigrateCommand(), 
+	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newOffsetsCommand(), newVerifyCommand(), newMigrateCommand(), newDemoCommand(),
 		newProduceCommand(), newReadyCommand(), newVersionCommand())
 	markUsage(root)
 	return root

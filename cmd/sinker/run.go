@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -24,6 +25,7 @@ type runFlags struct {
 	untilEnd bool
 	json     bool
 	http     string
+	parent   bool
 }
 
 func newRunCommand() *cobra.Command {
@@ -48,7 +50,15 @@ group; a second one ends the process at once. Both are safe.`,
 	fs.BoolVar(&f.untilEnd, "until-end", false, "stop at the end the topics have now, and print a summary")
 	fs.BoolVar(&f.json, "json", false, "with --until-end: print the summary as one JSON object")
 	fs.StringVar(&f.http, "http", "", "address of health, metrics and the status page, or off (default from the configuration: 127.0.0.1:8080)")
+	fs.BoolVar(&f.parent, "with-parent", false, "end when standard input closes: for a program that starts sinker and may die")
+	fs.MarkHidden("with-parent")
 	return cmd
+}
+
+// endWithParent ends the process, as a crash would, when standard input closes.
+func endWithParent(stdin io.Reader) {
+	io.Copy(io.Discard, stdin)
+	os.Exit(exitFailed)
 }
 
 // runPipeline is the whole life of `sinker run`.
@@ -59,6 +69,9 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 	}
 	defer stopProfile()
 	ctx := cmd.Context()
+	if f.parent {
+		go endWithParent(cmd.InOrStdin())
+	}
 	p, err := f.pipeline.load()
 	if err != nil {
 		return err

@@ -32,7 +32,7 @@ func appendArray(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, 
 	}
 	var err *BadRecord
 	if a.dims > 0 {
-		if dst, err = a.list(dst, v, 0); err != nil {
+		if dst, err = a.list(dst, *v, 0); err != nil {
 			return dst, err
 		}
 	}
@@ -69,7 +69,7 @@ func (a *arrayWriter) isEmpty(v *value) bool {
 }
 
 // list writes the elements of a list, or the lists in it, and checks that it is as long as the others of its dimension.
-func (a *arrayWriter) list(dst []byte, v *value, dim int) ([]byte, *BadRecord) {
+func (a *arrayWriter) list(dst []byte, v value, dim int) ([]byte, *BadRecord) {
 	if v.kind != list {
 		return dst, bad(CodeWrongType, fmt.Sprintf("%s is %s, and the elements beside it are arrays", glimpse(a.src[v.start:v.end]), v.kind))
 	}
@@ -78,7 +78,7 @@ func (a *arrayWriter) list(dst []byte, v *value, dim int) ([]byte, *BadRecord) {
 	for a.src[i] != ']' {
 		elem, end := a.e.elementAt(a.src, i)
 		var err *BadRecord
-		if dst, err = a.element(dst, &elem, dim); err != nil {
+		if dst, err = a.element(dst, elem, dim); err != nil {
 			return dst, err
 		}
 		count++
@@ -95,7 +95,7 @@ func (a *arrayWriter) list(dst []byte, v *value, dim int) ([]byte, *BadRecord) {
 	return dst, nil
 }
 
-func (a *arrayWriter) element(dst []byte, v *value, dim int) ([]byte, *BadRecord) {
+func (a *arrayWriter) element(dst []byte, v value, dim int) ([]byte, *BadRecord) {
 	if dim+1 < a.dims {
 		return a.list(dst, v, dim+1)
 	}
@@ -106,7 +106,8 @@ func (a *arrayWriter) element(dst []byte, v *value, dim int) ([]byte, *BadRecord
 	if k := a.enc.element.of.Kind; v.kind == list && k != JSON && k != JSONB {
 		return dst, bad(CodeWrongType, fmt.Sprintf("%s is an array, and the elements before it are not", glimpse(a.src[v.start:v.end])))
 	}
-	return a.enc.element.append(a.e, dst, a.src, v, a.enc.element)
+	a.e.v = v
+	return a.enc.element.append(a.e, dst, a.src, &a.e.v, a.enc.element)
 }
 
 // elementAt reads the value at i of a text that was scanned before, and so has no error and no depth to fear.

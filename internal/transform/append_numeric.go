@@ -84,7 +84,10 @@ func appendDecimal(dst []byte, d *decimal, s []byte, enc *encoding) ([]byte, *Ba
 	}
 	switch {
 	case enc.precision == 0 && enc.isKey:
-		scale = max(0, end-point) // 1.0 and 1.00 are one key
+		scale = 0 // 1.0 and 1.00 are one key
+		if first < end {
+			scale = max(0, end-point)
+		}
 	case enc.precision > 0:
 		if first < end && end-point > enc.scale {
 			return dst, inexact(s, enc, fmt.Sprintf("%d digits after the point", enc.scale))

@@ -33,7 +33,8 @@ var spellings = map[string]Kind{
 // ParseType reads a type as a configuration spells it: any of Postgres' names for it, in any case, with a modifier where
 // the type takes one and [] for an array: bigint, numeric(12,2), varchar(20), timestamp(3) with time zone, text[].
 //
-// citext is known too, with its schema before it where tables are to be made. Types made in a database (enumerations, domains) have no spelling here: leave the type out and the table's is used.
+// citext is known too, with its schema before it where tables are to be made. Types made in a database (enumerations,
+// domains) have no spelling here: leave the type out and the table's is used.
 func ParseType(s string) (Type, error) {
 	name := strings.Join(strings.Fields(strings.ToLower(s)), " ")
 	name, dims := cutArray(name)
@@ -52,10 +53,8 @@ func ParseType(s string) (Type, error) {
 	if err != nil {
 		return Type{}, fmt.Errorf("type %q: %w", s, err)
 	}
-	if name == "float" && len(mods) == 1 {
-		if mods[0] <= 24 {
-			kind = Float4
-		}
+	if name == "float" && len(mods) == 1 && mods[0] <= 24 {
+		kind = Float4
 	}
 	return inArray(baseType(kind, typmod), dims), nil
 }
