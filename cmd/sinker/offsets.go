@@ -62,13 +62,12 @@ func newOffsetsListCommand() *cobra.Command {
 	return cmd
 }
 
-// changeFlags are an operator's words. The topic is --topic here, so the pipeline comes from --config or --to.
+// changeFlags are an operator's words. The topic is --topic here, so the pipeline comes from a file.
 type changeFlags struct {
-	file, to, name, topic string
-	partition             int32
-	offset                int64
-	skip, again           bool
-	note                  string
+	file, topic, note string
+	partition         int32
+	offset            int64
+	skip, again       bool
 }
 
 func newOffsetsChangeCommand(action, short string) *cobra.Command {

@@ -218,15 +218,6 @@ func (m *memory) position(tp txn.TopicPartition) int64 {
 	return -1
 }
 
-func (m *memory) stoppedReason(tp txn.TopicPartition) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if r := m.rows[tp]; r != nil {
-		return r.stopped
-	}
-	return ""
-}
-
 // offsetOf reads a key of seen.
 func offsetOf(place, topic string, partition int32) (offset int64, ok bool) {
 	_, err := fmt.Sscanf(place, fmt.Sprintf("%s/%d@%%d", topic, partition), &offset)

@@ -20,7 +20,6 @@ import (
 
 var (
 	once   sync.Once
-	server string          // a superuser's URL
 	ours   *local.Postgres // kept: were it collected, its pipe would close and the server end
 	failed error
 	serial atomic.Int64
@@ -28,15 +27,20 @@ var (
 
 // start finds or starts the server that the tests of this binary share. It ends with the process.
 func start() {
-	if server = os.Getenv("SINKER_TEST_DATABASE_URL"); server != "" {
-		return
+	if os.Getenv(given) == "" {
+		ours, failed = local.StartPostgres(context.Background(), local.PostgresOptions{})
 	}
-	p, err := local.StartPostgres(context.Background(), local.PostgresOptions{})
-	if err != nil {
-		failed = err
-		return
+}
+
+// given names the variable with a server that is there already.
+const given = "SINKER_TEST_DATABASE_URL"
+
+// server is a superuser's URL.
+func server() string {
+	if ours != nil {
+		return ours.URL("postgres")
 	}
-	ours, server = p, p.URL("postgres")
+	return os.Getenv(given)
 }
 
 // Database returns the URL of a fresh, empty database, dropped at the end of the test. Where no server can be had the
@@ -53,7 +57,7 @@ func Database(t testing.TB) string {
 	name := fmt.Sprintf("t%d_%d_%d", os.Getpid(), time.Now().UnixNano(), serial.Add(1))
 	admin(t, "CREATE DATABASE "+name)
 	t.Cleanup(func() { admin(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
-	u, err := url.Parse(server)
+	u, err := url.Parse(server())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +68,7 @@ func Database(t testing.TB) string {
 func admin(t testing.TB, sql string) {
 	t.Helper()
 	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, server)
+	conn, err := pgx.Connect(ctx, server())
 	if err != nil {
 		t.Fatal(err)
 	}
