@@ -84,6 +84,9 @@ func (r *reader) syntax(err error) {
 	if n.Line > 0 && n.Line <= len(r.lines) && strings.HasPrefix(strings.TrimLeft(r.lines[n.Line-1], " "), "\t") {
 		msg += " (a tab: YAML is indented with spaces)"
 	}
+	if n.Line > 0 && n.Line <= len(r.lines) && strings.Contains(r.lines[n.Line-1], "${") {
+		msg += ` (a ${…} within { } must stand in quotes: "${VAR}")`
+	}
 	r.problem(n, "not YAML: %s", msg)
 }
 
