@@ -1,6 +1,7 @@
 -- The offset row is the only record of progress: it is moved in the transaction that writes the rows.
 -- fillfactor 50 and no index but the key keep every move a HOT update, so the table stays a few pages for ever.
-CREATE SCHEMA IF NOT EXISTS sinker;
+-- IF NOT EXISTS would want the privilege to create schemas also where a DBA has made it already.
+DO $$ BEGIN IF to_regnamespace('sinker') IS NULL THEN CREATE SCHEMA sinker; END IF; END $$;
 
 CREATE TABLE sinker.offsets (
     pipeline       text        NOT NULL,

@@ -4,151 +4,222 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"strconv"
 	"strings"
-
-	"sinker/migrations"
 
 	"github.com/golang-migrate/migrate/v4"
 	migration "github.com/golang-migrate/migrate/v4/database"
 	driver "github.com/golang-migrate/migrate/v4/database/pgx/v5"
-	"github.com/golang-migrate/migrate/v4/source/iofs"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-const versionTable = "schema_migrations" // in schema sinker: never the application's own
+const (
+	versionTable = "schema_migrations" // in schema sinker: never the application's own
 
-// Migrate brings schema sinker to this binary's version and says from which to which. Two processes may do it at once:
-// a session's advisory lock makes one wait, which is why it needs a direct connection and no transaction pooler.
-// A schema that is newer than this binary is left alone and refused.
+	// createSchema asks before it creates, because CREATE SCHEMA IF NOT EXISTS wants the privilege to create schemas also
+	// where there is nothing to create.
+	createSchema = `DO $$ BEGIN IF to_regnamespace('sinker') IS NULL THEN CREATE SCHEMA sinker; END IF; END $$;`
+
+	migrationLock = 0x73696e6b6572 // "sinker": the advisory lock of whoever migrates
+)
+
+// Migrate brings schema sinker to this binary's version and says from which to which. It may be killed at any point and
+// run by several processes at once: one migrates, the others wait for it, for as long as ctx lets them. A schema that
+// is newer than this binary is left alone and refused. It needs a connection to the server itself, because a session's
+// lock is what the others wait for; through a transaction pooler it refuses to work. When it fails nothing of the
+// migration that failed is left behind; the ones before it stay.
 func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, err error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	have, want, dirty, err := SchemaVersion(ctx, url)
 	switch {
 	case err != nil:
 		return 0, 0, err
 	case have > want:
-		return have, want, &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is at version %d, this binary knows up to %d", have, want), Hint: "run a newer sinker; nothing was changed"}
+		return have, want, newerError(have, want)
 	case have == want && !dirty:
 		return have, want, nil // also for a role that may not migrate
 	}
-	// What looks half done may be another process at work: under the lock it is known.
-	m, err := newMigrate(ctx, url)
+	if transactionPooler(ctx, url) {
+		return have, want, &Error{Class: Schema, Op: "migrate", Err: errors.New("the connection goes through a transaction pooler, where the lock that keeps two processes from migrating at once holds nobody"),
+			Hint: "give the server's own address as postgres.migrate_url, or to `sinker migrate up --to URL`; nothing was changed"}
+	}
+	m, err := lockMigrations(ctx, url, log)
 	if err != nil {
 		return have, want, wrap("migrate", "", err)
 	}
-	defer m.Close()
-	if err := m.Up(); err != nil && !errors.Is(err, migrate.ErrNoChange) {
-		var half *migration.Error
-		var left migrate.ErrDirty
-		if errors.As(err, &left) {
-			return have, want, dirtyError(uint(left.Version))
-		}
-		if errors.As(err, &half) {
-			return have, want, &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("%w; the statement: %.300s", half.OrigErr, half.Query), Hint: "mend the cause and run `sinker migrate up` again; see also `sinker migrate --print-sql`"}
-		}
-		return have, want, wrap("migrate", "", err)
-	}
-	return have, want, nil
+	defer m.unlock()
+	from, err = m.run(ctx, want)
+	return from, want, err
 }
 
-func dirtyError(version uint) error {
-	return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("migration %d of schema sinker failed half way", version),
-		Hint: fmt.Sprintf("look at what migration %d left behind, then: UPDATE sinker.%s SET version = %d, dirty = false; and `sinker migrate up`", version, versionTable, max(int(version)-1, 0))}
+func newerError(have, want uint) error {
+	return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is at version %d, this binary knows up to %d", have, want), Hint: "run a newer sinker; nothing was changed"}
 }
 
-// newMigrate opens golang-migrate on a connection of its own, which its Close closes.
-func newMigrate(ctx context.Context, url string) (*migrate.Migrate, error) {
-	cfg, err := pgx.ParseConfig(url)
+// migrator holds the lock of whoever migrates. golang-migrate has a lock of its own; its wait can not be cancelled and
+// gives up after 15 s, and it does not cover the repair of what a killed process left.
+type migrator struct {
+	url  string
+	log  *slog.Logger
+	conn *pgx.Conn // its session holds the lock
+}
+
+func lockMigrations(ctx context.Context, url string, log *slog.Logger) (*migrator, error) {
+	conn, err := Connect(ctx, url, "sinker migrate")
 	if err != nil {
-		return nil, hidePassword(err)
-	}
-	cfg.RuntimeParams["application_name"] = "sinker migrate"
-	db := stdlib.OpenDB(*cfg)
-	// IF NOT EXISTS does not wait for another process that is making the schema: it fails.
-	if _, err := db.ExecContext(ctx, `DO $$ BEGIN IF to_regnamespace('sinker') IS NULL THEN CREATE SCHEMA IF NOT EXISTS sinker; END IF;
-		EXCEPTION WHEN unique_violation OR duplicate_schema THEN NULL; END $$`); err != nil {
-		db.Close()
 		return nil, err
 	}
+	m := &migrator{url, log, conn}
+	var free bool
+	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, migrationLock).Scan(&free)
+	if err == nil && !free {
+		log.Info("another process is migrating schema sinker: waiting for it")
+		if _, err = conn.Exec(ctx, `SET statement_timeout = 0; SET lock_timeout = 0`); err == nil {
+			_, err = conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock)
+		}
+	}
+	if err != nil {
+		m.unlock()
+		return nil, err
+	}
+	return m, nil
+}
+
+// unlock ends the session, and the lock with it.
+func (m *migrator) unlock() { m.conn.Close(context.Background()) }
+
+// run migrates under the lock, from what the version table says now.
+func (m *migrator) run(ctx context.Context, want uint) (from uint, err error) {
+	if _, err := m.conn.Exec(ctx, createSchema); err != nil {
+		return 0, wrap("migrate", "", err)
+	}
+	if _, err := m.settle(ctx); err != nil {
+		return 0, wrap("migrate", "", err)
+	}
+	have, _, err := readVersion(ctx, m.conn)
+	if err != nil || have == want {
+		return have, wrap("migrate", "", err)
+	}
+	if have > want {
+		return have, newerError(have, want)
+	}
+	if err := m.up(ctx); err != nil {
+		failed, settleErr := m.settle(context.WithoutCancel(ctx))
+		if settleErr != nil {
+			m.log.Warn("the version table still names the migration that failed; the next `sinker migrate up` mends that", "err", settleErr)
+		}
+		return have, migrationError(failed, err)
+	}
+	return have, wrap("migrate", "", ctx.Err())
+}
+
+// settle takes back the mark of a migration that was begun and did not come to its end, and returns its number.
+// The mark is set before a migration and cleared in its transaction (see the source in upfiles.go): where it stands and
+// nobody holds the lock, the migration was rolled back.
+func (m *migrator) settle(ctx context.Context) (failed uint, err error) {
+	have, dirty, err := readVersion(ctx, m.conn)
+	if err != nil || !dirty {
+		return 0, err
+	}
+	m.log.Warn("a migration of schema sinker was cut off and has left nothing behind", "version", have)
+	before, err := versionBefore(have)
+	if err != nil {
+		return have, err
+	}
+	if before == 0 {
+		_, err = m.conn.Exec(ctx, `DELETE FROM sinker.`+versionTable+` WHERE dirty`)
+	} else {
+		_, err = m.conn.Exec(ctx, `UPDATE sinker.`+versionTable+` SET version = $1, dirty = false WHERE dirty`, before)
+	}
+	return have, err
+}
+
+// up runs golang-migrate on a connection of its own. When ctx ends it stops after the migration under way.
+func (m *migrator) up(ctx context.Context) error {
+	cfg, err := connConfig(m.url, "sinker migrate")
+	if err != nil {
+		return err
+	}
+	g, err := newMigrate(cfg)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	defer context.AfterFunc(ctx, func() { g.GracefulStop <- true })()
+	if err := g.Up(); !errors.Is(err, migrate.ErrNoChange) {
+		return err
+	}
+	return nil
+}
+
+// newMigrate opens golang-migrate; its Close closes the connections.
+func newMigrate(cfg *pgx.ConnConfig) (*migrate.Migrate, error) {
+	files, err := openUpFiles()
+	if err != nil {
+		return nil, err
+	}
+	db := stdlib.OpenDB(*cfg)
 	target, err := driver.WithInstance(db, &driver.Config{MigrationsTable: versionTable, SchemaName: "sinker"})
 	if err != nil {
 		db.Close()
 		return nil, err
 	}
-	source, err := iofs.New(migrations.FS, ".")
-	if err != nil {
-		db.Close()
-		return nil, err
-	}
-	return migrate.NewWithInstance("iofs", source, "pgx5", target)
+	return migrate.NewWithInstance("iofs", files, "pgx5", target)
 }
 
-// SchemaVersion says which version schema sinker has (0: none), which one this binary wants, and whether a migration
-// has failed half way.
-func SchemaVersion(ctx context.Context, url string) (have, want uint, dirty bool, err error) {
-	files, err := upFiles()
-	if err != nil {
-		return 0, 0, false, err
+// migrationError says which migration failed, where, and what to do. failed is 0 when it was none of them.
+func migrationError(failed uint, err error) error {
+	query, cause := driverError(err)
+	var pe *pgconn.PgError
+	if failed == 0 || !errors.As(cause, &pe) {
+		return wrap("migrate", "", cause)
 	}
-	want = files[len(files)-1].version
-	conn, err := Connect(ctx, url, "sinker migrate")
-	if err != nil {
-		return 0, want, false, err
+	msg := "migration " + upFileName(failed)
+	if s := statementAt(query, int(pe.Position)); s != "" {
+		msg += ", at " + s
 	}
-	defer conn.Close(ctx)
-	var there bool
-	if err := conn.QueryRow(ctx, `SELECT to_regclass('sinker.`+versionTable+`') IS NOT NULL`).Scan(&there); err != nil || !there {
-		return 0, want, false, wrap("migrate", "", err)
+	next := "it ran in one transaction, so nothing of it is left; mend the cause and run `sinker migrate up` again"
+	switch pe.Code {
+	case "42P06", "42P07", "42701", "42710": // something of that name exists
+		next = fmt.Sprintf("it was rolled back. Drop what is in its way; or, if somebody made by hand all that this migration makes: %s Then run `sinker migrate up` again", setVersion(failed))
+	case "42501":
+		next = "nothing of it is left; run `sinker migrate up --to URL` as a role that may, or give a DBA the output of `sinker migrate --print-sql`"
 	}
-	err = conn.QueryRow(ctx, `SELECT version, dirty FROM sinker.`+versionTable).Scan(&have, &dirty)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return 0, want, false, nil
-	}
-	return have, want, dirty, wrap("migrate", "", err)
+	return &Error{Class: classify(cause), Op: msg, Err: cause, Hint: next}
 }
 
-type upFile struct {
-	version uint
-	name    string
+// driverError opens golang-migrate's error, which does not unwrap and comes as a value or as a pointer.
+func driverError(err error) (query string, cause error) {
+	var byValue migration.Error
+	var byPointer *migration.Error
+	switch {
+	case errors.As(err, &byPointer) && byPointer.OrigErr != nil:
+		return string(byPointer.Query), byPointer.OrigErr
+	case errors.As(err, &byValue) && byValue.OrigErr != nil:
+		return string(byValue.Query), byValue.OrigErr
+	}
+	return "", err
 }
 
-// upFiles lists the migrations in order.
-func upFiles() ([]upFile, error) {
-	names, err := fs.Glob(migrations.FS, "*.up.sql")
-	if err != nil {
-		return nil, err
+// statementAt returns the statement that holds a position, as Postgres counts them: in characters, from 1. It is empty
+// where Postgres gave none.
+func statementAt(sql string, position int) string {
+	chars := []rune(sql)
+	if position < 1 || position > len(chars) {
+		return ""
 	}
-	var files []upFile
-	for _, name := range names {
-		number, _, _ := strings.Cut(name, "_")
-		v, err := strconv.ParseUint(number, 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("migration %s has no number", name)
-		}
-		files = append(files, upFile{uint(v), name})
+	before, after := string(chars[:position-1]), string(chars[position-1:])
+	if i := strings.LastIndex(before, ";\n"); i >= 0 {
+		before = before[i+2:]
 	}
-	return files, nil
-}
-
-// MigrationSQL is what `migrate up` does on a fresh database, for a DBA to run with psql.
-func MigrationSQL() (string, error) {
-	files, err := upFiles()
-	if err != nil {
-		return "", err
+	after, _, _ = strings.Cut(after, ";\n")
+	statement := strings.Join(strings.Fields(before+after), " ")
+	if len(statement) > 300 {
+		statement = strings.ToValidUTF8(statement[:300], "") + " …"
 	}
-	var b strings.Builder
-	b.WriteString("BEGIN;\n\nCREATE SCHEMA IF NOT EXISTS sinker;\n\n")
-	for _, f := range files {
-		sql, err := migrations.FS.ReadFile(f.name)
-		if err != nil {
-			return "", err
-		}
-		fmt.Fprintf(&b, "-- %s\n%s\n", f.name, strings.TrimSpace(string(sql))+"\n")
-	}
-	fmt.Fprintf(&b, "CREATE TABLE sinker.%s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n", versionTable)
-	fmt.Fprintf(&b, "INSERT INTO sinker.%s VALUES (%d, false);\n\nCOMMIT;\n", versionTable, files[len(files)-1].version)
-	return b.String(), nil
+	return statement
 }

@@ -33,6 +33,19 @@ func hidePassword(err error) error {
 // Connect dials Postgres for a worker or a command. Only a server that accepts writes is taken, unless the connection
 // string itself says otherwise by target_session_attrs.
 func Connect(ctx context.Context, url, application string) (*pgx.Conn, error) {
+	cfg, err := connConfig(url, application)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, &Error{Class: classify(err), Op: "connect", Err: hidePassword(err), Hint: hint(err)}
+	}
+	return conn, nil
+}
+
+// connConfig reads a connection string and adds what every connection of sinker has.
+func connConfig(url, application string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, &Error{Class: Auth, Op: "connect", Err: hidePassword(err), Hint: "see postgres.url"}
@@ -45,11 +58,7 @@ func Connect(ctx context.Context, url, application string) (*pgx.Conn, error) {
 	}
 	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}}).DialContext
 	cfg.RuntimeParams["application_name"] = application
-	conn, err := pgx.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return nil, &Error{Class: classify(err), Op: "connect", Err: hidePassword(err), Hint: hint(err)}
-	}
-	return conn, nil
+	return cfg, nil
 }
 
 // session returns the store's connection, dialling when there is none or it is broken.
