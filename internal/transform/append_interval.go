@@ -212,7 +212,7 @@ func (p *span) add(q quantity, u unit) bool {
 	}
 	p.seen |= u.bit
 	size := u.months + u.days + u.micros
-	if q.whole > math.MaxInt64/size-1 {
+	if q.whole > math.MaxInt64/size {
 		p.problem = CodeOutOfRange
 		return true
 	}
@@ -223,6 +223,9 @@ func (p *span) add(q quantity, u unit) bool {
 		p.problem = CodeInexact
 	default:
 		n += q.fraction * size / int64(tens[q.places])
+	}
+	if n < 0 {
+		p.problem = CodeOutOfRange
 	}
 	if q.negative {
 		n = -n

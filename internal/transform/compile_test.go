@@ -43,7 +43,7 @@ func TestCompileColumns(t *testing.T) {
 }
 
 func TestCompileErrors(t *testing.T) {
-	table := columns(t, "id bigint!", "total numeric(12,2)", "note text", "made int!=", "doc json", "ver interval", "at timestamptz")
+	table := columns(t, "id bigint!", "total numeric(12,2)", "note text", "made int!=", "doc json", "docb jsonb", "ver interval", "at timestamptz")
 	table.Columns = append(table.Columns, TableColumn{Name: "always", Type: baseType(Int8, -1), Generated: true}, TableColumn{Name: "shape", Type: Type{OID: 600, Name: "point"}},
 		TableColumn{Name: "span", Type: Type{Kind: Interval, OID: 1186, Typmod: 4<<16 | 0xffff}}, TableColumn{Name: "ci", Type: TextType(70000, "public.citext")})
 	id := Column{Name: "id"}
@@ -67,6 +67,8 @@ func TestCompileErrors(t *testing.T) {
 		{Rule{Columns: []Column{id}, Key: []string{"idd"}}, "(did you mean id?)"},
 		{Rule{Columns: []Column{id}, Key: []string{"id", "id"}}, "key column id is there twice"},
 		{Rule{Columns: []Column{id, {Name: "doc"}}, Key: []string{"doc"}}, "column doc: type json can not be a key"},
+		{Rule{Columns: []Column{id, {Name: "docb"}}, Key: []string{"docb"}}, "column docb: type jsonb can not be a key"},
+		{Rule{Columns: []Column{id, {Name: "ver"}}, Key: []string{"ver"}}, "column ver: type interval can not be a key"},
 		{Rule{Columns: []Column{id, {Name: "ci"}}, Key: []string{"ci"}}, "column ci: type public.citext can not be a key"},
 		{Rule{Columns: []Column{id}, Tombstones: true}, "delete rows only of a table with a key"},
 		{Rule{Columns: []Column{id}, Meta: []string{"ofset"}}, `meta "ofset" is not known (did you mean offset?)`},

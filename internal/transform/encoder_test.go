@@ -296,13 +296,13 @@ func TestEqualKeysHaveEqualBytes(t *testing.T) {
 		{"text", []string{`"é"`, `"\u00e9"`}, []string{`"e"`}},
 		{"numeric[]", []string{`[1,2.0]`, `[1.0,2]`}, []string{`[1]`}},
 	} {
-		table := columns(t, "x text", "k "+test.typ)
+		table := columns(t, "x json", "k "+test.typ)
 		p, err := Compile(Rule{Columns: []Column{{Name: "x"}, {Name: "k"}}, Key: []string{"k"}}, table)
 		if err != nil {
 			t.Fatal(err)
 		}
 		key := func(v string) []byte {
-			tuple, _, err := p.NewEncoder().Append(nil, record(`{"k":`+v+`,"x":"any"}`))
+			tuple, _, err := p.NewEncoder().Append(nil, record(`{"k":`+v+`,"x":`+v+`}`))
 			if err != nil {
 				t.Fatalf("%s %s: %v", test.typ, v, err)
 			}
