@@ -126,6 +126,38 @@ func BenchmarkOrderOtherOrder(b *testing.B) {
 	encodeAll(b, declared(b, r), orders(2000))
 }
 
+// BenchmarkOrderSpaced has spaces behind colons and commas, as some producers write JSON.
+func BenchmarkOrderSpaced(b *testing.B) {
+	records := orders(2000)
+	for _, r := range records {
+		r.Value = bytes.ReplaceAll(bytes.ReplaceAll(r.Value, []byte(`,"`), []byte(`, "`)), []byte(`":`), []byte(`": `))
+	}
+	encodeAll(b, declared(b, orderRule()), records)
+}
+
+// BenchmarkOrderShapes mixes records of which fields are left out or come in another order.
+func BenchmarkOrderShapes(b *testing.B) {
+	records := orders(2000)
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, r := range records {
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(r.Value, &fields); err != nil {
+			b.Fatal(err)
+		}
+		switch rng.IntN(3) {
+		case 0:
+			delete(fields, "note")
+		case 1:
+			delete(fields, "customer")
+		}
+		var err error
+		if r.Value, err = json.Marshal(fields); err != nil { // sorted by name
+			b.Fatal(err)
+		}
+	}
+	encodeAll(b, declared(b, orderRule()), records)
+}
+
 func BenchmarkWholeRecord(b *testing.B) {
 	encodeAll(b, declared(b, Rule{Columns: []Column{{"doc", ".", "jsonb"}}, Meta: []string{"partition", "offset"}}), orders(2000))
 }
