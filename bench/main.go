@@ -38,6 +38,7 @@ type options struct {
 	dir         string
 	partitions  int
 	compression string
+	with        []string // further lines of sinker's configuration
 }
 
 func main() {
@@ -80,6 +81,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "sinker-bench"), "keeps the reference files between runs, and a started Kafka's data during one")
 	f.IntVar(&o.partitions, "partitions", 1000, "partitions of the scenario \"partitions\"")
 	f.StringVar(&o.compression, "compression", "none", "of the topics' batches: none, lz4, snappy, zstd or gzip")
+	f.Func("with", "a further line of sinker's configuration, such as \"workers: 1\", to try something that is not the default (repeatable)", func(line string) error {
+		o.with = append(o.with, line)
+		return nil
+	})
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}

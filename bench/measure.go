@@ -98,8 +98,15 @@ func (m *measure) addCommits(c commits, rows int64, u usage) {
 	}
 }
 
-// alternate lets the sides take turns, as often as -repeat says.
+// alternate lets the sides take turns: one that does not count, and then as many as -repeat says.
 func (e *env) alternate(ctx context.Context, sides []side) ([]turns, error) {
+	for _, s := range sides { // nobody's first turn counts: caches are cold, and a young JVM is not compiled yet
+		m, err := s.turn(ctx, -1)
+		if err != nil {
+			return nil, err
+		}
+		e.say("  warm-up %-24s %8.0f rows/s", s.name, m.RowsPerSecond)
+	}
 	all := make([]turns, len(sides))
 	for n := range e.repeat {
 		for i, s := range sides {

@@ -19,6 +19,7 @@ type report struct {
 	CPU         string            `json:"cpu"`
 	System      string            `json:"system"`
 	Sinker      string            `json:"sinker"`
+	With        []string          `json:"with,omitempty"` // lines of its configuration that are not defaults
 	Kafka       string            `json:"kafka"`
 	Compression string            `json:"compression"`
 	Postgres    string            `json:"postgres"`
@@ -31,7 +32,7 @@ type report struct {
 // newReport describes the machine and the servers.
 func (e *env) newReport(ctx context.Context) (*report, error) {
 	r := &report{At: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), CPU: cpuModel(), System: runtime.GOOS + "/" + runtime.GOARCH + " " + kernel(),
-		Sinker: e.version(ctx), Kafka: e.kafka.how, Compression: e.compression, Postgres: e.pg.how, Settings: e.pg.settings(ctx), Repeat: e.repeat}
+		Sinker: e.version(ctx), With: e.with, Kafka: e.kafka.how, Compression: e.compression, Postgres: e.pg.how, Settings: e.pg.settings(ctx), Repeat: e.repeat}
 	var err error
 	if e.pg.dataDir != "" {
 		r.Fsync, err = fsyncTime(e.pg.dataDir)
@@ -54,7 +55,11 @@ func (r *report) write(path string) error {
 // print writes the report for people.
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s  %d CPUs, %s, %s\n", r.At.Format("2006-01-02 15:04 MST"), r.CPUs, r.CPU, r.System)
-	fmt.Fprintf(w, "%s; Kafka %s, compression %s\n", r.Sinker, r.Kafka, r.Compression)
+	with := "default settings"
+	if len(r.With) > 0 {
+		with = "with " + strings.Join(r.With, ", ")
+	}
+	fmt.Fprintf(w, "%s, %s; Kafka %s, compression %s\n", r.Sinker, with, r.Kafka, r.Compression)
 	var set []string
 	for _, name := range shown {
 		set = append(set, name+"="+r.Settings[name])

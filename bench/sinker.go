@@ -27,6 +27,9 @@ func (e *env) config(p pipeline) (string, error) {
 	for _, line := range p.extra {
 		fmt.Fprintf(&b, "    %s\n", line)
 	}
+	for _, line := range e.with {
+		fmt.Fprintln(&b, line)
+	}
 	path := filepath.Join(e.dir, "sinker.yaml")
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
 		return "", fmt.Errorf("cannot write sinker's configuration: %w", err)
