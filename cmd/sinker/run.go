@@ -167,7 +167,10 @@ func missingTopics(missing, present []string) error {
 func (pl *plant) serve(ctx context.Context, ends *consume.Ends) error {
 	svc, release := pl.service(ends)
 	defer release()
-	server, err := ops.Listen(pl.pipeline.HTTP, ops.About{Pipeline: pl.pipeline.Name, Version: versionText(), ConfigHash: pl.pipeline.Hash()}, pl.metrics, svc.States)
+	server, err := ops.Listen(ops.Config{
+		Addr: pl.pipeline.HTTP, StatementTimeout: pl.pipeline.Postgres.StatementTimeout, Log: pl.log,
+		About: ops.About{Pipeline: pl.pipeline.Name, Version: versionText(), ConfigHash: pl.pipeline.Hash()},
+	}, pl.metrics, svc.States)
 	if err != nil {
 		return withCode(exitFailed, err)
 	}

@@ -1,0 +1,108 @@
+package ops
+
+import (
+	"encoding/json"
+	"net/http"
+	"regexp"
+	"time"
+
+	"sinker/internal/consume"
+)
+
+// Status is the document of /status.
+type Status struct {
+	About
+	UptimeSeconds float64           `json:"uptime_seconds"`
+	Ready         bool              `json:"ready"`
+	Totals        Totals            `json:"totals"`
+	RowsPerSecond []int64           `json:"rows_per_second"` // of the last full seconds, five minutes at most, oldest first
+	Workers       []WorkerStatus    `json:"workers"`
+	Partitions    []PartitionStatus `json:"partitions"`
+	Letters       []Letters         `json:"dead_letters"`
+	Batches       []Batch           `json:"batches"` // the last ones, oldest first
+}
+
+// WorkerStatus is a worker in /status.
+type WorkerStatus struct {
+	Worker     int        `json:"worker"`
+	Ready      bool       `json:"ready"`
+	Joined     bool       `json:"joined"`
+	Connected  bool       `json:"connected"`
+	Trouble    string     `json:"trouble,omitempty"`
+	Since      *time.Time `json:"trouble_since,omitempty"`
+	Partitions int        `json:"partitions"`
+	Rebalances int64      `json:"rebalances"`
+	Fenced     int64      `json:"fenced"`
+	Rewound    int64      `json:"rewound"`
+	Retries    int64      `json:"retries"`
+	Resolved   int64      `json:"resolved"`
+	Discarded  int64      `json:"discarded"`
+}
+
+// PartitionStatus is a partition in /status. End and lag are null until the broker has told of the end.
+type PartitionStatus struct {
+	Topic      string   `json:"topic"`
+	Partition  int32    `json:"partition"`
+	Worker     int      `json:"worker"`
+	Position   int64    `json:"position"`
+	End        *int64   `json:"end"`
+	Lag        *int64   `json:"lag"`
+	LagSeconds *float64 `json:"lag_seconds"`
+	State      string   `json:"state"` // reading, stopped, or waiting: stopped for a reason that may pass
+	Reason     string   `json:"reason,omitempty"`
+	Commands   []string `json:"commands,omitempty"` // those of the reason that decide what becomes of the partition
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	_ = enc.Encode(s.snapshot()) // plain data; an error is a reader that went away
+}
+
+func (s *Server) snapshot() Status {
+	now := time.Now()
+	doc := Status{About: s.cfg.About, UptimeSeconds: now.Sub(s.started).Seconds(), Ready: true, Workers: []WorkerStatus{}, Partitions: []PartitionStatus{}}
+	for _, st := range s.states() {
+		w := workerStatus(st)
+		doc.Ready = doc.Ready && w.Ready
+		doc.Workers = append(doc.Workers, w)
+		for i := range st.Partitions {
+			doc.Partitions = append(doc.Partitions, partitionStatus(st.Worker, &st.Partitions[i]))
+		}
+	}
+	s.metrics.history.fill(&doc, now, s.started)
+	return doc
+}
+
+func workerStatus(st *consume.WorkerState) WorkerStatus {
+	w := WorkerStatus{Worker: st.Worker, Ready: notReady(st) == "", Joined: st.Joined, Connected: st.Connected, Trouble: st.Trouble,
+		Partitions: len(st.Partitions), Rebalances: st.Rebalances, Fenced: st.Fenced, Rewound: st.Rewound, Retries: st.Retries,
+		Resolved: st.Resolved, Discarded: st.Discarded}
+	if st.Trouble != "" {
+		w.Since = &st.Since
+	}
+	return w
+}
+
+// inReason finds the commands that a reason names, in backquotes.
+var inReason = regexp.MustCompile("`(sinker [^`]+)`")
+
+func partitionStatus(worker int, p *consume.PartitionState) PartitionStatus {
+	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, State: "reading", Reason: p.Stopped}
+	if out.Lag, out.LagSeconds = lagOf(p); out.Lag != nil {
+		out.End = &p.End
+	}
+	switch {
+	case p.Stopped != "" && p.Retrying:
+		out.State = "waiting"
+	case p.Stopped != "":
+		out.State = "stopped"
+	}
+	for _, m := range inReason.FindAllStringSubmatch(p.Stopped, -1) {
+		out.Commands = append(out.Commands, m[1])
+	}
+	return out
+}
