@@ -56,7 +56,6 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-
 // BenchmarkObserve is what a batch of 16 partitions costs beside its transaction.
 func BenchmarkObserve(b *testing.B) {
 	m := NewMetrics("shop", "1.2.3")
