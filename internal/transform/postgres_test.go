@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"sinker/internal/local/localtest"
 	"sinker/internal/transform"
@@ -89,7 +90,7 @@ var samples = []struct {
 	{"bigint", []sample{{json: `9223372036854775807`}, {json: `-9223372036854775808`}, {json: `9223372036854775808`}, {json: `-9223372036854775809`}, {json: `99999999999999999999999999999999`}, {json: `"00000000000000000000000000000000042"`}}},
 	{"real", []sample{{json: `1.5`}, {json: `0.1`}, {json: `16777217`}, {json: `3.4028235e38`}, {json: `3.5e38`}, {json: `1e-45`}, {json: `1e-46`}, {json: `-0`}, {json: `"NaN"`}, {json: `"-Infinity"`}, {json: `"inf"`}, {json: `"infinit"`}, {json: `123456789`}, {json: `8388608.5`}, {json: `1.17549435e-38`}}},
 	{"double precision", []sample{{json: `0.1`}, {json: `1e308`}, {json: `1.7976931348623157e308`}, {json: `1.8e308`}, {json: `1e400`}, {json: `4.9e-324`}, {json: `1e-400`}, {json: `0e-400`}, {json: `-0.0`}, {json: `9007199254740993`}, {json: `123456789012345678`}, {json: `0.30000000000000004`}, {json: `"  nan "`}, {json: `"+Infinity"`}, {json: `"1e"`}, {json: `".5"`}, {json: `"5."`}, {json: `"."`}, {json: `1234567.891e-3`}, {json: `9007199254740992.5`}}},
-	{"numeric", []sample{{json: `0`}, {json: `-0.00`}, {json: `1`}, {json: `10`}, {json: `9999`}, {json: `10000`}, {json: `100000000`}, {json: `0.0001`}, {json: `0.00001`}, {json: `1.10`}, {json: `123456789012345678901234567890.123456789012345678901234567890`}, {json: `1e2`}, {json: `1.5e1`}, {json: `1.50e1`}, {json: `15e-1`}, {json: `1e-10`}, {json: `1e131071`}, {json: `1e131072`}, {json: `1e-16383`}, {json: `1e-16384`}, {json: `0e-16384`}, {json: `0e99999`}, {json: `"NaN"`}, {json: `"Infinity"`}, {json: `"-inf"`}, {json: `"+.5"`}, {json: `"5.e1"`}, {json: `" -1.25 "`}, {json: `"1,5"`}, {json: `"1e"`}, {json: `"0x10"`}, {json: `""`}, {json: `1e1000000`}, {json: `-12345678.00001000`}, {json: `999999999999999999`}, {json: `1000000000000000000`}}},
+	{"numeric", []sample{{json: `0`}, {json: `-0.00`}, {json: `1`}, {json: `10`}, {json: `9999`}, {json: `10000`}, {json: `100000000`}, {json: `0.0001`}, {json: `0.00001`}, {json: `1.10`}, {json: `123456789012345678901234567890.123456789012345678901234567890`}, {json: `1e2`}, {json: `1.5e1`}, {json: `1.50e1`}, {json: `15e-1`}, {json: `1e-10`}, {json: `1e131071`}, {json: `1e131072`}, {json: `1e-16383`}, {json: `1e-16384`}, {json: `0e-16384`}, {json: `0e99999`}, {json: `"NaN"`}, {json: `"Infinity"`}, {json: `"-inf"`}, {json: `"+.5"`}, {json: `"5.e1"`}, {json: `" -1.25 "`}, {json: `"1,5"`}, {json: `"1e"`}, {json: `""`}, {json: `1e1000000`}, {json: `-12345678.00001000`}, {json: `999999999999999999`}, {json: `1000000000000000000`}}},
 	{"numeric(12,2)", []sample{{json: `129.95`}, {json: `129.950`}, {json: `-0.01`}, {json: `5`}, {json: `9999999999.99`}, {json: `10000000000`}, {json: `10000000000.00`}, {json: `1e9`}, {json: `1e10`}, {json: `129.955`, refuse: true}, {json: `0.001`, refuse: true}, {json: `9999999999.999`}, {json: `"NaN"`}, {json: `"Infinity"`}, {json: `0e-20000`}, {json: `0.000`}}},
 	{"numeric(30,0)", []sample{{json: `123456789012345678901234567890`}, {json: `1234567890123456789012345678901`}, {json: `0.5`, refuse: true}, {json: `1.0`}}},
 	{"numeric(2,-3)", []sample{{json: `99000`}, {json: `100000`}, {json: `99500`}, {json: `1500`, refuse: true}, {json: `0`}}},
@@ -200,5 +201,96 @@ func TestTypesAreSpelledAsPostgresDoes(t *testing.T) {
 		if typ.String() != format || described.String() != format {
 			t.Errorf("%s is spelled %s and %s; Postgres spells it %s", spelled, typ, described, format)
 		}
+	}
+}
+
+// TestTypesOfTheDatabase writes types that only the database knows: an enumeration, a domain, citext, arrays of them.
+func TestTypesOfTheDatabase(t *testing.T) {
+	pg := connect(t)
+	pg.exec(`CREATE TYPE mood AS ENUM ('sad', 'ok', 'häppy'); CREATE DOMAIN price AS numeric(5,2) CHECK (VALUE >= 0)`)
+	oid := func(name string) uint32 {
+		var oid uint32
+		if err := pg.conn.QueryRow(context.Background(), `SELECT $1::regtype::oid`, name).Scan(&oid); err != nil {
+			t.Fatal(err)
+		}
+		return oid
+	}
+	mood := transform.EnumType(oid("mood"), "mood", []string{"sad", "ok", "häppy"})
+	numeric, _ := transform.BaseType(1700, 5<<16|2+4)
+	types := []struct {
+		typ                string
+		as                 transform.Type
+		value, want, wrong string
+	}{
+		{"mood", mood, `"h\u00e4ppy"`, "häppy", `"OK"`},
+		{"mood[]", transform.ArrayOf(oid("mood[]"), mood), `["ok",null,"sad"]`, "{ok,NULL,sad}", `["ok","bad"]`},
+		{"price", numeric, `9.50`, "9.50", `9.505`},
+		{"price[]", transform.ArrayOf(oid("price[]"), transform.Type{Kind: transform.Numeric, OID: oid("price"), Typmod: numeric.Typmod}), `[9.5,1]`, "{9.50,1.00}", `[9.505]`},
+	}
+	if pg.one(`SELECT count(*)::text FROM pg_available_extensions WHERE name = 'citext'`) == "1" {
+		pg.exec(`CREATE EXTENSION citext`)
+		citext := transform.TextType(oid("citext"), "citext")
+		types = append(types, types[0], types[0])
+		types[4].typ, types[4].as, types[4].value, types[4].want, types[4].wrong = "citext", citext, `"Ab"`, "Ab", `"\u0000"`
+		types[5].typ, types[5].as, types[5].value, types[5].want, types[5].wrong = "citext[]", transform.ArrayOf(oid("citext[]"), citext), `["Ab","c"]`, "{Ab,c}", `[["a"],[]]`
+	}
+	for _, test := range types {
+		table := transform.Table{Name: "v", Columns: []transform.TableColumn{{Name: "v", Type: test.as}}}
+		p, err := transform.Compile(transform.Rule{}, table)
+		if err != nil {
+			t.Errorf("%s: %v", test.typ, err)
+			continue
+		}
+		e := p.NewEncoder()
+		tuple, _, err := e.Append(nil, &kgo.Record{Value: []byte(`{"v":` + test.value + `}`)})
+		if err != nil {
+			t.Errorf("%s: %v", test.typ, err)
+			continue
+		}
+		pg.exec("DROP TABLE IF EXISTS v; CREATE TABLE v (v " + test.typ + ")")
+		pg.copy("v", tuple)
+		if got := pg.one("SELECT v::text FROM v"); got != test.want {
+			t.Errorf("%s: %s arrives as %s, want %s", test.typ, test.value, got, test.want)
+		}
+		if _, _, err := e.Append(nil, &kgo.Record{Value: []byte(`{"v":` + test.wrong + `}`)}); err == nil {
+			t.Errorf("%s: %s is taken", test.typ, test.wrong)
+		}
+	}
+}
+
+// TestWholeRow writes a row with defaults and provenance, and reads all of it back.
+func TestWholeRow(t *testing.T) {
+	pg := connect(t)
+	pg.exec(`CREATE TABLE v (id bigint PRIMARY KEY, state text NOT NULL DEFAULT 'new', tags text[], kafka_topic text, kafka_partition int, kafka_offset bigint,
+		kafka_timestamp timestamptz, kafka_key bytea, kafka_headers jsonb)`)
+	column := func(name string, oid uint32) transform.TableColumn {
+		typ, ok := transform.BaseType(oid, -1)
+		if !ok {
+			t.Fatalf("no type %d", oid)
+		}
+		return transform.TableColumn{Name: name, Type: typ}
+	}
+	state := column("state", 25)
+	state.NotNull, state.HasDefault, state.Default = true, true, []byte("new")
+	table := transform.Table{Name: "v", Columns: []transform.TableColumn{state, column("tags", 1009), column("id", 20), column("kafka_topic", 25), column("kafka_partition", 23),
+		column("kafka_offset", 20), column("kafka_timestamp", 1184), column("kafka_key", 17), column("kafka_headers", 3802)}}
+	p, err := transform.Compile(transform.Rule{Key: []string{"id"}, Meta: []string{"topic", "partition", "offset", "timestamp", "key", "headers"}}, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := ""
+	for i, c := range p.Columns() {
+		list += []string{"", ", "}[min(i, 1)] + c.Name
+	}
+	record := &kgo.Record{Topic: "t", Partition: 3, Offset: 1 << 40, Timestamp: time.UnixMilli(1795350896789), Key: []byte{0, 255}, Value: []byte(`{"id":7,"tags":["a","b c"]}`),
+		Headers: []kgo.RecordHeader{{Key: "k\"\n", Value: []byte("é\x01")}, {Key: "bin", Value: []byte{0}}}}
+	tuple, _, err := p.NewEncoder().Append(nil, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pg.copy("v ("+list+")", tuple)
+	want := `(7,new,"{a,""b c""}",t,3,1099511627776,"2026-11-22 12:34:56.789+00","\\x00ff","[{""key"": ""k\\""\\n"", ""value"": ""é\\u0001""}, {""key"": ""bin"", ""value_base64"": ""AA==""}]")`
+	if got := pg.one("SELECT v::text FROM v"); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
 	}
 }
