@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,8 +25,9 @@ type Bed struct {
 	Postgres *Postgres
 	Network  *testcontainers.DockerNetwork
 
-	once sync.Once
-	err  error
+	once  sync.Once
+	err   error
+	cases atomic.Int64
 }
 
 // Main runs a package's tests on a bed, and removes its containers afterwards, also when the run is interrupted. The

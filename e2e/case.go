@@ -25,9 +25,10 @@ type Case struct {
 const appendTable = `CREATE TABLE records (id bigint NOT NULL, kept boolean NOT NULL, key text NOT NULL, amount numeric(12,2) NOT NULL,
 	note text, kafka_partition integer NOT NULL, kafka_offset bigint NOT NULL)`
 
-// NewCase makes topic and database.
+// NewCase makes topic and database. Their name gets a number, so that a test can run again on the same bed (-count).
 func (b *Bed) NewCase(t *testing.T, name string, partitions int, topicSettings ...string) *Case {
 	t.Helper()
+	name = fmt.Sprintf("%s-%d", name, b.cases.Add(1))
 	if err := b.Kafka.CreateTopic(t.Context(), name, int32(partitions), topicSettings...); err != nil {
 		t.Fatalf("creating topic %s: %v", name, err)
 	}

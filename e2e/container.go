@@ -48,18 +48,23 @@ func SignalContainer(ctx context.Context, c testcontainers.Container, signal str
 	})
 }
 
-// Poll asks again, ten times a second, until there is no error or ctx ends; then the last error is returned.
+// Poll asks again, ten times a second, until there is no error or ctx ends; then it returns the last thing that was
+// said before ctx cut an answer short.
 func Poll(ctx context.Context, ask func() error) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := ask()
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
+			return last
 		case <-tick.C:
 		}
 	}

@@ -19,6 +19,7 @@ type Load struct {
 	Addr, Topic string
 	Partitions  int
 	Keys        int // how many different keys; 0: each record has its own
+	FirstKey    int // number of the first of them
 
 	next      atomic.Int64 // number of the next record
 	committed atomic.Int64
@@ -51,6 +52,8 @@ func (l *Load) client(more ...kgo.Opt) (*kgo.Client, error) {
 		kgo.SeedBrokers(l.Addr), kgo.DefaultProduceTopic(l.Topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(5 * time.Millisecond), kgo.MaxBufferedRecords(50_000), kgo.RequestRetries(1000),
 		kgo.RecordDeliveryTimeout(3 * time.Minute), kgo.MetadataMinAge(50 * time.Millisecond),
+		// Docker's proxy accepts a connection for a broker that is down, and closes it.
+		kgo.AlwaysRetryEOF(),
 	}, more...)...)
 }
 
@@ -59,7 +62,7 @@ func (l *Load) record(kept bool) *kgo.Record {
 	id := l.next.Add(1) - 1
 	key := id
 	if l.Keys > 0 {
-		key = int64(rand.N(l.Keys))
+		key = int64(l.FirstKey + rand.N(l.Keys))
 	}
 	name := "k" + strconv.FormatInt(key, 10)
 	value := fmt.Appendf(nil, `{"id":%d,"kept":%t,"key":%q,"amount":"%d.%02d","note":"a note of order %d"}`, id, kept, name, id%1000, id%100, id)

@@ -23,7 +23,7 @@ type Process struct {
 	err  error         // how; read after done
 }
 
-// binary is sinker, built once for the run: with the race detector when E2E_RACE=1.
+// binary is sinker, built once for the run, with the race detector when E2E_RACE=1; or the one that E2E_BINARY names.
 var binary = struct {
 	once sync.Once
 	dir  string
@@ -35,6 +35,9 @@ var binary = struct {
 func Binary(t *testing.T) string {
 	t.Helper()
 	binary.once.Do(func() {
+		if binary.path = os.Getenv("E2E_BINARY"); binary.path != "" {
+			return
+		}
 		if binary.dir, binary.err = os.MkdirTemp("", "sinker-e2e-"); binary.err != nil {
 			return
 		}

@@ -32,15 +32,20 @@ func (c *Case) underRestarts(n int, restart func(ctx context.Context, i int) err
 	config := Config(c.t, c.YAML(Settings{Rows: 2000}))
 	first, second := Start(c.t, "first", config), Start(c.t, "second", config)
 	over := make(chan struct{})
+	ctx, failed := context.WithCancelCause(c.t.Context())
 	produced := make(chan error, 1)
-	go func() { produced <- c.steadily(over) }()
+	go func() {
+		err := c.steadily(over)
+		failed(err) // nobody need wait for progress then
+		produced <- err
+	}()
 	for i := range n {
-		c.moved(first, second)
-		if err := restart(c.t.Context(), i); err != nil {
+		c.moved(ctx, first, second)
+		if err := restart(ctx, i); err != nil {
 			c.t.Fatal(err)
 		}
 		back := time.Now()
-		c.moved(first, second)
+		c.moved(ctx, first, second)
 		c.t.Logf("restart %d: new commits %.1f s after it was back", i+1, time.Since(back).Seconds())
 	}
 	close(over)
@@ -69,11 +74,15 @@ func (c *Case) steadily(over <-chan struct{}) error {
 	}
 }
 
-// moved waits until positions have moved from where they are now.
-func (c *Case) moved(alive ...*Process) {
+// moved waits until positions have moved from where they are now. The end of working is why they
+// will not.
+func (c *Case) moved(working context.Context, alive ...*Process) {
 	c.t.Helper()
 	before := int64(-1)
 	c.Until(2*time.Minute, "progress", func(ctx context.Context) error {
+		if err := context.Cause(working); err != nil {
+			c.t.Fatal(err)
+		}
 		_, sum, err := c.Positions(ctx, c.Name)
 		if err != nil {
 			return err
@@ -82,7 +91,8 @@ func (c *Case) moved(alive ...*Process) {
 			before = sum
 		}
 		if sum < before+5000 {
-			return fmt.Errorf("the positions add up to %d, and did to %d", sum, before)
+			ends, _ := c.Kafka.Ends(ctx, c.Name)
+			return fmt.Errorf("the positions add up to %d, and did to %d; the log ends at %v", sum, before, ends)
 		}
 		return nil
 	}, alive...)

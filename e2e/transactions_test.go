@@ -33,10 +33,10 @@ func TestAbortedTransactions(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { note(c.Load.Plain(t.Context(), 100_000, nil)) })
 	wg.Go(func() {
-		note(c.Load.Transactions(t.Context(), "e2e-transactions", transactions, 500, func(i int) bool { return aborts[i] }))
+		note(c.Load.Transactions(t.Context(), c.Name, transactions, 500, func(i int) bool { return aborts[i] }))
 	})
 	wg.Wait()
-	note(c.Load.Transactions(t.Context(), "e2e-tail", 1, 400, func(int) bool { return true }))
+	note(c.Load.Transactions(t.Context(), c.Name+"-tail", 1, 400, func(int) bool { return true }))
 	if err := failed.Load(); err != nil {
 		t.Fatal(*err)
 	}
@@ -54,7 +54,7 @@ func TestOpenTransaction(t *testing.T) {
 	b := bed.Use(t)
 	c := b.NewCase(t, "open-transaction", 1)
 	process := Start(t, "sinker", Config(t, c.YAML(Settings{})))
-	commit := c.Load.Open(t, "e2e-open", 100)
+	commit := c.Load.Open(t, c.Name, 100)
 	if err := c.Load.Plain(t.Context(), 1000, nil); err != nil {
 		t.Fatal(err)
 	}
