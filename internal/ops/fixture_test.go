@@ -85,7 +85,7 @@ func report(at time.Time, rows int64) consume.Report {
 		Worker: 1, At: at, Took: 40 * time.Millisecond, Records: int(rows) + 2, Bytes: 1000, Retries: 1,
 		Ranges: []consume.RangeReport{{TopicPartition: txn.TopicPartition{Topic: "orders", Partition: 3}, From: 5, To: 10, Records: int(rows) + 2, Bytes: 1000, Timestamp: at.Add(-time.Second)}},
 		Result: txn.Result{
-			Tables: []txn.TableResult{{Table: "public.orders", Rows: rows - 1, Deleted: 1}}, Dead: 2,
+			Tables: []txn.TableResult{{Table: `"public"."orders"`, Rows: rows - 1, Deleted: 1}}, Dead: 2,
 			Letters: []txn.LetterCount{{Topic: "orders", Code: "not_json", Count: 2}},
 			Phases:  txn.Phases{Begin: time.Millisecond, Write: 30 * time.Millisecond, Dead: 2 * time.Millisecond, Commit: 7 * time.Millisecond},
 		},

@@ -4,6 +4,7 @@ package ops
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"sinker/internal/consume"
@@ -74,9 +75,10 @@ func (m *Metrics) Observe(r consume.Report) {
 		}
 	}
 	for _, t := range r.Result.Tables {
-		m.rows.WithLabelValues(t.Table, "write").Add(float64(t.Rows))
+		table := plain(t.Table)
+		m.rows.WithLabelValues(table, "write").Add(float64(t.Rows))
 		if t.Deleted > 0 {
-			m.rows.WithLabelValues(t.Table, "delete").Add(float64(t.Deleted))
+			m.rows.WithLabelValues(table, "delete").Add(float64(t.Deleted))
 		}
 	}
 	for _, l := range r.Result.Letters {
@@ -100,6 +102,14 @@ func (m *Metrics) KafkaHooks(worker int) []kgo.Hook {
 // watch registers what is read from the workers' states at each scrape.
 func (m *Metrics) watch(states func() []*consume.WorkerState) {
 	m.wrapped.MustRegister(&collector{states, &m.history})
+}
+
+// plain is a table's name as people write it: "public"."orders" as public.orders, unless a quote is part of a name.
+func plain(table string) string {
+	if strings.Count(table, `"`) != 4 {
+		return table
+	}
+	return strings.ReplaceAll(table, `"`, "")
 }
 
 func itoa(n int32) string { return strconv.FormatInt(int64(n), 10) }

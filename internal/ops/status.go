@@ -1,9 +1,11 @@
 package ops
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"sinker/internal/consume"
@@ -73,6 +75,9 @@ func (s *Server) snapshot() Status {
 			doc.Partitions = append(doc.Partitions, partitionStatus(st.Worker, &st.Partitions[i]))
 		}
 	}
+	slices.SortFunc(doc.Partitions, func(a, b PartitionStatus) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
 	s.metrics.history.fill(&doc, now, s.started)
 	return doc
 }

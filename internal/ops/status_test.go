@@ -31,6 +31,19 @@ func TestStatus(t *testing.T) {
 		}
 	})
 
+	t.Run("OrdersPartitionsOfAllWorkers", func(t *testing.T) {
+		at := func(topic string, n int32) consume.PartitionState {
+			return consume.PartitionState{Topic: topic, Partition: n}
+		}
+		var got []string
+		for _, p := range setup(t, working(at("b", 1), at("b", 10)), working(at("a", 5), at("b", 2))).document().Partitions {
+			got = append(got, fmt.Sprint(p.Topic, p.Partition))
+		}
+		if fmt.Sprint(got) != "[a5 b1 b2 b10]" {
+			t.Error(got)
+		}
+	})
+
 	t.Run("TellsOfTrouble", func(t *testing.T) {
 		s := setup(t, inTrouble(time.Minute, orders0)).document()
 		if s.Ready || s.Workers[0].Ready || s.Workers[0].Trouble != "connect: refused" || time.Since(*s.Workers[0].Since) < time.Minute {
