@@ -7,4 +7,27 @@
 // The package is pure: it reads no clock, opens nothing, logs nothing and knows no SQL. A format finds the fields of a
 // record and notes each as a value (json.go); an appender writes a value as a column's binary (append_*.go). The two
 // meet only in the type value, which is where other formats come in.
+//
+// # What a JSON value becomes
+//
+// A field that is not there becomes the column's constant default, or else NULL; null becomes NULL; in a NOT NULL column
+// both are bad records. Of a repeated field the last one counts. Fields that no column wants are only checked to be JSON.
+//
+//   - boolean: true, false, 1, 0, and the texts Postgres reads as one.
+//   - smallint, integer, bigint: integers, also as 5.0 or 1e2, or as a text of digits with or without a sign.
+//   - numeric: any number, or a text that Postgres reads as one, NaN and Infinity included; never by way of a float.
+//     numeric(p,s) takes only what needs no rounding.
+//   - real, double precision: the nearest float, as is their nature; what would become infinite or zero is refused.
+//   - text, varchar(n), char(n), citext: strings; numbers, booleans, objects and arrays as their JSON text. A string
+//     longer than n is refused, also if only spaces are too many.
+//   - bytea: a string of base64 with padding, or of hexadecimal behind \x.
+//   - uuid, inet, cidr, macaddr, enumerations: strings as Postgres reads them.
+//   - date, time, timestamp: ISO 8601 strings, infinity where Postgres has it. timestamp with time zone needs a zone;
+//     timestamp without takes none, or Z. A leap second's 60, digits beyond the type's precision that are not zero, and
+//     numbers (in which unit?) are refused.
+//   - interval: ISO 8601 durations, or Postgres' own form; fractions only of hours and smaller.
+//   - json, jsonb: the JSON itself. Half surrogate pairs, \u0000 and numbers with exponents beyond ±400 are refused.
+//   - arrays: JSON arrays; arrays within are further dimensions, of one length each.
+//
+// Text is refused where it is not UTF-8 or holds \u0000 or half a surrogate pair.
 package transform

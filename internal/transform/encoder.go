@@ -34,12 +34,18 @@ type Encoder struct {
 	v       value  // scratch: a value that no scanner found
 }
 
+// mostScratch bytes are kept from record to record; one huge record does not hold on to its memory.
+const mostScratch = 1 << 20
+
 // Append appends one tuple of the binary COPY format for the record to dst: the field count in two bytes, then each
 // field's length in four and its bytes. A Delete has the key columns only. With an error, which is a *BadRecord, dst
 // comes back as it was.
 func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 	p := e.plan
 	e.keyRead = false
+	if cap(e.content)+cap(e.meta) > mostScratch {
+		e.content, e.meta = nil, nil
+	}
 	if r.Value == nil && (p.value != nil || p.tombstones) {
 		return e.tombstone(dst, r)
 	}
