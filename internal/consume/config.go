@@ -25,7 +25,7 @@ type Config struct {
 	// once. Empty: a dynamic member, whose partitions wait for the session timeout when it dies.
 	InstanceID        string
 	SessionTimeout    time.Duration // default 6 s: the fence makes a short one safe
-	HeartbeatInterval time.Duration // default 1 s
+	HeartbeatInterval time.Duration // default 1 s, or a quarter of a shorter session
 	RebalanceTimeout  time.Duration // default 60 s
 	Balancer          string        // "cooperative-sticky" (default), "range", "roundrobin", "sticky", "server" (KIP-848)
 
@@ -76,7 +76,7 @@ func (c *Config) defaults() {
 		}
 	}
 	def(&c.SessionTimeout, 6*time.Second)
-	def(&c.HeartbeatInterval, time.Second)
+	def(&c.HeartbeatInterval, min(time.Second, c.SessionTimeout/4))
 	def(&c.RebalanceTimeout, time.Minute)
 	if c.Rows == 0 {
 		c.Rows = 50_000
