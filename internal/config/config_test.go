@@ -177,7 +177,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for how, s := range map[string]string{
-		"%v": fmt.Sprintf("%v %v", p.Postgres, *p.Kafka.SASL), "%+v": fmt.Sprintf("%+v %+v", p.Postgres, *p.Kafka.SASL), "%#v": fmt.Sprintf("%#v %#v", p.Postgres, *p.Kafka.SASL), "%s": fmt.Sprintf("%s", p.Postgres.URL),
+		"%v": fmt.Sprintf("%v %v", p.Postgres, *p.Kafka.SASL), "%+v": fmt.Sprintf("%+v %+v", p.Postgres, *p.Kafka.SASL), "%#v": fmt.Sprintf("%#v %#v", p.Postgres, *p.Kafka.SASL), "%q": fmt.Sprintf("%q", p.Postgres.URL),
 		"JSON": string(text), "log": log.String(), "hash": p.Hash(), "URL": RedactURL("postgres://u:" + mark + "@h/db?password=" + mark), "keywords": RedactURL("host=h password=" + mark + " user=x"),
 		"quoted": RedactURL("host=h password='" + mark + " " + mark + "' user=x"),
 	} {

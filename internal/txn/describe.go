@@ -110,6 +110,7 @@ func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display 
 		return transform.EnumType(oid, display, labels), nil
 	case elem != 0:
 		t, err := typeOf(ctx, conn, elem, mod, display)
+		t.OID = elem // of an array of a domain too: Postgres compares the element's own type
 		return transform.ArrayOf(oid, t), err
 	case name == "citext":
 		return transform.TextType(oid, display), nil
