@@ -20,7 +20,7 @@ type PartitionStatus struct {
 	Written       int64      `json:"written"`
 	Filtered      int64      `json:"filtered"`
 	Dead          int64      `json:"dead"`
-	LastTimestamp *time.Time `json:"last_timestamp"`
+	LastTimestamp *time.Time `json:"last_timestamp"` // of the last record; null before the first
 	Stopped       string     `json:"stopped,omitempty"`
 	UpdatedAt     time.Time  `json:"updated_at"`
 }
@@ -36,14 +36,67 @@ func Status(ctx context.Context, url, pipeline string) ([]PartitionStatus, error
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(ctx)
+	defer conn.Close(context.WithoutCancel(ctx))
+	return statusOf(ctx, conn, pipeline)
+}
+
+// statusOf prepares no statements, so that it works through any pooler.
+func statusOf(ctx context.Context, conn *pgx.Conn, pipeline string) ([]PartitionStatus, error) {
 	if err := needSchema(ctx, conn); err != nil {
 		return nil, wrap("status", "", err)
 	}
-	rows, err := conn.Query(ctx, readStatus, pipeline)
+	rows, err := conn.Query(ctx, readStatus, pgx.QueryExecModeExec, pipeline)
 	if err != nil {
 		return nil, wrap("status", "", err)
 	}
 	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[PartitionStatus])
 	return out, wrap("status", "", err)
+}
+
+// Overview is everything that Postgres alone can tell of a pipeline.
+type Overview struct {
+	Now        time.Time // by the server's clock
+	Partitions []PartitionStatus
+	// Letters counts what is in sinker.dead_letters now; nil when this role may not read it. (Dead of a partition counts
+	// all that were ever written.)
+	Letters   map[TopicPartition]int64
+	Pipelines []string // every pipeline that has offsets in this database
+}
+
+// Look reads the overview of a pipeline, whether sinker is running or not.
+func Look(ctx context.Context, url, pipeline string) (*Overview, error) {
+	conn, err := Connect(ctx, url, "sinker status")
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var o Overview
+	if o.Partitions, err = statusOf(ctx, conn, pipeline); err != nil {
+		return nil, err
+	}
+	var mayRead bool
+	err = conn.QueryRow(ctx, `SELECT now(), has_table_privilege('sinker.dead_letters', 'SELECT'), ARRAY(SELECT DISTINCT pipeline FROM sinker.offsets ORDER BY 1)`,
+		pgx.QueryExecModeExec).Scan(&o.Now, &mayRead, &o.Pipelines)
+	if err != nil {
+		return nil, wrap("status", "", err)
+	}
+	if mayRead {
+		o.Letters, err = countLettersOf(ctx, conn, pipeline)
+	}
+	return &o, wrap("status", "", err)
+}
+
+func countLettersOf(ctx context.Context, conn *pgx.Conn, pipeline string) (map[TopicPartition]int64, error) {
+	rows, err := conn.Query(ctx, `SELECT topic, partition, count(*) FROM sinker.dead_letters WHERE pipeline = $1 GROUP BY topic, partition`, pgx.QueryExecModeExec, pipeline)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[TopicPartition]int64{}
+	var tp TopicPartition
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&tp.Topic, &tp.Partition, &n}, func() error {
+		counts[tp] = n
+		return nil
+	})
+	return counts, err
 }

@@ -126,7 +126,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 // needSchema says what to do when the migrations have not run.
 func needSchema(ctx context.Context, conn *pgx.Conn) error {
 	var there bool
-	err := conn.QueryRow(ctx, `SELECT to_regclass('sinker.offsets') IS NOT NULL`).Scan(&there)
+	err := conn.QueryRow(ctx, `SELECT to_regclass('sinker.offsets') IS NOT NULL`, pgx.QueryExecModeExec).Scan(&there)
 	if err != nil {
 		return err
 	}
