@@ -14,9 +14,10 @@ import (
 // from nowhere else. So a Postgres outage never fails the group's session (an error in AdjustFetchOffsetsFn would, and
 // would become a rebalance storm), and no offset that Kafka keeps is ever read.
 
-// newMember joins the group; on is told of assignments.
-func newMember(c *Config, on *assignment) (*kgo.Client, error) {
+// newMember joins the group; on is told of assignments. When ctx ends, its requests in flight fail.
+func newMember(ctx context.Context, c *Config, on *assignment) (*kgo.Client, error) {
 	opts := append([]kgo.Opt{
+		kgo.WithContext(ctx),
 		kgo.ConsumerGroup(c.Group),
 		kgo.DisableAutoCommit(),
 		kgo.AdjustFetchOffsetsFn(func(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {

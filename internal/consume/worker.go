@@ -22,6 +22,8 @@ const (
 	parkFor   = 10 * time.Second // a parked partition is tried again after
 	mirrorGap = time.Second      // between two copies of the positions to Kafka
 
+	leaveWithin = 5 * time.Second // so long may leaving the group take
+
 	publishGap = 100 * time.Millisecond // between two snapshots of the state: with thousands of partitions they cost
 )
 
@@ -80,12 +82,14 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	}
 	defer w.reader.Close()
 	w.admin = kadm.NewClient(w.reader)
-	if w.member, err = newMember(&w.cfg, w.assign); err != nil {
+	memberCtx, hangUp := context.WithCancel(context.Background())
+	defer hangUp()
+	if w.member, err = newMember(memberCtx, &w.cfg, w.assign); err != nil {
 		return fmt.Errorf("make the group client: %w", err)
 	}
 	failed := make(chan error, 1)
 	stopWatch := w.watchMember(failed)
-	defer w.leave(stopWatch)
+	defer w.leave(stopWatch, hangUp)
 	for ctx.Err() == nil && !w.ends.Reached() {
 		select {
 		case err := <-failed:
@@ -284,29 +288,36 @@ func (w *Worker) watchMember(failed chan<- error) (stop func()) {
 }
 
 // leave ends the membership and the store. What was in hand and not committed is dropped: the next owner reads it again.
-func (w *Worker) leave(stopWatch func()) {
+//
+// It takes a few seconds at most. The member's Close waits for the answer to a JoinGroup in flight, which Kafka keeps
+// back while it waits for the other members, a RebalanceTimeout long; hangUp makes it not wait any more.
+func (w *Worker) leave(stopWatch func(), hangUp context.CancelFunc) {
 	for tp := range w.parts {
 		w.discard(tp)
 	}
 	_ = failpoint.Hit(failpoint.Leaving)
 	w.assign.close() // revocations that leaving brings have nothing to wait for
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	w.leaveGroup(ctx)
-	w.member.Close()
 	stopWatch()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
+	defer cancel()
+	if w.leaveGroup(ctx) {
+		hangUp()
+	}
+	defer context.AfterFunc(ctx, hangUp)()
+	w.member.Close()
 	w.store.Close()
 	w.state.Store(&WorkerState{Worker: w.id})
 }
 
 // leaveGroup leaves also as a static member, which franz-go's Close does not: a service that was told to stop should
-// not keep its partitions for a session timeout.
-func (w *Worker) leaveGroup(ctx context.Context) {
+// not keep its partitions for a session timeout. It reports whether Kafka knows of it.
+func (w *Worker) leaveGroup(ctx context.Context) (left bool) {
 	if w.cfg.InstanceID == "" {
-		return // Close leaves
+		return false // Close leaves
 	}
 	_, err := w.admin.LeaveGroup(ctx, kadm.LeaveGroup(w.cfg.Group).InstanceIDs(w.cfg.InstanceID).Reason("sinker stops"))
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		w.cfg.Log.Debug("could not leave the group; the session timeout will do", "worker", w.id, "err", err)
 	}
+	return err == nil
 }
