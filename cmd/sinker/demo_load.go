@@ -188,6 +188,8 @@ SELECT count(*), count(*) - count(DISTINCT (kafka_partition, kafka_offset)), (SE
 	return p, nil
 }
 
+var inTransactions = map[bool]string{true: ", each in the middle of a transaction"}
+
 // show prints the proof and ten of the rows.
 func (d *demo) show(ctx context.Context, p proof) {
 	fmt.Fprintf(d.out, `
@@ -195,11 +197,11 @@ func (d *demo) show(ctx context.Context, p proof) {
     lost        %d
     duplicated  %d
     changed     %d
-    kills       %d, each in the middle of a transaction
+    kills       %d%s
     speed       %d rows/s, from the loader's first start to the last commit, kills included
     time        %.1f s in all (seed %d)
 
-`, p.Rows, p.Lost, p.Duplicated, p.Changed, p.Kills, p.RowsPerSecond, p.Seconds, p.Seed)
+`, p.Rows, p.Lost, p.Duplicated, p.Changed, p.Kills, inTransactions[p.Kills > 0], p.RowsPerSecond, p.Seconds, p.Seed)
 	if p.DeadLetters > 0 {
 		fmt.Fprintf(d.out, "    %d records could not become rows: select * from sinker.dead_letters\n\n", p.DeadLetters)
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sinker/internal/failpoint"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // carefulBatches is for how many batches every write stays under a savepoint after a value was met that only Postgres
@@ -72,18 +74,29 @@ func isClass(err error, c Class) bool {
 func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	for i := range b {
-		for _, ti := range s.route(b[i].Topic) {
-			t := s.targets[ti]
-			if t.plan != nil || len(b[i].Records) == 0 {
-				continue
-			}
-			if err := t.prepare(ctx, s, conn, b[i].Records); err != nil {
-				return wrap("prepare", t.sink.Name(), err)
-			}
+	for ti, t := range s.targets {
+		if t.plan != nil {
+			continue
+		}
+		sample := s.sample(b, ti)
+		if len(sample) == 0 {
+			continue
+		}
+		if err := t.prepare(ctx, s, conn, sample); err != nil {
+			return wrap("prepare", t.sink.Name(), err)
 		}
 	}
 	return nil
+}
+
+// sample is the batch's records of a target, of all its partitions.
+func (s *Store) sample(b Batch, target int) (records []*kgo.Record) {
+	for i := range b {
+		if slices.Contains(s.route(b[i].Topic), target) {
+			records = append(records, b[i].Records...)
+		}
+	}
+	return records
 }
 
 // attempt runs the transaction once. careful puts every write under a savepoint, so that a value Postgres refuses is
