@@ -166,6 +166,8 @@ func (p *process) text() string {
 	return p.log.String()
 }
 
+func (p *process) owns() bool { return strings.Contains(p.text(), "took partition") }
+
 func (p *process) ended() bool {
 	select {
 	case <-p.done:
@@ -224,19 +226,19 @@ func passage(place string) int {
 func (s *scene) play(place, action string, members int) {
 	s.produce()
 	victim := s.start(fmt.Sprintf("%s=%s@%d", place, action, passage(place)))
+	revoke := place == failpoint.Revoking || place == failpoint.LetGo
+	if revoke { // it must have something to give up, and somebody to give it to
+		s.eventually("the victim to own partitions", victim.owns)
+	}
 	var others []*process
 	for range members - 1 {
 		others = append(others, s.start(""))
 	}
-	switch place {
-	case failpoint.Revoking, failpoint.LetGo: // needs somebody to give partitions to, while it has some
-		s.eventually("the victim to own partitions", func() bool { return strings.Contains(victim.text(), "took partition") })
+	switch {
+	case revoke && members == 1:
 		others = append(others, s.start(""))
-		if members > 1 {
-			others = append(others, s.start(""))
-		}
-	case failpoint.Leaving:
-		s.eventually("the victim to own partitions", func() bool { return strings.Contains(victim.text(), "took partition") })
+	case place == failpoint.Leaving:
+		s.eventually("the victim to own partitions", victim.owns)
 		victim.cmd.Process.Signal(syscall.SIGTERM)
 	}
 	s.eventually("the fault", func() bool {
