@@ -7,10 +7,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// transactionPooler says whether a pooler stands between that gives a client's transactions to any server process.
-// A server tells its process number when a session begins; a pooler tells one of its own. Behind a transaction pooler
-// two sessions that are open at once then share a process, or one session meets two. What can not be found out within
-// a few seconds is taken for a direct connection.
+// transactionPooler says whether a pooler stands between that gives a client's transactions to any server process: two
+// sessions that are open at once then share a process, or one session meets two. What can not be found out within a few
+// seconds is taken for a direct connection.
 func transactionPooler(ctx context.Context, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -26,7 +25,7 @@ func transactionPooler(ctx context.Context, url string) bool {
 	var pids [4]uint32
 	for i := range pids {
 		err := conns[i%2].QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeSimpleProtocol).Scan(&pids[i])
-		if err != nil || i == 0 && pids[0] == conns[0].PgConn().PID() {
+		if err != nil || !pooled(ctx, conns[0]) {
 			return false
 		}
 	}

@@ -28,6 +28,19 @@ func TestTransactionPooler(t *testing.T) {
 		}
 	})
 
+	// Two workers that share a server process must not meet each other's prepared statements.
+	t.Run("CarriesTwoWorkers", func(t *testing.T) {
+		db := newDatabase(t)
+		through := startPooler(t, db.url)
+		for partition, owner := range []string{"a", "b"} {
+			s := db.storeWith(Config{URL: through, Owner: owner})
+			for range 2 {
+				db.take(s, claim(TopicPartition{Topic: "orders", Partition: int32(partition)}, 0))
+			}
+		}
+		db.want(`SELECT string_agg(owner || fence, ' ' ORDER BY owner) FROM sinker.offsets`, "a2 b2")
+	})
+
 	t.Run("IsNotADirectConnection", func(t *testing.T) {
 		if transactionPooler(ctx, empty(t).url) {
 			t.Error("a direct connection was taken for a pooler")

@@ -38,10 +38,23 @@ func Connect(ctx context.Context, url, application string) (*pgx.Conn, error) {
 		return nil, err
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err == nil && cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && pooled(ctx, conn) {
+		// A prepared statement is the server process's, and the next transaction may get another one.
+		conn.Close(ctx)
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+		conn, err = pgx.ConnectConfig(ctx, cfg)
+	}
 	if err != nil {
 		return nil, &Error{Class: classify(err), Op: "connect", Err: hidePassword(err), Hint: hint(err)}
 	}
 	return conn, nil
+}
+
+// pooled says whether a pooler answers for the server, which tells its process number when a session begins.
+func pooled(ctx context.Context, conn *pgx.Conn) bool {
+	var pid uint32
+	err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeSimpleProtocol).Scan(&pid)
+	return err == nil && pid != conn.PgConn().PID()
 }
 
 // connConfig reads a connection string and adds what every connection of sinker has.
