@@ -18,10 +18,9 @@ import (
 // -d`, again and again, loses and doubles nothing: every offset that the topic has, and each once.
 func TestCompose(t *testing.T) {
 	needImage(t)
-	needDocker(t, "compose", "version")
 	p := newProject(t)
 	begin := time.Now()
-	p.compose("up", "-d", "--build")
+	p.compose("up", "-d")
 	p.until(time.Minute, "the first rows", func() error { return p.more(0) })
 	t.Logf("rows %.1f s after `docker compose up`", time.Since(begin).Seconds())
 	const kills = 4
@@ -44,7 +43,7 @@ type project struct {
 }
 
 func newProject(t *testing.T) *project {
-	p := &project{t: t, env: append(os.Environ(), fmt.Sprintf("COMPOSE_PROJECT_NAME=sinker-e2e-%d", os.Getpid()), "ORDERS_PER_SECOND=2000")}
+	p := &project{t: t, env: append(os.Environ(), fmt.Sprintf("COMPOSE_PROJECT_NAME=sinker-e2e-%d", os.Getpid()), "ORDERS_PER_SECOND=2000", "SINKER_IMAGE="+tag)}
 	for _, name := range []string{"KAFKA_PORT", "POSTGRES_PORT", "HTTP_PORT"} {
 		port, err := e2e.FreePort()
 		if err != nil {

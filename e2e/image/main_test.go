@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -21,36 +21,31 @@ const (
 	tag  = "sinker:e2e"
 )
 
+// build makes the image as docker-compose.yml says.
 var build = sync.OnceValue(func() error {
-	abs, err := filepath.Abs(root)
-	if err != nil {
-		return err
-	}
-	out, err := exec.Command("docker", "build", "-t", tag, abs).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("docker build: %w\n%s", err, out)
+	c := exec.Command("docker", "compose", "build", "-q", "sinker")
+	c.Dir, c.Env = root, append(os.Environ(), "SINKER_IMAGE="+tag)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("docker compose build: %w\n%s", err, out)
 	}
 	return nil
 })
 
-// needDocker ends the test where there is no docker command.
-func needDocker(t *testing.T, args ...string) {
-	t.Helper()
-	if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
-		e2e.Unavailable(t, fmt.Errorf("`docker %s`: %w: %s", args[0], err, out))
-	}
-}
-
-// needImage builds the image. That takes minutes the first time, for Go's compiler has not seen the libraries then.
+// needImage builds the image. That takes minutes the first time: Go compiles the libraries, too. Where there is no
+// docker compose, or no golang image to be had, it ends the test.
 func needImage(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("building the image takes minutes: left out with -short")
 	}
-	needDocker(t, "version")
+	for _, args := range [][]string{{"version"}, {"compose", "version"}} {
+		if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
+			e2e.Unavailable(t, fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, out))
+		}
+	}
 	if out, err := exec.Command("docker", "image", "inspect", "golang:1.26").CombinedOutput(); err != nil {
-		if out2, err := exec.Command("docker", "pull", "-q", "golang:1.26").CombinedOutput(); err != nil {
-			e2e.Unavailable(t, fmt.Errorf("the Dockerfile needs golang:1.26: %s%s", out, out2))
+		if more, err := exec.Command("docker", "pull", "-q", "golang:1.26").CombinedOutput(); err != nil {
+			e2e.Unavailable(t, fmt.Errorf("the Dockerfile needs golang:1.26: %s%s", out, more))
 		}
 	}
 	if err := build(); err != nil {
