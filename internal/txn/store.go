@@ -24,7 +24,8 @@ type Config struct {
 	// SynchronousCommit is Postgres' setting of that name; empty leaves the server's. "off" is safe: the rows and the
 	// offsets that a crash of the server loses, it loses together, and sinker reads them again.
 	SynchronousCommit string
-	// StatementTimeout bounds every statement, and so how long a frozen owner can hold an offset row. Default 12 s.
+	// StatementTimeout bounds every statement, and so how long a frozen owner can hold an offset row; with LockTimeout,
+	// which the next owner waits before it ends a backend frozen inside COPY, it should stay below 15 s. Default 9 s.
 	StatementTimeout time.Duration
 	// LockTimeout bounds the wait for a row or table lock. Default 5 s.
 	LockTimeout time.Duration
@@ -84,7 +85,7 @@ type Store struct {
 // New makes a store. It does not connect: the first use does.
 func New(cfg Config) *Store {
 	if cfg.StatementTimeout == 0 {
-		cfg.StatementTimeout = 12 * time.Second
+		cfg.StatementTimeout = 9 * time.Second
 	}
 	if cfg.LockTimeout == 0 {
 		cfg.LockTimeout = 5 * time.Second

@@ -3,12 +3,14 @@ package txn
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"sinker/internal/failpoint"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Taken is the outcome of a Take: the partitions that are ours now, and those that may not be read because their
@@ -114,12 +116,43 @@ func (s *Store) Take(ctx context.Context, claims []Claim) (Taken, error) {
 	taken, err := s.take(ctx, conn, sortClaims(claims))
 	if err != nil {
 		s.rollback(conn)
+		s.endFrozen(ctx, conn, err)
 		return Taken{}, wrap("take", "", err)
 	}
 	for _, p := range taken.Positions {
 		delete(s.floods, p.TopicPartition)
 	}
 	return taken, nil
+}
+
+const endFrozen = `
+SELECT a.pid, pg_terminate_backend(a.pid)
+FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = $1 AND a.pid <> pg_backend_pid()
+  AND a.state = 'active' AND a.wait_event = 'ClientRead' AND a.query_start < now() - $2::interval
+  AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = 'sinker.offsets'::regclass)`
+
+// endFrozen ends the backends of owners of this pipeline that are frozen in the middle of a COPY, when one of them may
+// be what a Take waited for in vain. Postgres looks at statement_timeout only between the messages of a COPY (it holds
+// cancels back while it reads one), so a client that has stopped sending keeps its locks until it goes on or its backend
+// is terminated. A backend that has waited for its client for longer than statement_timeout is such a one: it could
+// only be cancelled anyway. Its transaction is rolled back.
+func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
+	var pe *pgconn.PgError
+	if !errors.As(cause, &pe) || pe.Code != "55P03" || conn.IsClosed() {
+		return
+	}
+	rows, err := conn.Query(ctx, endFrozen, "sinker "+s.cfg.Pipeline, s.cfg.StatementTimeout)
+	if err != nil {
+		return // the Take is tried again in any case
+	}
+	pids, _ := pgx.CollectRows(rows, func(row pgx.CollectableRow) (pid int32, err error) {
+		var ended bool
+		return pid, row.Scan(&pid, &ended)
+	})
+	if len(pids) > 0 {
+		s.cfg.Log.Warn("ended backends of a former owner that was frozen in the middle of a COPY; its transaction is rolled back", "pids", pids)
+	}
 }
 
 func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken, error) {

@@ -1,0 +1,92 @@
+package txn
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"sinker/internal/transform"
+)
+
+// TestFrozenOwnerLetsGo plays an owner that is frozen while it holds an offset row: the server's timeouts free the row,
+// the next owner takes the partition, and the frozen one writes nothing when it wakes up.
+func TestFrozenOwnerLetsGo(t *testing.T) {
+	ctx := context.Background()
+	const ddl = `CREATE TABLE orders (id bigint)`
+	setup := func(t *testing.T) *loader {
+		l := newLoader(t, ddl, Config{Sinks: []Sink{orders()}, StatementTimeout: 500 * time.Millisecond})
+		l.mustCommit(`{"id":1}`)
+		return l
+	}
+	// taken waits until another store has the partition.
+	taken := func(l *loader) Position {
+		other := l.storeWith(Config{Owner: "b", Sinks: []Sink{orders()}, StatementTimeout: 500 * time.Millisecond, LockTimeout: 300 * time.Millisecond})
+		var p Position
+		eventually(l.t, "the partition to be free", func() bool {
+			taken, err := other.Take(ctx, []Claim{claim(orders0, 0)})
+			if err == nil {
+				p = taken.Positions[0]
+			}
+			return err == nil
+		})
+		return p
+	}
+
+	t.Run("BetweenStatements", func(t *testing.T) {
+		l := setup(t)
+		conn, err := l.store.session(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.store.begin(ctx, conn, Batch{rangeOf(l.pos, `{"id":2}`)}); err != nil {
+			t.Fatal(err)
+		}
+		if p := taken(l); p.NextOffset != 1 {
+			t.Errorf("taken at %d", p.NextOffset)
+		}
+		_, err = l.commit(`{"id":2}`) // awake again: its connection is gone, its fence is old
+		if err == nil {
+			t.Error("the frozen owner wrote")
+		}
+		_, err = l.commit(`{"id":2}`)
+		if m := missOf(t, err); m.Kind != Fenced {
+			t.Errorf("%+v", m)
+		}
+		l.want(`SELECT count(*) FROM orders`, "1")
+	})
+
+	t.Run("InsideCopy", func(t *testing.T) {
+		l := setup(t)
+		conn, err := l.store.session(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rangeOf(l.pos, `{"id":2}`)
+		if err := l.store.begin(ctx, conn, Batch{r}); err != nil {
+			t.Fatal(err)
+		}
+		reader, writer := io.Pipe()
+		copied := make(chan error, 1)
+		go func() {
+			_, err := conn.PgConn().CopyFrom(ctx, reader, l.store.targets[0].copySQL)
+			copied <- err
+		}()
+		if _, err := writer.Write(transform.CopyHeader()); err != nil {
+			t.Fatal(err)
+		}
+		if p := taken(l); p.NextOffset != 1 {
+			t.Errorf("taken at %d", p.NextOffset)
+		}
+		writer.Close() // awake again
+		if err := <-copied; err == nil {
+			t.Error("the COPY of the frozen owner went through")
+		}
+		l.store.rollback(conn)
+		_, err = l.commit(`{"id":2}`)
+		if m := missOf(t, err); m.Kind != Fenced {
+			t.Errorf("%+v", m)
+		}
+		l.want(`SELECT count(*) FROM orders`, "1")
+	})
+}
