@@ -169,6 +169,10 @@ func wrap(op, table string, err error) error {
 
 // hint is the next thing to do about errors that an operator meets often.
 func hint(err error) string {
+	const readOnly = "this server is read-only (a standby?); point postgres.url at the primary. sinker waits and tries again, nothing is lost"
+	if errors.Is(err, pgconn.ErrReadOnlyConnection) {
+		return readOnly
+	}
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
 		return ""
@@ -181,7 +185,7 @@ func hint(err error) string {
 	case "53300":
 		return "raise max_connections or free connections; sinker needs one a worker"
 	case "25006":
-		return "this server is read-only (a standby?); point postgres.url at the primary"
+		return readOnly
 	case "42P01":
 		if strings.Contains(pe.Message, "sinker.") {
 			return "run `sinker migrate up`"
