@@ -25,7 +25,7 @@ func expand(s string, lookup func(string) (string, bool)) (string, error) {
 		case '{':
 			end := strings.IndexByte(s, '}')
 			if end < 0 {
-				return "", errors.New("${ without }")
+				return "", errors.New("${ without }; a dollar sign itself is written $$")
 			}
 			v, err := variable(s[2:end], lookup)
 			if err != nil {
@@ -40,27 +40,36 @@ func expand(s string, lookup func(string) (string, bool)) (string, error) {
 	}
 }
 
+// errForm does not repeat what it is about: it may be a password with a dollar sign in it.
+var errForm = errors.New("a ${…} in it is not a variable: write ${NAME}, ${NAME:-default} or ${NAME:?message}; a dollar sign itself is written $$")
+
 func variable(expr string, lookup func(string) (string, bool)) (string, error) {
 	name, rest, special := strings.Cut(expr, ":")
-	if name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-		return "", fmt.Errorf("${%s} is not a variable: write ${NAME}, ${NAME:-default} or ${NAME:?message}", expr)
+	if !isVariableName(name) || special && !strings.HasPrefix(rest, "-") && !strings.HasPrefix(rest, "?") {
+		return "", errForm
+	}
+	if strings.Contains(rest, "${") {
+		return "", fmt.Errorf("variable %s: a default can not hold another variable", name)
 	}
 	v, set := lookup(name)
 	switch {
-	case !special && !set:
-		return "", fmt.Errorf("variable %s is not set; set it, or give a default: ${%s:-…}", name, name)
+	case !special && set, v != "":
+		return v, nil
 	case !special:
-		return v, nil
-	case strings.HasPrefix(rest, "-"):
-		if v == "" {
-			return rest[1:], nil
-		}
-		return v, nil
-	case strings.HasPrefix(rest, "?"):
-		if v == "" {
-			return "", fmt.Errorf("variable %s is not set: %s", name, rest[1:])
-		}
-		return v, nil
+		return "", fmt.Errorf("variable %s is not set; set it, or give a default: ${%s:-…}", name, name)
+	case rest[0] == '-':
+		return rest[1:], nil
+	case len(rest) == 1:
+		return "", fmt.Errorf("variable %s is not set, or empty", name)
 	}
-	return "", fmt.Errorf("${%s}: after the colon comes - and a default, or ? and a message", expr)
+	return "", fmt.Errorf("variable %s is not set, or empty: %s", name, rest[1:])
+}
+
+func isVariableName(s string) bool {
+	for i, c := range s {
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
 }

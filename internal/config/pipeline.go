@@ -5,6 +5,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"time"
 
@@ -46,15 +47,19 @@ type TLS struct {
 
 // SASL is how sinker proves to Kafka who it is. A file is read anew at every authentication.
 type SASL struct {
-	Mechanism           string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
-	Username            string
-	Password            Secret
-	PasswordFile        string
-	Token               Secret
-	TokenFile           string
-	Extensions          map[string]string
-	AllowPlaintextPlain bool // insecure: PLAIN without TLS to another host
+	Mechanism      string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
+	Username       string
+	Password       Secret
+	PasswordFile   string
+	Token          Secret
+	TokenFile      string
+	Extensions     map[string]string
+	AllowPlaintext bool // insecure: PLAIN or OAUTHBEARER without TLS to another host
 }
+
+// Format prints who, and not with what: behind a pointer, fmt passes Secret's own Format over for a verb that fits no
+// pointer.
+func (s SASL) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "{%s %s}", s.Mechanism, s.Username) }
 
 // Start says where a topic begins that the pipeline has never read.
 type Start struct {
@@ -86,6 +91,8 @@ type Sink struct {
 	Table  string
 	Create bool
 	Rule   transform.Rule
+	// At is where the file has it, sinker.yaml:12:5, for errors that show later; empty with flags.
+	At string `json:"-"`
 
 	expr *regexp.Regexp
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -13,18 +12,17 @@ import (
 // reader walks the YAML tree and collects problems with their places.
 type reader struct {
 	file     string
-	lines    []string
+	source   *source
 	lookup   func(string) (string, bool)
 	problems []Problem
 }
 
+// problem notes what is wrong at n; nil means the file, or the command line, as a whole.
 func (r *reader) problem(n *yaml.Node, format string, args ...any) {
 	p := Problem{File: r.file, Message: fmt.Sprintf(format, args...)}
 	if n != nil && n.Line > 0 {
-		p.Line, p.Column = n.Line, n.Column
-		if n.Line <= len(r.lines) && !strings.Contains(r.lines[n.Line-1], "\t") {
-			p.source = r.lines[n.Line-1]
-		}
+		p.Line, p.Column = n.Line, max(n.Column, 1)
+		p.source = r.source.line(p.Line, p.Column)
 	}
 	r.problems = append(r.problems, p)
 }
@@ -35,21 +33,25 @@ type field struct {
 	read func(*yaml.Node)
 }
 
+// later are the keys of what sinker does not do yet, by place: they must neither be ignored nor look like misspellings.
+var later = map[string][]string{
+	"the configuration": {"tests"},
+	"kafka":             {"schema_registry"},
+	"a sink":            {"where", "group", "add", "max", "min", "newest_wins", "sql"},
+}
+
 // fields reads a mapping strictly: every key must be known, and given once. It returns the keys that were there.
-func (r *reader) fields(n *yaml.Node, what string, fields ...field) (given map[string]*yaml.Node) {
+func (r *reader) fields(n *yaml.Node, place string, fields ...field) (given map[string]*yaml.Node) {
 	given = map[string]*yaml.Node{}
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "%s must be a mapping of keys, not %s", what, kindOf(n))
+		r.problem(n, "%s must be a mapping of keys, not %s", place, kindOf(n))
 		return given
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], n.Content[i+1]
+		k, v := n.Content[i], follow(n.Content[i+1])
 		at := slices.IndexFunc(fields, func(f field) bool { return f.name == k.Value })
 		if at < 0 {
-			r.unknown(k, what, fields)
+			r.unknown(k, place, fields)
 			continue
 		}
 		if first := given[k.Value]; first != nil {
@@ -62,44 +64,59 @@ func (r *reader) fields(n *yaml.Node, what string, fields ...field) (given map[s
 	return given
 }
 
-func (r *reader) unknown(k *yaml.Node, what string, fields []field) {
+// follow returns the node that an alias stands for.
+func follow(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias
+	}
+	return n
+}
+
+func (r *reader) unknown(k *yaml.Node, place string, fields []field) {
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.name
 	}
-	msg := fmt.Sprintf("unknown key %q in %s", k.Value, what)
-	if near := Nearest(k.Value, names); near != "" {
-		msg += fmt.Sprintf("; did you mean %q?", near)
-	} else {
-		msg += "; known are " + strings.Join(names, ", ")
+	switch {
+	case slices.Contains(later[place], k.Value):
+		r.problem(k, "%s is not supported by this version of sinker", k.Value)
+	case k.Value == "<<":
+		r.problem(k, "<< is not supported: write the keys out, or give a whole value by its alias")
+	case k.Kind != yaml.ScalarNode || !plainKey.MatchString(k.Value):
+		r.problem(k, "here must be a key of %s: %s", place, strings.Join(names, ", "))
+	default:
+		r.problem(k, "unknown key %q in %s%s", k.Value, place, didYouMean(k.Value, names))
 	}
-	r.problem(k, "%s", msg)
 }
 
+// kindOf names what n is, without its content: that may be a secret in the wrong place.
 func kindOf(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
+	switch {
+	case n.Kind == yaml.MappingNode:
 		return "a mapping"
-	case yaml.SequenceNode:
+	case n.Kind == yaml.SequenceNode:
 		return "a list"
-	}
-	if n.Tag == "!!null" {
+	case n.Tag == "!!null":
 		return "nothing"
 	}
-	return strconv.Quote(n.Value)
+	return "a single value"
 }
 
 // scalar reads one value as text, with variables expanded. Expanding comes after parsing: whatever a variable holds, it
 // stays this one value.
 func (r *reader) scalar(n *yaml.Node, what string) (string, bool) {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		r.problem(n, "%s must be a single value, not %s", what, kindOf(n))
 		return "", false
 	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		r.problem(n, "%s: tags such as !env are not supported; a variable is written ${NAME}", what)
+		return "", false
+	}
 	s, err := expand(n.Value, r.lookup)
+	if err == nil && strings.Contains(s, "\x00") {
+		err = fmt.Errorf("a zero byte can not be part of it")
+	}
 	if err != nil {
 		r.problem(n, "%s: %v", what, err)
 		return "", false
@@ -107,130 +124,49 @@ func (r *reader) scalar(n *yaml.Node, what string) (string, bool) {
 	return s, true
 }
 
-func (r *reader) text(dst *string, what string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		if s, ok := r.scalar(n, what); ok {
-			*dst = s
-		}
+// quoted is the value for a message. A variable is named, not shown: it may hold a secret that belongs elsewhere.
+func (r *reader) quoted(n *yaml.Node) string {
+	v := n.Value
+	if from, ok := r.source.hidden[n.Line]; ok && n.Anchor != "" && n.Column >= from {
+		return "what &" + n.Anchor + " holds"
 	}
+	if strings.Contains(v, "${") {
+		return "what " + v + " holds"
+	}
+	return shownText(v)
 }
 
-func (r *reader) secret(dst *Secret, what string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		if s, ok := r.scalar(n, what); ok {
-			*dst = Secret(s)
-		}
+// shownText quotes a value that is no secret: unless it is a URL in the wrong place.
+func shownText(v string) string {
+	if strings.Contains(v, "://") || strings.Contains(v, "@") {
+		v = RedactURL(v)
 	}
+	if r := []rune(v); len(r) > 80 {
+		v = string(r[:80]) + "…"
+	}
+	return strconv.Quote(v)
 }
 
-func (r *reader) oneOf(dst *string, what string, allowed ...string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		s, ok := r.scalar(n, what)
-		if !ok {
-			return
-		}
-		if !slices.Contains(allowed, s) {
-			msg := fmt.Sprintf("%s must be one of %s, not %q", what, strings.Join(allowed, ", "), s)
-			if near := Nearest(s, allowed); near != "" {
-				msg += fmt.Sprintf("; did you mean %q?", near)
-			}
-			r.problem(n, "%s", msg)
-			return
-		}
-		*dst = s
-	}
+// entry is one value of a list.
+type entry struct {
+	node *yaml.Node
+	text string
 }
 
-func (r *reader) boolean(dst *bool, what string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		s, ok := r.scalar(n, what)
-		switch strings.ToLower(s) {
-		case "yes", "true", "on":
-			*dst = true
-		case "no", "false", "off":
-			*dst = false
-		default:
-			if ok {
-				r.problem(n, "%s must be yes or no, not %q", what, s)
-			}
+// entries reads a list of values, or a single one. It is never empty, unless a problem was noted.
+func (r *reader) entries(n *yaml.Node, what string) (list []entry) {
+	nodes := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		nodes = n.Content
+	}
+	for _, c := range nodes {
+		c = follow(c)
+		if s, ok := r.scalar(c, what); ok {
+			list = append(list, entry{c, s})
 		}
 	}
-}
-
-func (r *reader) number(dst *int, what string, least, most int) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		s, ok := r.scalar(n, what)
-		if !ok {
-			return
-		}
-		v, err := strconv.Atoi(strings.ReplaceAll(s, "_", ""))
-		if err != nil || v < least || v > most {
-			r.problem(n, "%s must be a whole number from %d to %d, not %q", what, least, most, s)
-			return
-		}
-		*dst = v
+	if len(nodes) == 0 {
+		r.problem(n, "%s is an empty list; give at least one, or leave the key out", what)
 	}
-}
-
-func (r *reader) duration(dst *time.Duration, what string, least time.Duration) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		s, ok := r.scalar(n, what)
-		if !ok {
-			return
-		}
-		d, err := time.ParseDuration(s)
-		if s == "0" {
-			d, err = 0, nil
-		}
-		if err != nil || d < least {
-			r.problem(n, "%s must be a duration of at least %s, such as 500ms, 2s or 1m30s, not %q", what, least, s)
-			return
-		}
-		*dst = d
-	}
-}
-
-var units = []struct {
-	name  string
-	bytes int64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}, {"", 1}}
-
-func (r *reader) bytes(dst *int64, what string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		s, ok := r.scalar(n, what)
-		if !ok {
-			return
-		}
-		for _, u := range units {
-			digits, found := strings.CutSuffix(s, u.name)
-			if !found {
-				continue
-			}
-			v, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
-			if err == nil && v > 0 && v <= (1<<40)/u.bytes {
-				*dst = v * u.bytes
-				return
-			}
-			break
-		}
-		r.problem(n, "%s must be a size such as 32MiB or 500KB, not %q", what, s)
-	}
-}
-
-// list reads a list of values, or a single one.
-func (r *reader) list(dst *[]string, what string) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		if n.Kind != yaml.SequenceNode {
-			if s, ok := r.scalar(n, what); ok {
-				*dst = []string{s}
-			}
-			return
-		}
-		*dst = nil
-		for _, c := range n.Content {
-			if s, ok := r.scalar(c, "an entry of "+what); ok {
-				*dst = append(*dst, s)
-			}
-		}
-	}
+	return list
 }

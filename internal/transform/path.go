@@ -75,6 +75,15 @@ func parsePath(s string) (path, error) {
 	return path{fields: fields}, nil
 }
 
+// CheckPath says what is wrong with a Column.Path, as far as that can be said without a table. An empty one is right.
+func CheckPath(s string) error {
+	if s == "" {
+		return nil
+	}
+	_, err := parsePath(s)
+	return err
+}
+
 // splitPath cuts a path at its dots. A quoted segment is a JSON string.
 func splitPath(s string) (fields []string, err error) {
 	for {
