@@ -11,9 +11,7 @@ import (
 	"maps"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -21,32 +19,34 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNoPostgres says that no Postgres server was found on this machine and none could be fetched. Nothing was started.
-var ErrNoPostgres = errors.New("no Postgres server found: install one (apt-get install postgresql, brew install postgresql), put its initdb on PATH, or run as an ordinary user so that one can be fetched")
-
 // PostgresOptions choose how a temporary server runs.
 type PostgresOptions struct {
-	Bin      string            // folder with initdb and postgres; empty: look for one, or fetch one
+	Bin      string            // folder with initdb and postgres; empty: FindPostgres, else FetchPostgres
 	Fsync    bool              // off, a crash of the machine loses the data; a crash of the server does not
 	Settings map[string]string // any setting of postgresql.conf
-	Log      io.Writer         // what the server prints; nil: a file in its folder
+	Log      io.Writer         // what the server prints; nil: the file log in its folder
 }
 
-// Postgres is a temporary server, on loopback and with all its files in one temporary folder.
+// Postgres is a temporary server, on loopback and with all its files in one temporary folder. Its methods must not be
+// called at the same time.
 type Postgres struct {
-	opts   PostgresOptions
-	dir    string
-	port   int
-	cred   *credential // the unprivileged user, when this process is root
-	server *exec.Cmd
-	alive  io.Closer // the server's watchdog ends it when this closes
-	done   chan struct{}
+	opts    PostgresOptions
+	dir     string
+	remove  func()      // removes dir
+	port    int         // 0: not chosen yet
+	settled bool        // the server has answered on port, so it is kept
+	cred    *credential // the unprivileged user, when this process is root
+	server  *guarded    // nil: stopped
 }
 
-// StartPostgres makes and starts a server. Close ends it and removes its files.
+// StartPostgres makes and starts a server. Close ends it and removes its files; so does the end of this process. The
+// error is ErrNoPostgres where no server's programs can be had. When ctx ends first, nothing is left behind.
 func StartPostgres(ctx context.Context, opts PostgresOptions) (*Postgres, error) {
 	if opts.Bin == "" {
 		bin, err := FindPostgres()
+		if errors.Is(err, ErrNoPostgres) {
+			bin, err = FetchPostgres()
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -57,15 +57,14 @@ func StartPostgres(ctx context.Context, opts PostgresOptions) (*Postgres, error)
 	if p.cred, err = unprivileged(); err != nil {
 		return nil, err
 	}
-	if p.dir, err = os.MkdirTemp("", "sinker-pg-"); err != nil {
+	if p.dir, p.remove, err = tempDir(place(p.cred), "sinker-pg-"); err != nil {
 		return nil, err
 	}
-	if err := p.init(ctx); err != nil {
-		os.RemoveAll(p.dir)
-		return nil, err
+	if err = p.init(ctx); err == nil {
+		err = p.Start(ctx)
 	}
-	if err := p.Start(ctx); err != nil {
-		os.RemoveAll(p.dir)
+	if err != nil {
+		p.Close()
 		return nil, err
 	}
 	return p, nil
@@ -78,110 +77,104 @@ func (p *Postgres) init(ctx context.Context) error {
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(p.opts.Bin, "initdb"), "-D", p.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
-	p.cred.apply(cmd)
-	cmd.Dir = p.dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+	var out bytes.Buffer
+	initdb, err := guard(p.dir, p.cred, &out, filepath.Join(p.opts.Bin, "initdb"), "-D", p.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+	if err != nil {
+		return err
+	}
+	select {
+	case <-initdb.done:
+		initdb.end()
+	case <-ctx.Done():
+		initdb.end()
+		return ctx.Err()
+	}
+	if initdb.err != nil {
+		return fmt.Errorf("initdb: %w: %s", initdb.err, tail(out.Bytes(), 500))
 	}
 	return nil
 }
 
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
-// Start starts the server again after Stop or Kill, on the port it had.
+// Start starts the server again after Stop, on the port it had.
 func (p *Postgres) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
 	for try := 0; ; try++ {
+		if p.port == 0 {
+			port, err := freePort()
+			if err != nil {
+				return err
+			}
+			p.port = port
+		}
 		err := p.start(ctx)
-		if err == nil || try == 3 || ctx.Err() != nil {
+		if err == nil {
+			p.settled = true
+			return nil
+		}
+		if p.server != nil {
+			p.server.end()
+			p.server = nil
+		}
+		if !p.settled {
+			p.port = 0 // it may be somebody else's by now
+		}
+		// A server that was killed leaves processes that need a moment to notice; until then a new one refuses to start.
+		if try == 3 && !p.settled || try == 50 || wait(ctx, 100*time.Millisecond) != nil {
 			return err
 		}
 	}
 }
 
+// start launches the server and waits until it takes connections.
 func (p *Postgres) start(ctx context.Context) error {
-	if p.port == 0 {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		p.port = port
-	}
-	args := []string{"-D", p.data(), "-p", fmt.Sprint(p.port), "-k", p.dir, "-c", "listen_addresses=127.0.0.1", "-c", "log_line_prefix=%m [%p] "}
-	if !p.opts.Fsync {
-		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
-	}
-	for _, k := range slices.Sorted(maps.Keys(p.opts.Settings)) {
-		args = append(args, "-c", k+"="+p.opts.Settings[k])
-	}
-	if err := p.launch(args); err != nil {
-		return err
-	}
-	return p.wait(ctx)
-}
-
-// watchdog is the shell's part: it starts the server, and when its standard input closes, which the kernel does when
-// this process ends, be it by SIGKILL, it ends the server and removes its files.
-const watchdog = `exec 3<&0
-"$@" 3<&- </dev/null & server=$!
-{ read -r word <&3; touch "$DIR/orphan"; kill -QUIT $server; } 2>/dev/null & reader=$!
-wait $server
-[ -e "$DIR/orphan" ] && rm -rf "$DIR"
-kill $reader 2>/dev/null
-true`
-
-func (p *Postgres) launch(args []string) error {
-	stdin, alive, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer stdin.Close()
 	log := p.opts.Log
 	if log == nil {
-		f, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+		f, err := os.OpenFile(p.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
 		log = f
 	}
-	cmd := exec.Command("/bin/sh", append([]string{"-c", watchdog, "sh", filepath.Join(p.opts.Bin, "postgres")}, args...)...)
-	cmd.Env = append(os.Environ(), "DIR="+p.dir)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = stdin, log, log, p.dir
-	p.cred.apply(cmd)
-	ownGroup(cmd) // Ctrl-C on the terminal is for us
-	if err := cmd.Start(); err != nil {
+	var err error
+	if p.server, err = guard(p.dir, p.cred, log, filepath.Join(p.opts.Bin, "postgres"), p.args()...); err != nil {
 		return err
 	}
-	p.server, p.alive, p.done = cmd, alive, make(chan struct{})
-	go func(done chan struct{}) {
-		cmd.Wait()
-		close(done)
-	}(p.done)
-	return nil
-}
-
-// wait waits until the server takes connections.
-func (p *Postgres) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	for {
 		conn, err := pgx.Connect(ctx, p.URL("postgres"))
 		if err == nil {
 			return conn.Close(ctx)
 		}
 		select {
-		case <-p.done:
-			log, _ := os.ReadFile(filepath.Join(p.dir, "log"))
-			p.port = 0
-			return fmt.Errorf("postgres ended at once: %s", tail(log, 500))
-		case <-ctx.Done():
-			return fmt.Errorf("postgres does not answer: %w", err)
-		case <-tick.C:
+		case <-p.server.done:
+			text, _ := os.ReadFile(p.log())
+			return fmt.Errorf("Postgres ended as soon as it was started: %s", tail(text, 500))
+		default:
+		}
+		if wait(ctx, 10*time.Millisecond) != nil {
+			return fmt.Errorf("Postgres was started and does not answer: %w", err)
 		}
 	}
+}
+
+func (p *Postgres) log() string { return filepath.Join(p.dir, "log") }
+
+func (p *Postgres) args() []string {
+	socket := p.dir
+	if len(socket) > 85 { // the address of a Unix socket has 103 bytes at most on some systems
+		socket = ""
+	}
+	args := []string{"-D", p.data(), "-p", fmt.Sprint(p.port), "-k", socket, "-c", "listen_addresses=127.0.0.1", "-c", "log_line_prefix=%m [%p] "}
+	if !p.opts.Fsync {
+		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.opts.Settings)) {
+		args = append(args, "-c", k+"="+p.opts.Settings[k])
+	}
+	return args
 }
 
 // URL is the superuser's connection URL of a database.
@@ -206,7 +199,8 @@ func (p *Postgres) PID() (int, error) {
 	return pid, err
 }
 
-// Stop ends the server, its files stay: mode is smart, fast or immediate, as pg_ctl's.
+// Stop ends the server, its files stay: mode is smart, fast or immediate, as pg_ctl's, or kill, which is SIGKILL for
+// its first process.
 func (p *Postgres) Stop(mode string) error {
 	pid, err := p.PID()
 	if err != nil {
@@ -219,10 +213,10 @@ func (p *Postgres) Stop(mode string) error {
 	if err := kill(pid, signal); err != nil {
 		return err
 	}
-	<-p.done
-	err = p.alive.Close()
-	p.alive = nil
-	return err
+	<-p.server.done
+	p.server.end()
+	p.server = nil
+	return nil
 }
 
 // Restart stops and starts.
@@ -235,72 +229,12 @@ func (p *Postgres) Restart(ctx context.Context, mode string) error {
 
 // Close ends the server and removes its files.
 func (p *Postgres) Close() error {
-	if p.alive != nil {
-		p.alive.Close()
-		<-p.done
+	if p.server != nil {
+		p.server.end()
+		p.server = nil
 	}
+	p.remove()
 	return os.RemoveAll(p.dir)
-}
-
-// FindPostgres returns the folder of the newest server's programs: on PATH, where pg_config says, or in the usual
-// places. $SINKER_POSTGRES_BIN, if set, decides.
-func FindPostgres() (string, error) {
-	if bin := os.Getenv("SINKER_POSTGRES_BIN"); bin != "" {
-		if hasServer(bin) {
-			return bin, nil
-		}
-		return fetchPostgres()
-	}
-	var candidates []string
-	if p, err := exec.LookPath("initdb"); err == nil {
-		if p, err = filepath.EvalSymlinks(p); err == nil {
-			candidates = append(candidates, filepath.Dir(p))
-		}
-	}
-	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
-		candidates = append(candidates, strings.TrimSpace(string(out)))
-	}
-	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin", "/Applications/Postgres.app/Contents/Versions/*/bin"} {
-		found, _ := filepath.Glob(pattern)
-		slices.SortFunc(found, func(a, b string) int { return strings.Compare(padded(b), padded(a)) })
-		candidates = append(candidates, found...)
-	}
-	for _, bin := range candidates {
-		if hasServer(bin) {
-			return bin, nil
-		}
-	}
-	return fetchPostgres()
-}
-
-// padded makes version numbers in a path sort as numbers.
-func padded(s string) string {
-	var b strings.Builder
-	digits := ""
-	for _, c := range s + "/" {
-		if c >= '0' && c <= '9' {
-			digits += string(c)
-			continue
-		}
-		if digits != "" {
-			b.WriteString(fmt.Sprintf("%08s", digits))
-			digits = ""
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
-}
-
-func hasServer(bin string) bool {
-	for _, name := range []string{"initdb", "postgres"} {
-		if runtime.GOOS == "windows" {
-			name += ".exe"
-		}
-		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
-			return false
-		}
-	}
-	return true
 }
 
 func freePort() (int, error) {
@@ -310,6 +244,18 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// wait waits for d, or returns ctx's error if that ends first.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func tail(b []byte, n int) string {

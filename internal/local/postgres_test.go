@@ -1,43 +1,103 @@
 package local
 
 import (
+	"bufio"
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-func TestPostgres(t *testing.T) {
-	ctx := context.Background()
-	p, err := StartPostgres(ctx, PostgresOptions{Settings: map[string]string{"max_connections": "17"}})
+// helper names what this test binary does instead of running tests: it is then the process that dies.
+const helper = "SINKER_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	if what := os.Getenv(helper); what != "" {
+		os.Exit(dieWithServer(what))
+	}
+	os.Exit(m.Run())
+}
+
+// dieWithServer starts a server and a folder, says where they are, and ends in the given way without a word to them.
+func dieWithServer(how string) int {
+	p, err := StartPostgres(context.Background(), PostgresOptions{})
 	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
+		fmt.Println(err)
+		return 1
+	}
+	dir, _, err := TempDir("sinker-test-")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if how == "stopped" {
+		if err := p.Stop("fast"); err != nil {
+			fmt.Println(err)
+			return 1
 		}
+	}
+	pid, _ := p.PID()
+	fmt.Println(p.Dir(), dir, p.port, pid)
+	if how == "exit" {
+		return 0
+	}
+	select {}
+}
+
+// start starts a server, and skips the test where there is none, unless that is in CI.
+func start(t *testing.T, opts PostgresOptions) *Postgres {
+	t.Helper()
+	p, err := StartPostgres(context.Background(), opts)
+	if errors.Is(err, ErrNoPostgres) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
-	defer p.Close()
-	setting := func() (s string) {
-		conn, err := pgx.Connect(ctx, p.URL("postgres"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(ctx)
-		if err := conn.QueryRow(ctx, "SHOW max_connections").Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		return s
+	if err != nil {
+		t.Fatal(err)
 	}
-	if s := setting(); s != "17" {
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+func show(t *testing.T, p *Postgres, setting string) (s string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, p.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, "SHOW "+setting).Scan(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestPostgres(t *testing.T) {
+	p := start(t, PostgresOptions{Settings: map[string]string{"max_connections": "17"}})
+	if s := show(t, p, "max_connections"); s != "17" {
 		t.Errorf("max_connections = %s", s)
 	}
+	if s := show(t, p, "fsync"); s != "off" {
+		t.Errorf("fsync = %s", s)
+	}
+	url := p.URL("postgres")
 	for _, mode := range []string{"fast", "immediate", "kill"} {
-		if err := p.Restart(ctx, mode); err != nil {
+		if err := p.Restart(context.Background(), mode); err != nil {
 			t.Fatalf("restart %s: %v", mode, err)
 		}
-		if s := setting(); s != "17" {
+		if s := show(t, p, "max_connections"); s != "17" {
 			t.Errorf("after restart %s: max_connections = %s", mode, s)
+		}
+		if p.URL("postgres") != url {
+			t.Errorf("after restart %s it is at %s, not %s", mode, p.URL("postgres"), url)
 		}
 	}
 	if err := p.Close(); err != nil {
@@ -45,5 +105,111 @@ func TestPostgres(t *testing.T) {
 	}
 	if _, err := os.Stat(p.Dir()); !os.IsNotExist(err) {
 		t.Errorf("its folder is still there: %v", err)
+	}
+}
+
+func TestPostgresThatCanNotStart(t *testing.T) {
+	t.Run("WrongSetting", func(t *testing.T) {
+		start(t, PostgresOptions{}) // skips where there is no Postgres
+		tmp := ownTemp(t)
+		_, err := StartPostgres(context.Background(), PostgresOptions{Settings: map[string]string{"no_such_setting": "1"}})
+		if err == nil || !strings.Contains(err.Error(), "no_such_setting") {
+			t.Errorf("error %v does not name the setting", err)
+		}
+		onlyIn(t, tmp)
+	})
+
+	t.Run("Interrupted", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		tmp := ownTemp(t)
+		_, err := StartPostgres(ctx, PostgresOptions{})
+		if errors.Is(err, ErrNoPostgres) && os.Getenv("CI") == "" {
+			t.Skip(err)
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		onlyIn(t, tmp)
+	})
+}
+
+// ownTemp gives the test a temporary folder that nobody else uses, and that a server run as another user gets into.
+func ownTemp(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sinker-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", dir)
+	return dir
+}
+
+// Whatever a process dies of, its server dies too, and their folders go.
+func TestServerEndsWithItsProcess(t *testing.T) {
+	start(t, PostgresOptions{}) // skips where there is no Postgres
+	for _, how := range []string{"exit", "kill", "frozen", "stopped"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(self)
+			cmd.Env = append(os.Environ(), helper+"="+how)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line, _ := bufio.NewReader(out).ReadString('\n')
+			var pgDir, dir string
+			var port, pid int
+			if _, err := fmt.Sscan(line, &pgDir, &dir, &port, &pid); err != nil && how != "stopped" {
+				cmd.Process.Kill()
+				t.Fatalf("the helper said %q: %v", line, err)
+			}
+			if how == "frozen" {
+				if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+					t.Error(err)
+				}
+			}
+			if how != "exit" {
+				cmd.Process.Kill()
+			}
+			cmd.Wait()
+			eventually(t, pgDir+" and "+dir+" gone, no answer", func() bool {
+				c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
+				if err == nil {
+					c.Close()
+				}
+				return gone(pgDir) && gone(dir) && err != nil
+			})
+		})
+	}
+}
+
+func gone(path string) bool {
+	_, err := os.Stat(path)
+	return path != "" && os.IsNotExist(err)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("never came: %s", what)
+		}
 	}
 }

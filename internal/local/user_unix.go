@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -43,6 +44,40 @@ func (c *credential) apply(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.uid), Gid: uint32(c.gid), NoSetGroups: false}
 }
 
+// place returns where the server's folder can be: in the temporary folder, or, if the user the server runs as can not
+// get there, in one of the usual ones.
+func place(c *credential) string {
+	if c == nil {
+		return ""
+	}
+	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+		if openToAll(dir) {
+			return dir
+		}
+	}
+	return ""
+}
+
+// openToAll reports whether every user can go into dir.
+func openToAll(dir string) bool {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return false
+	}
+	for {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return true
+		}
+		dir = parent
+	}
+}
+
+// ownGroup keeps the terminal's Ctrl-C away from a command: it is for us.
 func ownGroup(cmd *exec.Cmd) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
