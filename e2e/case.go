@@ -116,11 +116,12 @@ func (c *Case) Until(within time.Duration, what string, holds func(ctx context.C
 // Drained waits until a pipeline's positions are the ends of the topic, control records at its tail included.
 func (c *Case) Drained(within time.Duration, pipeline string, alive ...*Process) {
 	c.t.Helper()
-	ends, err := c.Kafka.Ends(c.t.Context(), c.Name)
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	c.Until(within, "every position at the end of its partition", func(ctx context.Context) error {
+		// Asked anew each time: Kafka writes the marker of a transaction after it has answered its end.
+		ends, err := c.Kafka.Ends(ctx, c.Name)
+		if err != nil {
+			return err
+		}
 		positions, _, err := c.Positions(ctx, pipeline)
 		if err != nil {
 			return err

@@ -70,7 +70,7 @@ func (s *Store) prune(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if _, err := conn.Exec(ctx, pruneLedger, s.cfg.Pipeline, s.cfg.LedgerKeep, pruneBatch); err != nil {
-		s.cfg.Log.Debug("could not prune the ledger", "err", err)
+		s.cfg.Log.Warn("could not prune the ledger sinker.batches: it grows until that works (is DELETE granted?)", "err", err)
 	}
 }
 
