@@ -1,0 +1,97 @@
+package consume
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Refusal is a connection that Kafka refused, or that we refused, for a reason that only the configuration, or an
+// administrator, can mend. Nothing was read or written.
+type Refusal struct {
+	Err  error
+	Hint string // what to do
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() + " (" + r.Hint + ")" }
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Explain adds what to do to an error of reaching Kafka. It returns a *Refusal where it is certain that trying again is
+// of no use, and the error itself where it has nothing to say.
+func (d Dial) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if hint := d.refusal(err); hint != "" {
+		return &Refusal{err, hint}
+	}
+	if hint := d.guess(err); hint != "" {
+		return fmt.Errorf("%w (%s)", err, hint)
+	}
+	return err
+}
+
+// refusal is the hint of what is certain.
+func (d Dial) refusal(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		plaintext tls.RecordHeaderError
+	)
+	switch msg := err.Error(); {
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		return "check kafka.sasl: " + d.credentials()
+	case errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return "check kafka.sasl.mechanism: the broker does not offer this one on this port"
+	case errors.Is(err, kerr.IllegalSaslState):
+		return "the broker wants no SASL on this port: leave kafka.sasl out, or use the port that does"
+	case errors.As(err, &authority):
+		return "kafka.tls.ca must hold the certificate of the authority that signed the broker's"
+	case errors.As(err, &name):
+		return "the broker's certificate is for another name: give the one it is for as kafka.tls.server_name, or reach the broker by it"
+	case errors.As(err, &invalid):
+		return "the broker's certificate is not valid now, or not for this use; look at the clocks too"
+	case errors.As(err, &plaintext):
+		return "the broker speaks no TLS on this port: leave kafka.tls out, or use the port that does"
+	case strings.Contains(msg, "remote error: tls:"):
+		return "the broker refused our side of TLS: kafka.tls.cert and key must be a valid client certificate that its authority signed"
+	}
+	return ""
+}
+
+func (d Dial) credentials() string {
+	switch {
+	case d.SASL == nil:
+		return "the broker wants it"
+	case d.SASL.Mechanism == "OAUTHBEARER":
+		return "token or token_file; the broker refuses the token"
+	}
+	return "username, password or password_file, mechanism; the broker refuses user " + d.SASL.Username
+}
+
+// guess is the hint of what is likely.
+func (d Dial) guess(err error) string {
+	var eof *kgo.ErrFirstReadEOF
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		return "check kafka.brokers, and the names that the brokers advertise: they must resolve from here"
+	case strings.Contains(err.Error(), handshake), errors.As(err, &eof) && d.TLS != nil:
+		return "a broker that speaks no TLS on this port answers like this: see kafka.tls"
+	case errors.As(err, &eof) && strings.Contains(eof.Error(), "TLS"):
+		return "if it does: `tls: yes` under kafka"
+	case errors.As(err, &eof) && d.SASL == nil && strings.Contains(eof.Error(), "SASL"):
+		return "if it is: see kafka.sasl"
+	case d.SASL != nil && errors.Is(err, io.EOF):
+		return "some brokers close the connection when they refuse a user: check kafka.sasl"
+	}
+	return ""
+}
