@@ -3,7 +3,7 @@
 # One line each: name, states, depth, errors, seconds, what was expected and what was found. The exit code is 1 when a configuration
 # fails or a mutant passes, 2 when the check itself could not be made.
 #
-#   docs/model/check.sh              everything, about two minutes on one core and 400 MB
+#   docs/model/check.sh              everything: two to three minutes of one core, 500 MB
 #   docs/model/check.sh NO_LOCK      only what has this name
 #   KEEP=dir docs/model/check.sh …   leaves pan.out and the trails in dir (`spin -t -p -g <same -D flags> sinker.pml` replays one)
 set -uo pipefail

@@ -3,7 +3,7 @@
  * the faults may do, in any order, and what must hold all the same. README.md says what each part stands for
  * in the code, and what is left out. check.sh runs every configuration and every mutant.
  *
- *   spin -a sinker.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -m200000
+ *   spin -DFAILOVER -DREWIND -DRECREATE -a sinker.pml && gcc -O2 -DSAFETY -o pan pan.c && ./pan -m200000
  *
  * Configuration: NW workers, NP partitions, END0 records in the topic's first log and END1 in the one that is
  * made again under its name, MAXF fences; FAILOVER, RECREATE, REWIND switch these faults on. Losing a
