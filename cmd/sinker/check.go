@@ -105,7 +105,7 @@ func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
 func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
 	missing, present, err := consume.CheckTopics(ctx, pl.kafka)
 	if err != nil {
-		c.say("kafka", withCode(exitUnavailable, err), "")
+		c.say("kafka", kafkaProblem(c.pipeline.Kafka, err), "")
 		return
 	}
 	c.say("kafka", nil, strings.Join(c.pipeline.Kafka.Brokers, ","))
@@ -124,7 +124,7 @@ func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
 func (c *checker) sample(ctx context.Context, pl *plant, store *txn.Store, topic string) {
 	records, err := consume.Sample(ctx, pl.kafka, topic, 100)
 	if err != nil {
-		c.say("topic "+topic, withCode(exitUnavailable, err), "")
+		c.say("topic "+topic, kafkaProblem(c.pipeline.Kafka, err), "")
 		return
 	}
 	if len(records) == 0 {

@@ -133,7 +133,7 @@ func identify(ctx context.Context, p *config.Pipeline, c *txn.Change) error {
 	}
 	bounds, err := consume.LookAtTopic(ctx, consumeConfig(p, opts), c.Topic)
 	if err != nil {
-		return withCode(exitUnavailable, err)
+		return kafkaProblem(p.Kafka, err)
 	}
 	b, ok := bounds[c.Partition]
 	if !ok {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
@@ -147,7 +146,7 @@ func (pl *plant) checkStart(ctx context.Context) error {
 	}
 	missing, present, err := consume.CheckTopics(ctx, pl.kafka)
 	if err != nil {
-		return withCode(exitUnavailable, fmt.Errorf("Kafka at %s can not be reached: %w", strings.Join(pl.pipeline.Kafka.Brokers, ","), err))
+		return kafkaProblem(pl.pipeline.Kafka, err)
 	}
 	if len(missing) > 0 {
 		return withCode(exitConfig, missingTopics(missing, present))
