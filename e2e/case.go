@@ -21,6 +21,9 @@ type Case struct {
 	t    *testing.T
 }
 
+// ErrNotYet is what a condition says when there is no more to say.
+var ErrNotYet = errors.New("not yet")
+
 // appendTable has no unique key: a constraint would hide the duplicates that the tests look for.
 const appendTable = `CREATE TABLE records (id bigint NOT NULL, kept boolean NOT NULL, key text NOT NULL, amount numeric(12,2) NOT NULL,
 	note text, kafka_partition integer NOT NULL, kafka_offset bigint NOT NULL)`

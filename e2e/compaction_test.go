@@ -15,7 +15,7 @@ func TestCompactedTopic(t *testing.T) {
 		"min.cleanable.dirty.ratio", "0.01", "min.compaction.lag.ms", "0", "delete.retention.ms", "3600000")
 	c.Load.Keys = 2000
 	ctx := t.Context()
-	if err := c.Load.Plain(ctx, 100_000, nil); err != nil {
+	if err := c.Load.Plain(ctx, 100_000); err != nil {
 		t.Fatal(err)
 	}
 	var deleted []int
@@ -27,7 +27,7 @@ func TestCompactedTopic(t *testing.T) {
 	}
 	// More, of other keys: the deletions are not the end of the log, and stay deletions.
 	c.Load.FirstKey = c.Load.Keys
-	if err := c.Load.Plain(ctx, 20_000, nil); err != nil {
+	if err := c.Load.Plain(ctx, 20_000); err != nil {
 		t.Fatal(err)
 	}
 	gaps := c.awaitCompaction(c.Load.Committed() / 2)
@@ -40,8 +40,8 @@ func TestCompactedTopic(t *testing.T) {
 	c.Postgres.exec(t, c.Name, `CREATE TABLE latest (LIKE records INCLUDING ALL, PRIMARY KEY (key))`)
 	appending := Start(t, "append", Config(t, c.YAML(Settings{Rows: 7000})))
 	upserting := Start(t, "upsert", Config(t, c.YAML(Settings{Pipeline: "compacted-latest", Table: "latest", Rows: 7000, Sink: "key: [key]\ndelete: tombstone"})))
-	c.Drained(time.Minute, c.Name, appending, upserting)
-	c.Drained(time.Minute, "compacted-latest", appending, upserting)
+	c.Drained(2*time.Minute, c.Name, appending, upserting)
+	c.Drained(2*time.Minute, "compacted-latest", appending, upserting)
 	appending.Stop(20 * time.Second)
 	upserting.Stop(20 * time.Second)
 	all := c.Verify(Check{Pipeline: c.Name, Topic: c.Name, Table: "records"})
@@ -57,7 +57,7 @@ func TestCompactedTopic(t *testing.T) {
 // awaitCompaction waits until the cleaner has taken at least so many records away, and returns how many it was.
 func (c *Case) awaitCompaction(want int64) (gone int64) {
 	c.t.Helper()
-	c.Until(90*time.Second, "the cleaner", func(ctx context.Context) error {
+	c.Until(2*time.Minute, "the cleaner", func(ctx context.Context) error {
 		records, err := c.Kafka.Truth(ctx, c.Name, c.Load.Last())
 		if err != nil {
 			return err

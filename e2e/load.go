@@ -79,24 +79,34 @@ func (l *Load) took(r *kgo.Record) {
 	l.last[r.Partition] = max(l.last[r.Partition], r.Offset)
 }
 
-// Plain produces n records without transactions, each one once, and waits until Kafka has taken them. While pause is not
-// nil it is asked, every thousand records, to wait.
-func (l *Load) Plain(ctx context.Context, n int, pause func(ctx context.Context) error) error {
+// Plain produces n records without transactions, and waits until Kafka has taken each of them, once.
+func (l *Load) Plain(ctx context.Context, n int) error {
+	left := n
+	return l.While(ctx, func(context.Context) (int, error) {
+		now := min(left, 1000)
+		left -= now
+		return now, nil
+	})
+}
+
+// While is Plain for as many records as more says, each time it is asked, until it says 0.
+func (l *Load) While(ctx context.Context, more func(ctx context.Context) (int, error)) error {
 	client, err := l.client()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	var failed atomic.Pointer[error]
-	for i := range n {
-		if i%1000 == 0 && pause != nil {
-			if err := pause(ctx); err != nil {
-				return err
-			}
+	for failed.Load() == nil {
+		n, err := more(ctx)
+		if err != nil {
+			return err
 		}
-		l.send(ctx, client, l.record(true), &failed)
-		if failed.Load() != nil || ctx.Err() != nil {
+		if n == 0 {
 			break
+		}
+		for range n {
+			l.send(ctx, client, l.record(true), &failed)
 		}
 	}
 	if err := client.Flush(ctx); err != nil {
@@ -105,7 +115,7 @@ func (l *Load) Plain(ctx context.Context, n int, pause func(ctx context.Context)
 	if err := failed.Load(); err != nil {
 		return fmt.Errorf("producing: %w", *err)
 	}
-	return ctx.Err()
+	return nil
 }
 
 func (l *Load) send(ctx context.Context, client *kgo.Client, r *kgo.Record, failed *atomic.Pointer[error]) {

@@ -12,23 +12,23 @@ func TestPartitionsAdded(t *testing.T) {
 	c := b.NewCase(t, "partitions", 2)
 	ctx := t.Context()
 	old := &Load{Addr: c.Load.Addr, Topic: c.Load.Topic, Partitions: 2}
-	if err := old.Plain(ctx, 10_000, nil); err != nil {
+	if err := old.Plain(ctx, 10_000); err != nil {
 		t.Fatal(err)
 	}
 	config := Config(t, c.YAML(Settings{Kafka: ", start: latest", Head: "workers: 1"}))
 	first, second := Start(t, "first", config), Start(t, "second", config)
-	c.Drained(30*time.Second, c.Name, first, second) // both partitions taken, at their ends
-	if err := c.Load.Plain(ctx, 20_000, nil); err != nil {
+	c.Drained(time.Minute, c.Name, first, second) // both partitions taken, at their ends
+	if err := c.Load.Plain(ctx, 20_000); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Kafka.Admin.UpdatePartitions(ctx, 6, c.Name); err != nil {
 		t.Fatal(err)
 	}
 	c.Load.Partitions = 6
-	if err := c.Load.Plain(ctx, 60_000, nil); err != nil {
+	if err := c.Load.Plain(ctx, 60_000); err != nil {
 		t.Fatal(err)
 	}
-	c.Drained(90*time.Second, c.Name, first, second)
+	c.Drained(2*time.Minute, c.Name, first, second)
 	first.Stop(20 * time.Second)
 	second.Stop(20 * time.Second)
 	c.EveryRecord(c.Verify(Check{Pipeline: c.Name, Topic: c.Name, Table: "records"}))

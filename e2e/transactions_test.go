@@ -31,7 +31,7 @@ func TestAbortedTransactions(t *testing.T) {
 		}
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { note(c.Load.Plain(t.Context(), 100_000, nil)) })
+	wg.Go(func() { note(c.Load.Plain(t.Context(), 100_000)) })
 	wg.Go(func() {
 		note(c.Load.Transactions(t.Context(), c.Name, transactions, 500, func(i int) bool { return aborts[i] }))
 	})
@@ -43,7 +43,7 @@ func TestAbortedTransactions(t *testing.T) {
 	if c.Load.Aborted() < 1000 {
 		t.Fatalf("only %d records were aborted: the test would show nothing", c.Load.Aborted())
 	}
-	c.Drained(time.Minute, c.Name, first, second)
+	c.Drained(2*time.Minute, c.Name, first, second)
 	first.Stop(20 * time.Second)
 	second.Stop(20 * time.Second)
 	c.EveryRecord(c.Verify(Check{Pipeline: c.Name, Topic: c.Name, Table: "records"}))
@@ -55,14 +55,14 @@ func TestOpenTransaction(t *testing.T) {
 	c := b.NewCase(t, "open-transaction", 1)
 	process := Start(t, "sinker", Config(t, c.YAML(Settings{})))
 	commit := c.Load.Open(t, c.Name, 100)
-	if err := c.Load.Plain(t.Context(), 1000, nil); err != nil {
+	if err := c.Load.Plain(t.Context(), 1000); err != nil {
 		t.Fatal(err)
 	}
 	// The position is taken, and stays where the open transaction begins for as long as it is open.
-	c.Until(30*time.Second, "the partition taken", func(ctx context.Context) error {
+	c.Until(time.Minute, "the partition taken", func(ctx context.Context) error {
 		positions, _, err := c.Positions(ctx, c.Name)
 		if err == nil && len(positions) == 0 {
-			err = errNotYet
+			err = ErrNotYet
 		}
 		return err
 	}, process)
@@ -70,7 +70,7 @@ func TestOpenTransaction(t *testing.T) {
 		t.Fatalf("position %d (error %v) while the transaction at offset 0 is open, want 0", sum, err)
 	}
 	commit()
-	c.Drained(30*time.Second, c.Name, process)
+	c.Drained(2*time.Minute, c.Name, process)
 	process.Stop(20 * time.Second)
 	c.EveryRecord(c.Verify(Check{Pipeline: c.Name, Topic: c.Name, Table: "records"}))
 }

@@ -10,7 +10,7 @@ func TestTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := &Load{Addr: b.Kafka.Addr, Topic: "truth", Partitions: 3}
-	if err := l.Plain(ctx, 5000, nil); err != nil {
+	if err := l.Plain(ctx, 5000); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Transactions(ctx, "truth", 10, 100, func(i int) bool { return i%2 == 0 || i == 9 }); err != nil {

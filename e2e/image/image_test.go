@@ -24,7 +24,7 @@ func TestImage(t *testing.T) {
 	needImage(t)
 	ctx := t.Context()
 	c := b.NewCase(t, "image", 4)
-	if err := c.Load.Plain(ctx, 50_000, nil); err != nil {
+	if err := c.Load.Plain(ctx, 50_000); err != nil {
 		t.Fatal(err)
 	}
 	sinker := start(t, b, c.YAML(e2e.Settings{KafkaAddr: b.Kafka.Inside, PostgresURL: b.Postgres.InsideURL(c.Name)}))
@@ -35,7 +35,7 @@ func TestImage(t *testing.T) {
 	if err := e2e.SignalContainer(ctx, sinker, "SIGKILL"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Load.Plain(ctx, 50_000, nil); err != nil {
+	if err := c.Load.Plain(ctx, 50_000); err != nil {
 		t.Fatal(err)
 	}
 	if err := sinker.Start(ctx); err != nil {

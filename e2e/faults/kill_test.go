@@ -1,14 +1,15 @@
-package e2e
+package faults
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
 	"time"
+
+	"sinker/e2e"
 )
 
 // Two processes of one group load more than a million records, and one of them is killed with SIGKILL at a random
@@ -29,8 +30,8 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &killer{Case: c, config: Config(t, c.YAML(Settings{Rows: 5000})), rng: rand.New(rand.NewPCG(seed, 0))}
-	k.processes = []*Process{k.start(0), k.start(1)}
+	k := &killer{Case: c, t: t, config: e2e.Config(t, c.YAML(e2e.Settings{Rows: 5000})), rng: rand.New(rand.NewPCG(seed, 0))}
+	k.processes = []*e2e.Process{k.start(0), k.start(1)}
 	produced := make(chan error, 1)
 	killed := make(chan struct{})
 	go func() { produced <- k.produce(records, killed) }()
@@ -53,7 +54,7 @@ func TestKill(t *testing.T) {
 	if cut == cutBefore {
 		t.Error("no kill met an open transaction: the moments are badly chosen")
 	}
-	report := c.Verify(Check{Pipeline: c.Name, Topic: c.Name, Table: "records"})
+	report := c.Verify(e2e.Check{Pipeline: c.Name, Topic: c.Name, Table: "records"})
 	c.EveryRecord(report)
 	if report.Records < records {
 		t.Errorf("%d records, want at least %d", report.Records, records)
@@ -61,42 +62,41 @@ func TestKill(t *testing.T) {
 }
 
 type killer struct {
-	*Case
+	*e2e.Case
+	t         *testing.T
 	config    string
 	rng       *rand.Rand
-	processes []*Process
+	processes []*e2e.Process
 	kills     int
 }
 
-func (k *killer) start(slot int) *Process {
-	return Start(k.t, fmt.Sprintf("process-%d-after-%d-kills", slot, k.kills), k.config)
+func (k *killer) start(slot int) *e2e.Process {
+	return e2e.Start(k.t, fmt.Sprintf("process-%d-after-%d-kills", slot, k.kills), k.config)
 }
 
 // produce keeps a backlog in front of the loaders, so that a kill meets them at work, until there are enough records
 // and the killing is over.
 func (k *killer) produce(atLeast int, killed <-chan struct{}) error {
-	const chunk, backlog = 20_000, 300_000
-	over := false
-	for made := 0; made < atLeast || !over; made += chunk {
-		err := Poll(k.t.Context(), func() error {
+	const chunk, backlog = 10_000, 300_000
+	made, over := 0, false
+	return k.Load.While(k.t.Context(), func(ctx context.Context) (int, error) {
+		err := e2e.Poll(ctx, func() error {
 			select {
 			case <-killed:
 				over = true
 			default:
 			}
-			if _, done, err := k.Positions(k.t.Context(), k.Name); err == nil && int64(made)-done > backlog && !over {
-				return errNotYet
+			if _, done, err := k.Positions(ctx, k.Name); err == nil && int64(made)-done > backlog && !over {
+				return e2e.ErrNotYet
 			}
 			return nil // also while sinker has not made its tables yet
 		})
-		if err == nil {
-			err = k.Load.Plain(k.t.Context(), chunk, nil)
+		if err != nil || over && made >= atLeast {
+			return 0, err
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		made += chunk
+		return chunk, nil
+	})
 }
 
 // kill kills one process and starts it again. Three times of four it waits until the process has committed something
@@ -120,15 +120,13 @@ func (k *killer) kill() {
 	k.processes[slot] = k.start(slot)
 }
 
-var errNotYet = errors.New("not yet")
-
 // working returns nil when a process has committed a batch.
-func (k *killer) working(ctx context.Context, p *Process) error {
+func (k *killer) working(ctx context.Context, p *e2e.Process) error {
 	var n int
 	err := k.DB.QueryRow(ctx, `SELECT count(*) FROM sinker.batches WHERE pipeline = $1 AND owner LIKE '%/' || $2::text || '/%'
 		AND committed_at > now() - interval '1 second'`, k.Name, strconv.Itoa(p.PID())).Scan(&n)
 	if err == nil && n == 0 {
-		err = errNotYet
+		err = e2e.ErrNotYet
 	}
 	return err
 }
