@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 
 	"sinker/internal/config"
@@ -196,7 +197,7 @@ func (pl *plant) service(ends *consume.Ends) (*consume.Service, func()) {
 	}
 	newStore := func(worker int) consume.Store {
 		c := pl.postgres
-		c.Owner = fmt.Sprintf("%s/%d/%d", host, os.Getpid(), worker)
+		c.Owner = fmt.Sprintf("%s/%d/%d/%04x", host, os.Getpid(), worker, rand.Uint32N(1<<16)) // in a container every process is number 1
 		return txn.New(c)
 	}
 	return consume.NewService(pl.kafka, pl.pipeline.Workers, ids, newStore, ends), release

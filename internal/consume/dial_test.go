@@ -100,7 +100,10 @@ func saslBroker(t *testing.T, mechanism string, allow func(first string) bool) [
 	c.ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
-		if !allow(string(req.(*kmsg.SASLAuthenticateRequest).SASLAuthBytes)) {
+		first := string(req.(*kmsg.SASLAuthenticateRequest).SASLAuthBytes)
+		if ok := allow(first); !ok && mechanism == "OAUTHBEARER" {
+			resp.SASLAuthBytes = []byte(`{"status":"invalid_token"}`)
+		} else if !ok {
 			message := "Authentication failed: Invalid username or password"
 			resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, &message
 		}
@@ -166,6 +169,18 @@ func TestRefusals(t *testing.T) {
 		if err := ping(t, Dial{Brokers: c.ListenAddrs()}); err == nil || !strings.Contains(err.Error(), "see kafka.sasl") {
 			t.Error(err)
 		}
+	})
+	t.Run("SASLMissingWithTLS", func(t *testing.T) {
+		a := newAuthority(t)
+		c := localtest.Kafka(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{a.issue("server")}}), kfake.EnableSASL(), kfake.Superuser("PLAIN", "app", "right"))
+		if err := ping(t, Dial{Brokers: c.ListenAddrs(), TLS: &TLS{CA: a.path("ca.pem")}}); err == nil || !strings.Contains(err.Error(), "see kafka.sasl") {
+			t.Error(err)
+		}
+	})
+	t.Run("TLSMissing", func(t *testing.T) {
+		// Apache Kafka answers in TLS; the client knows the alert's first bytes.
+		alert := answers(t, "\x15\x03\x03\x00\x02\x02\x50")
+		wantRefusal(t, ping(t, Dial{Brokers: alert}), "`tls: yes` under kafka")
 	})
 	t.Run("Nothing", func(t *testing.T) {
 		if err := (Dial{}).Explain(nil); err != nil {
@@ -343,15 +358,16 @@ func TestTLS(t *testing.T) {
 		}
 	})
 	t.Run("TLSToPlaintext", func(t *testing.T) {
-		err := ping(t, Dial{Brokers: hangsUp(t), TLS: &good})
+		err := ping(t, Dial{Brokers: answers(t, ""), TLS: &good})
 		if err == nil || !strings.Contains(err.Error(), "speaks no TLS on this port") {
 			t.Error(err)
 		}
 	})
 }
 
-// hangsUp is a server that answers to a first message as Apache Kafka does to TLS on a plaintext port.
-func hangsUp(t *testing.T) []string {
+// answers is a server that answers so to a first message and hangs up: with nothing, as Apache Kafka does to TLS on a
+// plaintext port.
+func answers(t *testing.T, answer string) []string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -364,7 +380,8 @@ func hangsUp(t *testing.T) []string {
 			if err != nil {
 				return
 			}
-			c.Read(make([]byte, 1024))
+			c.Read(make([]byte, 4096))
+			c.Write([]byte(answer))
 			c.Close()
 		}
 	}()

@@ -100,6 +100,31 @@ func TestFaults(t *testing.T) {
 		eventually(t, "the rewind to be counted once", func() bool { return svc.States()[0].Rewound == 1 })
 	})
 
+	t.Run("DatabaseWentBackWhileIdle", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 100)
+		b.run(b.config("orders"), 1, nil)
+		b.caughtUp("orders")
+		b.db.change(tp("orders", 0), func(r *memoryRow) { r.next = 40 })
+		b.db.forget("orders", 0, 40)
+		b.caughtUp("orders") // without a new record to bring it up
+		b.checkExactlyOnce()
+	})
+
+	t.Run("FencedByTheSameNumber", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 100)
+		svc, _ := b.run(b.config("orders"), 1, nil)
+		b.caughtUp("orders")
+		b.db.change(tp("orders", 0), func(r *memoryRow) { r.owner = "another, after a failover that lost our take" })
+		b.produce("orders", 1, 100)
+		b.caughtUp("orders")
+		b.checkExactlyOnce()
+		if w := svc.States()[0]; len(w.Partitions) == 1 && w.Partitions[0].Stopped != "" {
+			t.Errorf("stopped: %s", w.Partitions[0].Stopped)
+		}
+	})
+
 	t.Run("RowGone", func(t *testing.T) {
 		b := newBench(t, "orders", 1)
 		b.produce("orders", 1, 10)

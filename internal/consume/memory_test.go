@@ -171,7 +171,7 @@ func (s *memoryStore) compare(r *txn.Range) (m txn.Miss, miss bool) {
 	switch {
 	case row.log != r.Log:
 		m.Kind = txn.OtherLog
-	case row.fence != r.Fence:
+	case row.fence != r.Fence || row.owner != s.owner:
 		m.Kind = txn.Fenced
 	case row.next == r.From:
 		return m, false
@@ -198,7 +198,7 @@ func (s *memoryStore) Touched(_ context.Context, positions []txn.Position) (out 
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	for _, p := range positions {
-		if r := s.db.rows[p.TopicPartition]; r != nil && r.fence != p.Fence {
+		if r := s.db.rows[p.TopicPartition]; r != nil && (r.fence != p.Fence || r.next != p.NextOffset || r.owner != s.owner) {
 			out = append(out, p.TopicPartition)
 		}
 	}

@@ -47,7 +47,7 @@ func (d Dial) refusal(err error) string {
 		plaintext tls.RecordHeaderError
 	)
 	switch msg := err.Error(); {
-	case errors.Is(err, kerr.SaslAuthenticationFailed):
+	case errors.Is(err, kerr.SaslAuthenticationFailed), strings.Contains(msg, "unexpected data in oauth response"): // the client's word for a refused token
 		return "check kafka.sasl: " + d.credentials()
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return "check kafka.sasl.mechanism: the broker does not offer this one on this port"
@@ -61,6 +61,8 @@ func (d Dial) refusal(err error) string {
 		return "the broker's certificate is not valid now, or not for this use; look at the clocks too"
 	case errors.As(err, &plaintext):
 		return "the broker speaks no TLS on this port: leave kafka.tls out, or use the port that does"
+	case strings.Contains(msg, "plaintext connection speaking to a tls endpoint"):
+		return "the broker wants TLS on this port: `tls: yes` under kafka"
 	case strings.Contains(msg, "remote error: tls:"):
 		return "the broker refused our side of TLS: kafka.tls.cert and key must be a valid client certificate that its authority signed"
 	}
@@ -84,12 +86,12 @@ func (d Dial) guess(err error) string {
 	switch {
 	case errors.As(err, &dns):
 		return "check kafka.brokers, and the names that the brokers advertise: they must resolve from here"
+	case errors.As(err, &eof) && strings.Contains(eof.Error(), "is SASL missing") && d.SASL == nil:
+		return "if it is: see kafka.sasl"
+	case errors.As(err, &eof) && d.TLS == nil && strings.Contains(eof.Error(), "is TLS missing"):
+		return "if it is: `tls: yes` under kafka"
 	case strings.Contains(err.Error(), handshake), errors.As(err, &eof) && d.TLS != nil:
 		return "a broker that speaks no TLS on this port answers like this: see kafka.tls"
-	case errors.As(err, &eof) && strings.Contains(eof.Error(), "TLS"):
-		return "if it does: `tls: yes` under kafka"
-	case errors.As(err, &eof) && d.SASL == nil && strings.Contains(eof.Error(), "SASL"):
-		return "if it is: see kafka.sasl"
 	case d.SASL != nil && errors.Is(err, io.EOF):
 		return "some brokers close the connection when they refuse a user: check kafka.sasl"
 	}

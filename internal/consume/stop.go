@@ -39,25 +39,27 @@ func (w *Worker) drop(p *part, reason string) {
 	w.publish()
 }
 
-// lookAtStopped looks, now and then, whether an operator has decided about a stopped partition, and takes it again then.
-func (w *Worker) lookAtStopped(ctx context.Context) {
+// lookAtRows looks, now and then, at the offset rows of partitions that commit nothing: of a stopped one an operator may
+// have decided, and under an idle one the database may have gone back, which without a batch no compare would find.
+// A partition whose row is not as we left it is taken again.
+func (w *Worker) lookAtRows(ctx context.Context) {
 	if time.Since(w.looked) < lookGap {
 		return
 	}
 	w.looked = time.Now()
-	var stopped []txn.Position
-	for _, p := range w.sorted(func(p *part) bool { return !p.active() && p.parkedUntil.IsZero() }) {
-		stopped = append(stopped, p.Position)
+	var quiet []txn.Position
+	for _, p := range w.sorted(func(p *part) bool { return !p.ready() && p.parkedUntil.IsZero() && p.Fence > 0 }) {
+		quiet = append(quiet, p.Position)
 	}
-	if len(stopped) == 0 {
+	if len(quiet) == 0 {
 		return
 	}
-	touched, err := w.store.Touched(ctx, stopped)
+	touched, err := w.store.Touched(ctx, quiet)
 	if err != nil {
 		return // whoever needs the database says so
 	}
 	for _, tp := range touched {
-		w.cfg.Log.Info("a stopped partition was changed by hand: taking it again", "worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
+		w.cfg.Log.Info("an offset row is not as this worker left it (an operator, another owner, a failover): taking the partition again", "worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
 		w.discard(tp)
 		w.pending[tp] = time.Time{}
 	}

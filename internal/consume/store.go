@@ -23,7 +23,7 @@ type Store interface {
 	Commit(ctx context.Context, b txn.Batch) (txn.Result, error)
 	// MarkStopped writes down why a partition is stopped. It changes no position.
 	MarkStopped(ctx context.Context, tp txn.TopicPartition, fence int64, reason string) error
-	// Touched says which of the positions' rows carry another fence by now. It is a hint, not a proof.
+	// Touched says which of the positions' rows are not as we left them. It is a hint, not a proof.
 	Touched(ctx context.Context, positions []txn.Position) ([]txn.TopicPartition, error)
 	// Connected says whether the database was reachable at the last use.
 	Connected() bool

@@ -18,7 +18,7 @@ import (
 
 const (
 	turn      = time.Second      // a turn of the loop waits at most so long for records
-	lookGap   = 2 * time.Second  // between two looks at stopped partitions
+	lookGap   = 2 * time.Second  // between two looks at the rows of quiet partitions
 	parkFor   = 10 * time.Second // a parked partition is tried again after
 	mirrorGap = time.Second      // between two copies of the positions to Kafka
 
@@ -41,7 +41,7 @@ type Worker struct {
 	parts       map[txn.TopicPartition]*part
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
-	looked      time.Time                        // last look at stopped partitions
+	looked      time.Time                        // last look at the rows of quiet partitions
 	flushed     time.Time                        // last commit
 	lookedAgain bool                             // a table was looked at again after an error, without success yet
 	trouble     trouble
@@ -110,7 +110,7 @@ func (w *Worker) turn(ctx context.Context) error {
 	if err := w.takePending(ctx); err != nil {
 		return err
 	}
-	w.lookAtStopped(ctx)
+	w.lookAtRows(ctx)
 	w.poll(ctx)
 	if w.due() {
 		w.commitHeld(ctx)
@@ -178,7 +178,7 @@ func (w *Worker) poll(ctx context.Context) {
 		for j := range fetches[i].Topics {
 			t := &fetches[i].Topics[j]
 			for k := range t.Partitions {
-				w.collect(txn.TopicPartition{Topic: t.Topic, Partition: t.Partitions[k].Partition}, &t.Partitions[k])
+				w.collect(txn.TopicPartition{Topic: t.Topic, Partition: t.Partitions[k].Partition}, t.TopicID, &t.Partitions[k])
 			}
 		}
 	}
@@ -202,7 +202,7 @@ func (w *Worker) held() (rows int, size int64) {
 }
 
 // collect takes one partition's part of a fetch.
-func (w *Worker) collect(tp txn.TopicPartition, f *kgo.FetchPartition) {
+func (w *Worker) collect(tp txn.TopicPartition, id [16]byte, f *kgo.FetchPartition) {
 	p := w.parts[tp]
 	if f.Err != nil {
 		w.fetchFailed(tp, p, f.Err)
@@ -210,6 +210,12 @@ func (w *Worker) collect(tp txn.TopicPartition, f *kgo.FetchPartition) {
 	}
 	if p == nil || !p.active() {
 		return // fetched before it was let go
+	}
+	if none := [16]byte{}; id != none && p.Log.TopicID != none && id != p.Log.TopicID {
+		// The topic was made again between our look at it and the client's: these records are another log's.
+		w.discard(tp)
+		w.pending[tp] = time.Time{}
+		return
 	}
 	if f.LastStableOffset >= 0 {
 		p.end = f.LastStableOffset

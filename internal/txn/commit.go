@@ -238,7 +238,7 @@ func (s *Store) compare(res pgx.BatchResults, b Batch) ([]Miss, error) {
 		m, ok := stored[b[i].TopicPartition]
 		if !ok {
 			misses = append(misses, Miss{TopicPartition: b[i].TopicPartition, Kind: Gone})
-		} else if kind, miss := classifyRow(&b[i], &m); miss {
+		} else if kind, miss := classifyRow(&b[i], &m, s.cfg.Owner); miss {
 			m.Kind = kind
 			misses = append(misses, m)
 		}
@@ -247,12 +247,13 @@ func (s *Store) compare(res pgx.BatchResults, b Batch) ([]Miss, error) {
 }
 
 // classifyRow holds a range against its locked offset row. The order matters: another owner or another log may stand
-// at any position, also at our To.
-func classifyRow(r *Range, row *Miss) (kind MissKind, miss bool) {
+// at any position, also at our To. The owner is asked beside the fence: a failover that loses a take lets the next one
+// raise the fence to the same number (the model's mutant FENCE_ALONE).
+func classifyRow(r *Range, row *Miss, owner string) (kind MissKind, miss bool) {
 	switch {
 	case !sameLog(row.Log, r.Log):
 		return OtherLog, true
-	case row.Fence != r.Fence:
+	case row.Fence != r.Fence || row.Owner != owner:
 		return Fenced, true
 	case row.Stored == r.From:
 		return 0, false
@@ -276,7 +277,7 @@ WITH moved AS (
     FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[])
          AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead)
     WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
-      AND o.next_offset = m.start AND o.fence = m.fence
+      AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16
     RETURNING 1),
 ledger AS (
     INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence)

@@ -100,11 +100,11 @@ func logText(l LogID) string { return l.ClusterID + "/" + hex.EncodeToString(l.T
 const touched = `
 SELECT o.topic, o.partition
 FROM sinker.offsets o
-JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS c (topic, partition, fence) ON o.topic = c.topic AND o.partition = c.partition
-WHERE o.pipeline = $1 AND o.fence <> c.fence`
+JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS c (topic, partition, fence, position) ON o.topic = c.topic AND o.partition = c.partition
+WHERE o.pipeline = $1 AND (o.fence <> c.fence OR o.next_offset <> c.position OR coalesce(o.owner, '') <> $6)`
 
-// Touched says which of the positions' rows carry another fence by now: an operator, or another owner, has been there.
-// It is a plain read and so only a hint to take the partition again.
+// Touched says which of the positions' rows are not as we left them: an operator or another owner has been there, or
+// the database went back. It is a plain read and so only a hint to take the partition again.
 func (s *Store) Touched(ctx context.Context, positions []Position) ([]TopicPartition, error) {
 	conn, err := s.session(ctx)
 	if err != nil {
@@ -112,11 +112,12 @@ func (s *Store) Touched(ctx context.Context, positions []Position) ([]TopicParti
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	topics, partitions, fences := make([]string, len(positions)), make([]int32, len(positions)), make([]int64, len(positions))
+	n := len(positions)
+	topics, partitions, fences, offsets := make([]string, n), make([]int32, n), make([]int64, n), make([]int64, n)
 	for i, p := range positions {
-		topics[i], partitions[i], fences[i] = p.Topic, p.Partition, p.Fence
+		topics[i], partitions[i], fences[i], offsets[i] = p.Topic, p.Partition, p.Fence, p.NextOffset
 	}
-	rows, err := conn.Query(ctx, touched, s.cfg.Pipeline, topics, partitions, fences)
+	rows, err := conn.Query(ctx, touched, s.cfg.Pipeline, topics, partitions, fences, offsets, s.cfg.Owner)
 	if err != nil {
 		return nil, wrap("look", "", err)
 	}

@@ -200,6 +200,15 @@ func TestCompare(t *testing.T) {
 		}
 	})
 
+	t.Run("FencedByTheSameNumber", func(t *testing.T) {
+		db, s, r := setup(t)
+		db.exec(`UPDATE sinker.offsets SET owner = 'b'`) // a failover lost our take, and b took with the same fence
+		_, err := s.Commit(ctx, Batch{r})
+		if m := missOf(t, err); m.Kind != Fenced || m.Owner != "b" {
+			t.Errorf("%+v", m)
+		}
+	})
+
 	t.Run("OtherLog", func(t *testing.T) {
 		db, s, r := setup(t)
 		db.exec(`UPDATE sinker.offsets SET topic_id = '00000000-0000-0000-0000-000000000009'`)
