@@ -20,8 +20,8 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 		return l
 	}
 	// taken waits until another store has the partition.
-	taken := func(l *loader) Position {
-		other := l.storeWith(Config{Owner: "b", Sinks: []Sink{orders()}, StatementTimeout: 500 * time.Millisecond, LockTimeout: 300 * time.Millisecond})
+	taken := func(l *loader, lockTimeout time.Duration) Position {
+		other := l.storeWith(Config{Owner: "b", Sinks: []Sink{orders()}, StatementTimeout: 500 * time.Millisecond, LockTimeout: lockTimeout})
 		var p Position
 		eventually(l.t, "the partition to be free", func() bool {
 			taken, err := other.Take(ctx, []Claim{claim(orders0, 0)})
@@ -42,7 +42,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 		if err := l.store.begin(ctx, conn, Batch{rangeOf(l.pos, `{"id":2}`)}); err != nil {
 			t.Fatal(err)
 		}
-		if p := taken(l); p.NextOffset != 1 {
+		if p := taken(l, 300*time.Millisecond); p.NextOffset != 1 {
 			t.Errorf("taken at %d", p.NextOffset)
 		}
 		_, err = l.commit(`{"id":2}`) // awake again: its connection is gone, its fence is old
@@ -56,7 +56,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 		l.want(`SELECT count(*) FROM orders`, "1")
 	})
 
-	t.Run("InsideCopy", func(t *testing.T) {
+	insideCopy := func(t *testing.T, lockTimeout time.Duration) {
 		l := setup(t)
 		conn, err := l.store.session(ctx)
 		if err != nil {
@@ -75,7 +75,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 		if _, err := writer.Write(transform.CopyHeader()); err != nil {
 			t.Fatal(err)
 		}
-		if p := taken(l); p.NextOffset != 1 {
+		if p := taken(l, lockTimeout); p.NextOffset != 1 {
 			t.Errorf("taken at %d", p.NextOffset)
 		}
 		writer.Close() // awake again
@@ -88,5 +88,8 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 		l.want(`SELECT count(*) FROM orders`, "1")
-	})
+	}
+	t.Run("InsideCopy", func(t *testing.T) { insideCopy(t, 300*time.Millisecond) })
+	// The Take that waits is ended by whichever timeout is the shorter: neither may leave it waiting for ever.
+	t.Run("InsideCopyLongLockTimeout", func(t *testing.T) { insideCopy(t, 5*time.Second) })
 }

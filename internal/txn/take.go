@@ -133,13 +133,14 @@ WHERE a.datname = current_database() AND a.usename = current_user AND a.applicat
   AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = 'sinker.offsets'::regclass)`
 
 // endFrozen ends the backends of owners of this pipeline that are frozen in the middle of a COPY, when one of them may
-// be what a Take waited for in vain. Postgres looks at statement_timeout only between the messages of a COPY (it holds
-// cancels back while it reads one), so a client that has stopped sending keeps its locks until it goes on or its backend
-// is terminated. A backend that has waited for its client for longer than statement_timeout is such a one: it could
-// only be cancelled anyway. Its transaction is rolled back.
+// be what a Take waited for in vain, which ends by lock_timeout, or by statement_timeout where that is the shorter.
+// Postgres looks at statement_timeout only between the messages of a COPY (it holds cancels back while it reads one), so
+// a client that has stopped sending keeps its locks until it goes on or its backend is terminated. A backend that has
+// waited for its client for longer than statement_timeout is such a one: it could only be cancelled anyway. Its
+// transaction is rolled back.
 func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
 	var pe *pgconn.PgError
-	if !errors.As(cause, &pe) || pe.Code != "55P03" || conn.IsClosed() {
+	if !errors.As(cause, &pe) || pe.Code != "55P03" && pe.Code != "57014" || conn.IsClosed() {
 		return
 	}
 	rows, err := conn.Query(ctx, endFrozen, "sinker "+s.cfg.Pipeline, s.cfg.StatementTimeout)
