@@ -1,173 +1,120 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"sinker/internal/local"
-
-	"github.com/jackc/pgx/v5"
+	"time"
 )
 
-// columnsAsText gives each row's values in one line, with a separator that no value has. COPY itself doubles
-// backslashes and writes a newline as \n.
-const columnsAsText = `
-COPY (SELECT concat_ws(chr(31), id, customer_id, country, status, total, items, express::int, note, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ref)
-      FROM orders ORDER BY id) TO STDOUT`
-
-// compareContent reads the whole table back and compares every value with the order it came from.
-func (d *demo) compareContent(ctx context.Context) (changed int64, err error) {
-	r, w := io.Pipe()
-	go func() {
-		_, err := d.conn.PgConn().CopyTo(ctx, w, columnsAsText)
-		w.CloseWithError(err)
-	}()
-	defer r.Close()
-	lines := newLines(r)
-	var want, original []byte
-	for last := int64(-1); ; {
-		line, err := lines.next()
-		if err == io.EOF {
-			return changed, nil
-		}
-		if err != nil {
-			return changed, fmt.Errorf("read the table back: %w", err)
-		}
-		digits, _, _ := bytes.Cut(line, []byte{31})
-		id, err := strconv.ParseInt(string(digits), 10, 64)
-		if err != nil {
-			return changed, fmt.Errorf("read the table back: %w", err)
-		}
-		if id == last {
-			continue // counted as duplicated
-		}
-		last = id
-		original = local.Order(original[:0], id)
-		if want, err = orderAsText(want[:0], original); err != nil {
-			return changed, err
-		}
-		if !bytes.Equal(line, want) {
-			changed++
-		}
-	}
+// proof is the outcome, and the JSON of --json.
+type proof struct {
+	Rows           int64     `json:"rows"`
+	Produced       int64     `json:"produced"`
+	Lost           int64     `json:"lost"`
+	Duplicated     int64     `json:"duplicated"`
+	Changed        int64     `json:"changed"`
+	DeadLetters    int64     `json:"dead_letters"`
+	Kills          int       `json:"kills"`
+	RowsPerSecond  int64     `json:"rows_per_second"`
+	LoadingSeconds float64   `json:"loading_seconds"`
+	FirstRow       float64   `json:"first_row_seconds"`
+	Resumes        []float64 `json:"resume_seconds"`
+	Seconds        float64   `json:"seconds"`
+	Seed           uint64    `json:"seed"`
 }
 
-// order is an order's values; numbers stay as they are written.
-type order struct {
-	ID       int64
-	Customer struct {
-		ID      int64
-		Country string
+// verdict is nil if the proof holds.
+func (p proof) verdict(f *demoFlags) error {
+	var wrong []string
+	add := func(n int64, what string) {
+		if n > 0 {
+			wrong = append(wrong, grouped(n)+" "+what)
+		}
 	}
-	Status    string
-	Total     json.Number
-	Items     int
-	Express   bool
-	Note      string
-	CreatedAt string `json:"created_at"`
-	Ref       string
+	add(p.Lost, "lost")
+	add(p.Duplicated, "duplicated")
+	add(p.Changed, "changed")
+	add(int64(f.kills-p.Kills), "kills not made")
+	if f.in == "" {
+		add(p.DeadLetters, "orders in sinker.dead_letters")
+	}
+	if wrong == nil {
+		return nil
+	}
+	return errors.New("the proof failed: " + strings.Join(wrong, ", "))
 }
 
-var copyEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
-
-// orderAsText appends what columnsAsText must give for an order. It reads the JSON with the standard library, so that
-// sinker's own reading is held against another one.
-func orderAsText(dst, src []byte) ([]byte, error) {
-	var o order
-	if err := json.Unmarshal(src, &o); err != nil {
-		return dst, err
+// prove holds the table against what was produced: each place that Kafka acknowledged must be there once, as a row or as
+// a dead letter, and each row must say what the record at its place says.
+func (d *demo) prove(ctx context.Context) (p proof, err error) {
+	d.say("proof", "every row's place and values, against what was produced")
+	p = proof{Kills: d.load.kills, Seed: d.flags.seed, Resumes: []float64{}}
+	if err := d.countPlaces(ctx, &p); err != nil {
+		return p, err
 	}
-	express := 0
-	if o.Express {
-		express = 1
+	if p.Changed, err = d.compareRows(ctx); err != nil {
+		return p, fmt.Errorf("read the table back: %w", err)
 	}
-	values := []any{o.ID, o.Customer.ID, o.Customer.Country, o.Status, o.Total, o.Items, express, copyEscapes.Replace(o.Note), o.CreatedAt, o.Ref}
-	for i, v := range values {
-		if i > 0 {
-			dst = append(dst, 31)
-		}
-		dst = fmt.Append(dst, v)
+	for _, r := range d.load.resumes {
+		p.Resumes = append(p.Resumes, seconds(r))
 	}
-	return dst, nil
+	p.FirstRow, p.LoadingSeconds, p.Seconds = seconds(d.load.firstRow), seconds(d.load.loading), seconds(time.Since(d.start))
+	p.RowsPerSecond = int64(float64(p.Rows) / d.load.loading.Seconds())
+	return p, nil
 }
 
-// lines cuts a stream at newlines, without a copy.
-type lines struct {
-	r    io.Reader
-	buf  []byte
-	from int
-	err  error
+func seconds(t time.Duration) float64 { return t.Round(time.Millisecond).Seconds() }
+
+// countPlaces counts rows, and the places of Kafka that are missing or there more than once.
+func (d *demo) countPlaces(ctx context.Context, p *proof) error {
+	produced, all := d.feed.produced()
+	p.Produced = all
+	if _, err := d.conn.Exec(ctx, `SET work_mem = '256MB'`); err != nil {
+		return err
+	}
+	const sql = `
+WITH found AS (
+    SELECT p, o, sum(n) AS n FROM (
+        SELECT kafka_partition AS p, kafka_offset AS o, count(*) AS n FROM orders GROUP BY 1, 2
+        UNION ALL
+        SELECT partition, record_offset, count(*) FROM sinker.dead_letters GROUP BY 1, 2
+    ) x GROUP BY 1, 2
+), expected AS (
+    SELECT partition - 1 AS p, records FROM unnest($1::bigint[]) WITH ORDINALITY AS x (records, partition)
+)
+SELECT (SELECT count(*) FROM orders),
+       (SELECT count(*) FROM sinker.dead_letters),
+       coalesce(sum(n - 1), 0)::bigint,
+       count(*) FILTER (WHERE o >= 0 AND o < records)
+FROM found LEFT JOIN expected USING (p)`
+	var present int64
+	if err := d.conn.QueryRow(ctx, sql, produced[:]).Scan(&p.Rows, &p.DeadLetters, &p.Duplicated, &present); err != nil {
+		return fmt.Errorf("count the rows: %w", err)
+	}
+	p.Lost = p.Produced - present
+	return nil
 }
 
-func newLines(r io.Reader) *lines { return &lines{r: r} }
+// show prints the proof and ten of the rows.
+func (d *demo) show(ctx context.Context, p proof) {
+	fmt.Fprintf(d.out, `
+    rows        %-12s of %s records produced
+    lost        %d
+    duplicated  %d
+    changed     %-12d every value of every row was compared
+    kills       %-12d each inside a COPY, which Postgres then rolled back
+    speed       %-12s rows/s from the loader's first start to the last commit,
+                             all its deaths included
+    time        %-12s of which %.1f s loading (seed %d)
 
-func (l *lines) next() ([]byte, error) {
-	for {
-		if i := bytes.IndexByte(l.buf[l.from:], '\n'); i >= 0 {
-			line := l.buf[l.from : l.from+i]
-			l.from += i + 1
-			return line, nil
-		}
-		if l.err != nil {
-			return nil, l.err
-		}
-		l.buf = append(l.buf[:0], l.buf[l.from:]...)
-		l.from = 0
-		n := len(l.buf)
-		l.buf = append(l.buf, make([]byte, 256<<10)...)
-		var m int
-		m, l.err = l.r.Read(l.buf[n:])
-		l.buf = l.buf[:n+m]
+`, grouped(p.Rows), grouped(p.Produced), p.Lost, p.Duplicated, p.Changed, p.Kills, grouped(p.RowsPerSecond),
+		fmt.Sprintf("%.1f s", p.Seconds), p.LoadingSeconds, p.Seed)
+	if p.DeadLetters > 0 {
+		fmt.Fprintf(d.out, "    %s records could not become rows; they are in sinker.dead_letters\n\n", grouped(p.DeadLetters))
 	}
-}
-
-// printTable prints rows as psql would, cut to what a terminal holds.
-func printTable(w io.Writer, rows pgx.Rows) {
-	var names []string
-	for _, f := range rows.FieldDescriptions() {
-		names = append(names, f.Name)
+	if err := printTable(ctx, d.out, d.conn, "SELECT * FROM orders ORDER BY kafka_offset, kafka_partition LIMIT 10"); err != nil {
+		fmt.Fprintln(d.out, err)
 	}
-	table := [][]string{names}
-	for rows.Next() {
-		cells := make([]string, len(names))
-		for i, v := range rows.RawValues() {
-			cells[i] = clip(strings.ReplaceAll(string(v), "\n", "⏎"), 20)
-		}
-		table = append(table, cells)
-	}
-	widths := make([]int, len(names))
-	for _, cells := range table {
-		for i, c := range cells {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
-		}
-	}
-	for n, cells := range table {
-		var b strings.Builder
-		for i, c := range cells {
-			fmt.Fprintf(&b, " %s%s |", c, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)))
-		}
-		fmt.Fprintln(w, strings.TrimSuffix(b.String(), "|"))
-		if n == 0 {
-			for i, width := range widths {
-				fmt.Fprint(w, strings.Repeat("-", width+2))
-				if i < len(widths)-1 {
-					fmt.Fprint(w, "+")
-				}
-			}
-			fmt.Fprintln(w)
-		}
-	}
-}
-
-func clip(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
 }

@@ -2,51 +2,59 @@ package main
 
 import (
 	"bufio"
-	"context"
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"sync/atomic"
+	"regexp"
+	"strings"
 
 	"sinker/internal/local"
+	"sinker/internal/transform"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// source is where the demonstration's records come from.
+// source is where the demonstration's records come from. They are numbered, from 0, and can be had again for the proof.
 type source interface {
-	// next appends the next record to dst, or returns io.EOF.
-	next(dst []byte) ([]byte, error)
-	// count is how many there are.
 	count() int64
+	at(dst []byte, i int64) ([]byte, error) // appends record i
+	longest() int                           // in bytes, roughly
+	columns() (string, error)               // of the table they fit, as YAML
 	close()
 }
 
 func newSource(f *demoFlags) (source, error) {
 	if f.in == "" {
-		return &orderSource{n: f.rows}, nil
+		return orderSource(f.rows), nil
 	}
 	return newLineSource(f.in)
 }
 
-type orderSource struct{ i, n int64 }
+// orderSource is so many generated orders.
+type orderSource int64
 
-func (s *orderSource) next(dst []byte) ([]byte, error) {
-	if s.i == s.n {
-		return dst, io.EOF
-	}
-	s.i++
-	return local.Order(dst, s.i-1), nil
-}
-func (s *orderSource) count() int64 { return s.n }
-func (s *orderSource) close()       {}
+func (n orderSource) count() int64                           { return int64(n) }
+func (n orderSource) at(dst []byte, i int64) ([]byte, error) { return local.Order(dst, i), nil }
+func (n orderSource) longest() int                           { return 256 }
+func (n orderSource) columns() (string, error)               { return local.OrderColumns, nil }
+func (n orderSource) close()                                 {}
 
-// lineSource is the lines of a file that are not empty.
+// lineSource is the lines of a file that are not blank.
 type lineSource struct {
-	file *os.File
-	scan *bufio.Scanner
-	n    int64
+	file  *os.File
+	lines []span
 }
+
+type span struct {
+	at  int64
+	len int
+}
+
+// longestLine is the longest line of a file, in bytes: a Kafka record must hold it.
+const longestLine = 64 << 20
 
 func newLineSource(path string) (*lineSource, error) {
 	f, err := os.Open(path)
@@ -54,73 +62,112 @@ func newLineSource(path string) (*lineSource, error) {
 		return nil, err
 	}
 	s := &lineSource{file: f}
-	s.rewind()
-	for {
-		if _, err := s.next(nil); err == io.EOF {
-			break
-		} else if err != nil {
-			f.Close()
-			return nil, err
-		}
-		s.n++
-	}
-	if s.n == 0 {
+	if err := s.index(); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s has no lines", path)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return s, s.rewind()
+	return s, nil
 }
 
-func (s *lineSource) rewind() error {
-	s.scan = bufio.NewScanner(s.file)
-	s.scan.Buffer(nil, 64<<20)
-	_, err := s.file.Seek(0, io.SeekStart)
-	return err
-}
-
-func (s *lineSource) next(dst []byte) ([]byte, error) {
-	for s.scan.Scan() {
-		if len(s.scan.Bytes()) > 0 {
-			return append(dst, s.scan.Bytes()...), nil
+// index finds the lines.
+func (s *lineSource) index() error {
+	r := bufio.NewReaderSize(s.file, 1<<20)
+	var at int64   // where the line begins
+	var length int // of what is read of it
+	blank := true
+	for n := 1; ; {
+		part, err := r.ReadSlice('\n')
+		length += len(part)
+		blank = blank && len(bytes.TrimSpace(part)) == 0
+		if err == bufio.ErrBufferFull {
+			continue
 		}
-	}
-	if err := s.scan.Err(); err != nil {
-		return dst, err
-	}
-	return dst, io.EOF
-}
-func (s *lineSource) count() int64 { return s.n }
-func (s *lineSource) close()       { s.file.Close() }
-
-// produce sends all records, spread over the partitions.
-func (d *demo) produce(ctx context.Context) error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(d.kafka.ListenAddrs()...), kgo.DefaultProduceTopic(demoTopic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MaxBufferedRecords(50_000), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	var failed atomic.Pointer[error]
-	done := func(_ *kgo.Record, err error) {
-		if err != nil {
-			failed.Store(&err)
+		if err != nil && err != io.EOF {
+			return err
 		}
-	}
-	for i := int64(0); ctx.Err() == nil && failed.Load() == nil; i++ {
-		value, err := d.records.next(make([]byte, 0, 256))
+		if length > longestLine {
+			return fmt.Errorf("line %d is longer than %d MiB", n, longestLine>>20)
+		}
+		if !blank {
+			s.lines = append(s.lines, span{at, length - len(part) + len(bytes.TrimRight(part, "\r\n"))})
+		}
 		if err == io.EOF {
 			break
 		}
-		if err != nil {
-			return err
-		}
-		cl.Produce(ctx, &kgo.Record{Value: value, Partition: int32(i % 4)}, done)
+		at, length, blank, n = at+int64(length), 0, true, n+1
 	}
-	if err := cl.Flush(ctx); err != nil {
-		return err
-	}
-	if err := failed.Load(); err != nil {
-		return fmt.Errorf("produce: %w", *err)
+	if len(s.lines) == 0 {
+		return errors.New("there are no lines in it")
 	}
 	return nil
+}
+
+func (s *lineSource) count() int64 { return int64(len(s.lines)) }
+func (s *lineSource) close()       { s.file.Close() }
+func (s *lineSource) longest() (n int) {
+	for _, l := range s.lines {
+		n = max(n, l.len)
+	}
+	return n
+}
+
+func (s *lineSource) at(dst []byte, i int64) ([]byte, error) {
+	n := len(dst)
+	dst = append(dst, make([]byte, s.lines[i].len)...)
+	_, err := s.file.ReadAt(dst[n:], s.lines[i].at)
+	return dst, err
+}
+
+// sampled is how many lines at most decide about the columns. They are taken from all over the file.
+const sampled = 20_000
+
+// columns are what `create: yes` without columns would make, but of more lines than the first batch has.
+func (s *lineSource) columns() (string, error) {
+	columns, err := s.infer()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, c := range columns {
+		name, rule := c.Name, c.Path+" "+c.Type
+		if _, err := transform.ParseType(rule); err == nil || !plainName.MatchString(name) {
+			quoted, err := json.Marshal(c.Name)
+			if err != nil {
+				return "", err
+			}
+			name, rule = string(quoted), string(quoted)+" "+c.Type
+			if quoted, err = json.Marshal(strings.ReplaceAll(rule, "$", "$$")); err != nil {
+				return "", err
+			}
+			rule = string(quoted)
+		}
+		fmt.Fprintf(&b, "      %s: %s\n", name, rule)
+	}
+	return b.String(), nil
+}
+
+// plainName needs no quotes, neither in YAML nor in a path.
+var plainName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+
+func (s *lineSource) infer() ([]transform.Column, error) {
+	step := max(1, s.count()/sampled)
+	var sample []*kgo.Record
+	for i := int64(0); i < s.count(); i += step {
+		value, err := s.at(nil, i)
+		if err != nil {
+			return nil, err
+		}
+		sample = append(sample, &kgo.Record{Value: value})
+	}
+	columns, err := transform.Infer(sample)
+	if err != nil {
+		return nil, err
+	}
+	kept := columns[:0]
+	for _, c := range columns {
+		if c.Name != "kafka_partition" && c.Name != "kafka_offset" { // these say where a row is from
+			kept = append(kept, c)
+		}
+	}
+	return kept, nil
 }

@@ -1,0 +1,16 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+func ownGroup(*exec.Cmd) {}
+
+var errNoFreezing = errors.New("processes can not be frozen on this system, so the moment of a kill can not be known: use --kills 0")
+
+func freeze(*os.Process) error { return errNoFreezing }
+func thaw(*os.Process) error   { return nil }
