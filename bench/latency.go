@@ -73,7 +73,7 @@ func (e *env) latency(ctx context.Context, rate int) (*latency, error) {
 			return nil, err
 		}
 	}
-	s, err := e.startSinker(ctx, pipeline{name: name, topic: name, table: target})
+	s, err := e.startSinker(ctx, pipeline{name: name, topic: name, table: target, extra: d.lines()})
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d kills, %d of them in the middle of a transaction, as Postgres saw it", kills, cut-cutBefore)
+	t.Logf("%d kills cut off %d open transactions, as Postgres saw it", kills, cut-cutBefore)
 	if cut == cutBefore {
 		t.Error("no kill met an open transaction: the moments are badly chosen")
 	}
