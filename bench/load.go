@@ -85,9 +85,9 @@ func (p *plan) psql(e *env, name, command string) side {
 }
 
 // sinker is the side that this program is about: the topic, to its end.
-func (p *plan) sinker(e *env) side { return p.sinkerOn(e, "sinker", p.topic) }
+func (p *plan) sinker(e *env) side { return p.sinkerOn(e, "sinker", p.topic, variant{}) }
 
-func (p *plan) sinkerOn(e *env, name string, t *topic) side {
+func (p *plan) sinkerOn(e *env, name string, t *topic, as variant) side {
 	return side{name, func(ctx context.Context, n int) (measure, error) {
 		if err := p.table(ctx, e); err != nil {
 			return measure{}, err
@@ -96,7 +96,7 @@ func (p *plan) sinkerOn(e *env, name string, t *topic) side {
 		if p.keyed {
 			lines = append(lines, fmt.Sprintf("key: [%s]", p.data.key))
 		}
-		line := pipeline{name: fmt.Sprintf("bench-%s-%d-%d", p.scenario, n, time.Now().UnixNano()), topic: t.name, table: target, extra: lines}
+		line := pipeline{name: fmt.Sprintf("bench-%s-%d-%d", p.scenario, n, time.Now().UnixNano()), topic: t.name, table: target, extra: lines, as: as}
 		var s *process
 		m, u, err := e.measure(p.rows, func() (usage, error) {
 			start := time.Now()
@@ -140,11 +140,19 @@ func runAppend(data func() *dataset, rows int64) func(context.Context, *env, *sc
 		if err != nil {
 			return nil, err
 		}
-		all, err := e.alternate(ctx, []side{p.psql(e, `\copy`, p.copyCommand()), p.sinker(e)})
+		sides := []side{p.psql(e, `\copy`, p.copyCommand()), p.sinker(e)}
+		for _, v := range e.variants {
+			sides = append(sides, p.sinkerOn(e, v.name, p.topic, v))
+		}
+		all, err := e.alternate(ctx, sides)
 		if err != nil {
 			return nil, err
 		}
-		return []result{compare(s.name, p.rows, all)}, nil
+		results := []result{compare(s.name, p.rows, all[:2])}
+		for _, variant := range all[2:] {
+			results = append(results, compare(s.name, p.rows, []turns{all[0], variant}))
+		}
+		return results, nil
 	}
 }
 
@@ -159,8 +167,8 @@ func runPartitions(ctx context.Context, e *env, s *scenario) ([]result, error) {
 		return nil, err
 	}
 	all, err := e.alternate(ctx, []side{
-		p.sinkerOn(e, fmt.Sprintf("sinker, %d partitions", partitions), p.topic),
-		p.sinkerOn(e, fmt.Sprintf("sinker, %d partitions", e.partitions), many),
+		p.sinkerOn(e, fmt.Sprintf("sinker, %d partitions", partitions), p.topic, variant{}),
+		p.sinkerOn(e, fmt.Sprintf("sinker, %d partitions", e.partitions), many, variant{}),
 	})
 	if err != nil {
 		return nil, err

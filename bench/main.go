@@ -39,6 +39,7 @@ type options struct {
 	partitions  int
 	compression string
 	with        []string // further lines of sinker's configuration
+	variants    []variant
 }
 
 func main() {
@@ -83,6 +84,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.compression, "compression", "none", "of the topics' batches: none, lz4, snappy, zstd or gzip")
 	f.Func("with", "a further line of sinker's configuration, such as \"workers: 1\", to try something that is not the default (repeatable)", func(line string) error {
 		o.with = append(o.with, line)
+		return nil
+	})
+	f.Func("variant", "`name[=binary][;line…]`: in the scenarios append, wide, jsonb and catchup, a further sinker that takes turns with the others: another binary, or with these lines of configuration, or both (repeatable)", func(v string) error {
+		o.variants = append(o.variants, parseVariant(v))
 		return nil
 	})
 	if err := f.Parse(args); err != nil {

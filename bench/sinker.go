@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -15,6 +16,22 @@ type pipeline struct {
 	topic string
 	table string
 	extra []string // further lines of the sink, for example "key: [id]"
+	as    variant
+}
+
+// variant is another sinker than the one under measurement, to compare the two in one run.
+type variant struct {
+	name   string
+	binary string   // "": the same
+	lines  []string // of configuration
+}
+
+// parseVariant reads name[=binary][;line…].
+func parseVariant(s string) (v variant) {
+	parts := strings.Split(s, ";")
+	v.name, v.binary, _ = strings.Cut(parts[0], "=")
+	v.lines = parts[1:]
+	return v
 }
 
 // config writes the pipeline's configuration file.
@@ -27,7 +44,7 @@ func (e *env) config(p pipeline) (string, error) {
 	for _, line := range p.extra {
 		fmt.Fprintf(&b, "    %s\n", line)
 	}
-	for _, line := range e.with {
+	for _, line := range append(e.with[:len(e.with):len(e.with)], p.as.lines...) {
 		fmt.Fprintln(&b, line)
 	}
 	path := filepath.Join(e.dir, "sinker.yaml")
@@ -48,6 +65,6 @@ func (e *env) startSinker(ctx context.Context, p pipeline, args ...string) (*pro
 		return nil, err
 	}
 	http := fmt.Sprintf("127.0.0.1:%d", port)
-	cmd := exec.CommandContext(ctx, e.sinker, append([]string{"run", "-c", file, "--http", http}, args...)...)
+	cmd := exec.CommandContext(ctx, cmp.Or(p.as.binary, e.sinker), append([]string{"run", "-c", file, "--http", http}, args...)...)
 	return startProcess(cmd, http)
 }

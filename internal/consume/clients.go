@@ -72,23 +72,20 @@ func balancerOpt(name string) (kgo.Opt, error) {
 
 // newReader makes the client that fetches. It consumes nothing until partitions are added with their positions.
 // Control records are kept: they are what lets a position move past a tail of aborted transactions.
-func newReader(c *Config, hooks []kgo.Hook) (*kgo.Client, error) {
+func newReader(c *Config, size *fetchSize, hooks []kgo.Hook) (*kgo.Client, error) {
 	opts := append([]kgo.Opt{
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(),
 		kgo.ConsumeStartOffset(kgo.NoResetOffset()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.KeepRetryableFetchErrors(),
-		kgo.FetchMaxBytes(c.FetchBytes),
-		kgo.FetchMaxPartitionBytes(max(c.FetchBytes/4, 1<<20)),
+		kgo.FetchMaxBytes(size.asked),
+		kgo.FetchMaxPartitionBytes(size.asked),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.FetchMinBytes(1),
 		kgo.BrokerMaxReadBytes(256 << 20),
 		kgo.MaxDecompressBatchBytes(128 << 20),
 		kgo.MetadataMaxAge(30 * time.Second),
 	}, c.Kafka...)
-	if len(hooks) > 0 {
-		opts = append(opts, kgo.WithHooks(hooks...))
-	}
-	return kgo.NewClient(opts...)
+	return kgo.NewClient(append(opts, kgo.WithHooks(append(hooks[:len(hooks):len(hooks)], size)...))...)
 }

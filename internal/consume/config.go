@@ -33,9 +33,9 @@ type Config struct {
 	Bytes int64         // at most so many bytes of keys and values; default 32 MiB
 	Every time.Duration // at least so long between two transactions; 0: whatever is ready
 
-	// FetchBytes bounds what a broker's answer may hold; what is fetched and not yet written is at most about twice that
-	// a broker. Default 8 MiB.
-	FetchBytes int32
+	// FetchMemory is about what a broker's answer may become in memory, decompressed and with what a record costs; it
+	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 10 MiB.
+	FetchMemory int64
 
 	Log *slog.Logger
 	// Observe is told of every committed batch, on the worker's goroutine. It must not block.
@@ -84,8 +84,8 @@ func (c *Config) defaults() {
 	if c.Bytes == 0 {
 		c.Bytes = 32 << 20
 	}
-	if c.FetchBytes == 0 {
-		c.FetchBytes = 8 << 20
+	if c.FetchMemory == 0 {
+		c.FetchMemory = 10 << 20
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

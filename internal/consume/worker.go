@@ -47,6 +47,7 @@ type Worker struct {
 	trouble     trouble
 	mirror      mirror
 	ends        *Ends
+	fetch       *fetchSize
 	hooks       []kgo.Hook
 
 	counters Counters
@@ -68,6 +69,7 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 	w := &Worker{
 		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
+		fetch:  newFetchSize(cfg.FetchMemory),
 		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{},
 	}
 	w.publish()
@@ -77,7 +79,7 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 // Run works until ctx ends or an error that no waiting will mend. When ctx ends the batch in hand is finished or rolled
 // back, and the group is left; that is no error.
 func (w *Worker) Run(ctx context.Context) (err error) {
-	if w.reader, err = newReader(&w.cfg, w.hooks); err != nil {
+	if w.reader, err = newReader(&w.cfg, w.fetch, w.hooks); err != nil {
 		return fmt.Errorf("make the reading client: %w", err)
 	}
 	defer w.reader.Close()
@@ -174,6 +176,7 @@ func (w *Worker) poll(ctx context.Context) {
 	ctx, cancel := w.assign.pollContext(ctx, wait)
 	defer cancel()
 	fetches := w.reader.PollRecords(ctx, w.rows-rows)
+	w.adjustFetch()
 	for i := range fetches {
 		for j := range fetches[i].Topics {
 			t := &fetches[i].Topics[j]

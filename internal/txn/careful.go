@@ -27,7 +27,7 @@ func (w *writer) collect() []item {
 	st.rows = st.rows[:0]
 	items := st.items[:0]
 	for rng := range w.batch {
-		if !w.takes(rng) {
+		if !w.enter(rng) {
 			continue
 		}
 		for rec, r := range w.batch[rng].Records {

@@ -22,7 +22,8 @@ const (
 type batchState struct {
 	marks   [][]mark // by range, by record
 	letters []letter
-	tally   []tally // by range
+	sums    []Checksum // by range, as far as the writers have added them up
+	tally   []tally    // by range
 	tables  []TableResult
 	rows    []byte // encoded rows
 	items   []item
@@ -46,6 +47,7 @@ func (st *batchState) reset(b Batch) {
 	for len(st.marks) < len(b) {
 		st.marks = append(st.marks, nil)
 	}
+	st.sums = append(st.sums[:0], make([]Checksum, len(b))...)
 	for i := range b {
 		n := len(b[i].Records)
 		if cap(st.marks[i]) < n {

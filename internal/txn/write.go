@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"sinker/internal/failpoint"
 	"sinker/internal/transform"
@@ -41,6 +42,7 @@ type writer struct {
 	target  *target
 	index   int
 	careful bool
+	sum     *Checksum // of the range in hand; nil: another table's writer adds it up
 	result  TableResult
 }
 
@@ -55,12 +57,18 @@ func (w *writer) wanted() bool {
 }
 
 func (w *writer) takes(rng int) bool {
-	for _, ti := range w.store.route(w.batch[rng].Topic) {
-		if ti == w.index {
-			return true
-		}
+	return slices.Contains(w.store.route(w.batch[rng].Topic), w.index)
+}
+
+// enter begins with the records of a range, if the table takes them. The first table that does adds up the ledger's
+// checksum on its way, while the bytes are near.
+func (w *writer) enter(rng int) bool {
+	route := w.store.route(w.batch[rng].Topic)
+	w.sum = nil
+	if len(route) > 0 && route[0] == w.index {
+		w.sum = &w.store.buf.sums[rng]
 	}
-	return false
+	return slices.Contains(route, w.index)
 }
 
 func (w *writer) run(ctx context.Context) error {
@@ -125,24 +133,26 @@ func (r *rowReader) Read(p []byte) (n int, err error) {
 // fill encodes records until there are at least want bytes or no more records.
 func (r *rowReader) fill(want int) {
 	b := r.w.batch
-	for len(r.pending) < want {
-		if r.at.rng == len(b) {
-			r.pending = append(r.pending, transform.CopyTrailer()...)
-			r.done = true
-			return
-		}
-		records := b[r.at.rng].Records
-		if r.at.rec == len(records) || !r.w.takes(r.at.rng) {
-			r.at = place{rng: r.at.rng + 1}
+	for ; r.at.rng < len(b); r.at = (place{rng: r.at.rng + 1}) {
+		if r.at.rec == 0 && !r.w.enter(r.at.rng) {
 			continue
 		}
-		r.pending, _ = r.w.encode(r.pending, r.at, records[r.at.rec])
-		r.at.rec++
+		for records := b[r.at.rng].Records; r.at.rec < len(records); r.at.rec++ {
+			if len(r.pending) >= want {
+				return
+			}
+			r.pending, _ = r.w.encode(r.pending, r.at, records[r.at.rec])
+		}
 	}
+	r.pending = append(r.pending, transform.CopyTrailer()...)
+	r.done = true
 }
 
 // encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.
 func (w *writer) encode(dst []byte, at place, rec *kgo.Record) ([]byte, transform.Op) {
+	if w.sum != nil {
+		w.sum.Add(rec)
+	}
 	out, op, err := w.target.encoder.Append(dst, rec)
 	if err != nil {
 		w.bury(at, err)
