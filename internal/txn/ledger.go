@@ -72,7 +72,7 @@ func (s *Store) prune(ctx context.Context, conn *pgx.Conn) {
 	s.pruned = time.Now()
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	if _, err := conn.Exec(ctx, pruneLedger, s.cfg.Pipeline, s.cfg.LedgerKeep, pruneBatch); err != nil {
+	if _, err := conn.Exec(ctx, pruneLedger, s.cfg.Pipeline, s.cfg.LedgerKeep, pruneBatch); err != nil && classify(err) != Retry {
 		s.cfg.Log.Warn("could not prune the ledger sinker.batches: it grows until that works (is DELETE granted?)", "err", err)
 	}
 }

@@ -33,9 +33,21 @@ func hidePassword(err error) error {
 // Connect dials Postgres for a worker or a command. Only a server that accepts writes is taken, unless the connection
 // string itself says otherwise by target_session_attrs.
 func Connect(ctx context.Context, url, application string) (*pgx.Conn, error) {
+	return connect(ctx, url, application, nil)
+}
+
+func connect(ctx context.Context, url, application string, lineage *Lineage) (*pgx.Conn, error) {
 	cfg, err := connConfig(url, application)
 	if err != nil {
 		return nil, err
+	}
+	if writable := cfg.ValidateConnect; lineage != nil {
+		cfg.ValidateConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+			if err := writable(ctx, conn); err != nil {
+				return err
+			}
+			return lineage.check(ctx, conn)
+		}
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err == nil && cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && pooled(ctx, conn) {
@@ -80,7 +92,7 @@ func (s *Store) session(ctx context.Context) (*pgx.Conn, error) {
 		return s.conn, nil
 	}
 	s.conn = nil
-	conn, err := Connect(ctx, s.cfg.URL, "sinker "+s.cfg.Pipeline)
+	conn, err := connect(ctx, s.cfg.URL, "sinker "+s.cfg.Pipeline, s.cfg.Lineage)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,9 @@ type Config struct {
 	// StopAfter stops a partition when more than this share of its last records became dead letters; 0 never does.
 	StopAfter float64
 
+	// Lineage is shared by the stores of a process; nil: an old primary is not noticed.
+	Lineage *Lineage
+
 	Log *slog.Logger
 }
 
