@@ -172,11 +172,15 @@ func (w *Worker) fenced(p *part, m txn.Miss) {
 // rewind goes back with the database: after a failover to a lagging standby, or a restore, the rows and the offsets
 // are both as they were, so what was lost there is read again.
 func (w *Worker) rewind(p *part, m txn.Miss) {
-	w.counters.Rewound.Add(1)
-	w.cfg.Log.Warn("the database went back (a failover or a restore): reading again from its position",
-		"worker", w.id, "topic", m.Topic, "partition", m.Partition, "from", p.NextOffset, "to", m.Stored)
+	w.wentBack(m.TopicPartition, p.NextOffset, m.Stored)
 	w.discard(m.TopicPartition)
 	w.pending[m.TopicPartition] = time.Time{}
+}
+
+func (w *Worker) wentBack(tp txn.TopicPartition, from, to int64) {
+	w.counters.Rewound.Add(1)
+	w.cfg.Log.Warn("the database went back (a failover, a restore or an operator): reading again from its position",
+		"worker", w.id, "topic", tp.Topic, "partition", tp.Partition, "from", from, "to", to)
 }
 
 // stopAt shortens the batch to what lies before the record that stops its partition; when nothing does, the partition

@@ -103,12 +103,13 @@ func TestFaults(t *testing.T) {
 	t.Run("DatabaseWentBackWhileIdle", func(t *testing.T) {
 		b := newBench(t, "orders", 1)
 		b.produce("orders", 1, 100)
-		b.run(b.config("orders"), 1, nil)
+		svc, _ := b.run(b.config("orders"), 1, nil)
 		b.caughtUp("orders")
 		b.db.change(tp("orders", 0), func(r *memoryRow) { r.next = 40 })
 		b.db.forget("orders", 0, 40)
 		b.caughtUp("orders") // without a new record to bring it up
 		b.checkExactlyOnce()
+		eventually(t, "the rewind to be counted once", func() bool { return svc.States()[0].Rewound == 1 })
 	})
 
 	t.Run("FencedByTheSameNumber", func(t *testing.T) {

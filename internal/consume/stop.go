@@ -60,6 +60,9 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 	}
 	for _, tp := range touched {
 		w.cfg.Log.Info("an offset row is not as this worker left it (an operator, another owner, a failover): taking the partition again", "worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
+		if p := w.parts[tp]; p.active() {
+			w.stood[tp] = p.NextOffset
+		}
 		w.discard(tp)
 		w.pending[tp] = time.Time{}
 	}

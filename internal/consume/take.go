@@ -82,6 +82,10 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 	}
 	for _, pos := range taken.Positions {
 		p := w.newPart(pos)
+		if stood, ok := w.stood[p.TopicPartition]; ok && p.NextOffset < stood {
+			w.wentBack(p.TopicPartition, stood, p.NextOffset)
+		}
+		delete(w.stood, p.TopicPartition)
 		if reason := log.check(pos); reason != "" {
 			w.stop(p, reason)
 			continue

@@ -40,6 +40,7 @@ type Worker struct {
 
 	parts       map[txn.TopicPartition]*part
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
+	stood       map[txn.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
 	looked      time.Time                        // last look at the rows of quiet partitions
 	flushed     time.Time                        // last commit
@@ -70,7 +71,7 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
 		fetch:  newFetchSize(cfg.FetchMemory),
-		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{},
+		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{},
 	}
 	w.publish()
 	return w
