@@ -44,7 +44,7 @@ func (b *Bed) Main(m *testing.M) int {
 		os.Exit(1)
 	}()
 	defer b.remove()
-	defer removeBinary()
+	defer RemoveBinary()
 	return m.Run()
 }
 

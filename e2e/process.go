@@ -56,7 +56,8 @@ func Binary(t *testing.T) string {
 	return binary.path
 }
 
-func removeBinary() {
+// RemoveBinary removes what Binary has built.
+func RemoveBinary() {
 	if binary.dir != "" {
 		os.RemoveAll(binary.dir)
 	}
