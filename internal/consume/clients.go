@@ -86,6 +86,7 @@ func newReader(c *Config, size *fetchSize, hooks []kgo.Hook) (*kgo.Client, error
 		kgo.BrokerMaxReadBytes(256 << 20),
 		kgo.MaxDecompressBatchBytes(128 << 20),
 		kgo.MetadataMaxAge(30 * time.Second),
+		kgo.WithPools(newRecordPool(size.memory)),
 	}, c.Kafka...)
 	return kgo.NewClient(append(opts, kgo.WithHooks(append(hooks[:len(hooks):len(hooks)], size)...))...)
 }

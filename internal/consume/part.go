@@ -90,7 +90,7 @@ func (p *part) cut(rows int, size int64) (r txn.Range, bytes int64) {
 	return r, bytes
 }
 
-// advance notes that the range is committed.
+// advance notes that the range is committed. Its records are used again for other ones from then on.
 func (p *part) advance(r *txn.Range) {
 	p.NextOffset = r.To
 	if r.LeaderEpoch >= 0 {
@@ -107,6 +107,10 @@ func (p *part) advance(r *txn.Range) {
 			p.size -= recordBytes(rec)
 		}
 	}
+	for _, rec := range r.Records {
+		rec.Recycle()
+	}
+	r.Records = nil
 }
 
 // forget drops what is in hand, for instance because the position turned out to be another one.
