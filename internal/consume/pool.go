@@ -7,36 +7,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// recordPool keeps the slices that fetched records are decoded into, and the buffers that compressed ones are unpacked
-// to, for the next fetch: what is committed is not needed any more. Records that are dropped instead, because their
-// partition was let go, are not given back; the garbage collector has them.
+// recordPool keeps the slices that fetched records are decoded into for the next fetch: what is committed is not needed
+// any more. Records that are dropped instead, because their partition was let go, are not given back; the garbage
+// collector has them. (The buffers that compressed batches are unpacked to are not kept: that cost 20 MB and saved nothing.)
 type recordPool struct {
 	records freeList[kgo.Record]
-	buffers freeList[byte]
 }
 
-var (
-	_ kgo.PoolRecords         = (*recordPool)(nil)
-	_ kgo.PoolDecompressBytes = (*recordPool)(nil)
-)
+var _ kgo.PoolRecords = (*recordPool)(nil)
 
 // newRecordPool keeps half of what one fetch needs, whose size in memory is given: what lies in the pool counts as alive,
 // and the garbage collector lets the process grow to twice that.
 func newRecordPool(memory int64) *recordPool {
-	return &recordPool{
-		records: freeList[kgo.Record]{keep: int(memory / recordMemory / 2)},
-		buffers: freeList[byte]{keep: int(memory / 2)},
-	}
+	return &recordPool{freeList[kgo.Record]{keep: int(memory / recordMemory / 2)}}
 }
 
 func (p *recordPool) GetRecords(n int) []kgo.Record { return p.records.get(n) }
 func (p *recordPool) PutRecords(s []kgo.Record)     { p.records.put(s) }
-
-// GetDecompressBytes guesses from what is usual: too short a buffer is grown, and the grown one is given back.
-func (p *recordPool) GetDecompressBytes(compressed []byte, _ kgo.CompressionCodecType) []byte {
-	return p.buffers.get(len(compressed))
-}
-func (p *recordPool) PutDecompressBytes(b []byte) { p.buffers.put(b) }
 
 // freeList is of slices to be used again.
 type freeList[T any] struct {
