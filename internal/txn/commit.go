@@ -126,6 +126,7 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 	}
 	if err != nil {
 		s.rollback(conn)
+		s.endFrozen(ctx, conn, err)
 		return s.resolve(b, err)
 	}
 	s.buf.count(b, &res)
