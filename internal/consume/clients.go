@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"time"
 
+	"sinker/internal/mutant"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -87,5 +89,8 @@ func newReader(c *Config, size *fetchSize, hooks []kgo.Hook) (*kgo.Client, error
 		kgo.MaxDecompressBatchBytes(128 << 20),
 		kgo.MetadataMaxAge(30 * time.Second),
 	}, c.Kafka...)
+	if mutant.On(mutant.AbortedToo) {
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
+	}
 	return kgo.NewClient(append(opts, kgo.WithHooks(append(hooks[:len(hooks):len(hooks)], size)...))...)
 }
