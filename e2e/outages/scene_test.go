@@ -192,12 +192,12 @@ func (s *scene) reckon(pg *local.Postgres) {
 	s.t.Helper()
 	s.eventually("all positions at the end", func() bool { return s.position(pg) == s.produced })
 	for sql, want := range map[string]int64{
-		`SELECT count(*) FROM orders`:                                                  s.produced,
-		`SELECT count(DISTINCT (kafka_partition, kafka_offset)) FROM orders`:           s.produced,
-		`SELECT sum(written)::bigint FROM sinker.offsets`:                              s.produced,
-		`SELECT sum(records)::bigint FROM sinker.batches`:                              s.produced,
-		`SELECT count(*) FROM sinker.dead_letters`:                                     0,
-		`SELECT count(DISTINCT next_offset) FROM sinker.offsets`:                       1,
+		`SELECT count(*) FROM orders`:                                        s.produced,
+		`SELECT count(DISTINCT (kafka_partition, kafka_offset)) FROM orders`: s.produced,
+		`SELECT sum(written)::bigint FROM sinker.offsets`:                    s.produced,
+		`SELECT sum(records)::bigint FROM sinker.batches`:                    s.produced,
+		`SELECT count(*) FROM sinker.dead_letters`:                           0,
+		`SELECT count(DISTINCT next_offset) FROM sinker.offsets`:             1,
 	} {
 		if got := s.count(pg, sql); got != want {
 			s.t.Errorf("%s: %d, want %d", sql, got, want)

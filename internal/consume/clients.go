@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
+
+	"sinker/internal/mutant"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -47,27 +50,50 @@ func newMember(ctx context.Context, c *Config, on *assignment) (*kgo.Client, err
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))
 	}
-	balancer, err := balancerOpt(c.Balancer)
+	balancers, err := balancerOpts(c.Balancer)
 	if err != nil {
 		return nil, err
 	}
-	return kgo.NewClient(append(opts, balancer)...)
+	for _, b := range balancers {
+		opts = append(opts, b)
+	}
+	return kgo.NewClient(opts...)
 }
 
-func balancerOpt(name string) (kgo.Opt, error) {
-	switch name {
-	case "", "cooperative-sticky":
-		return kgo.Balancers(kgo.CooperativeStickyBalancer()), nil
-	case "range":
-		return kgo.Balancers(kgo.RangeBalancer()), nil
-	case "roundrobin":
-		return kgo.Balancers(kgo.RoundRobinBalancer()), nil
-	case "sticky":
-		return kgo.Balancers(kgo.StickyBalancer()), nil
-	case "server":
-		return kgo.ServerSideBalancer(), nil
+// balancers are those of the classic protocol, the default first.
+var balancers = []struct {
+	name string
+	make func() kgo.GroupBalancer
+}{
+	{"cooperative-sticky", kgo.CooperativeStickyBalancer},
+	{"range", kgo.RangeBalancer},
+	{"roundrobin", kgo.RoundRobinBalancer},
+	{"sticky", kgo.StickyBalancer},
+}
+
+// serverSide is the name of KIP-848, where the brokers assign.
+const serverSide = "server"
+
+// balancerOpts offers the group the wanted balancer first, and every other one after it: Kafka takes one that all members
+// offer, so that members with an old and a new setting get along while a change is rolled out. Where brokers have no
+// KIP-848, the group is a classic one.
+func balancerOpts(name string) ([]kgo.GroupOpt, error) {
+	offered, known := []kgo.GroupBalancer{}, name == "" || name == serverSide
+	for _, b := range balancers {
+		if b.name == name {
+			offered, known = slices.Insert(offered, 0, b.make()), true
+		} else {
+			offered = append(offered, b.make())
+		}
 	}
-	return nil, fmt.Errorf("unknown balancer %q: use cooperative-sticky, range, roundrobin, sticky or server", name)
+	if !known {
+		return nil, fmt.Errorf("unknown balancer %q: use cooperative-sticky, range, roundrobin, sticky or server", name)
+	}
+	opts := []kgo.GroupOpt{kgo.Balancers(offered...)}
+	if name == serverSide {
+		opts = append(opts, kgo.ServerSideBalancer())
+	}
+	return opts, nil
 }
 
 // newReader makes the client that fetches. It consumes nothing until partitions are added with their positions.
@@ -88,5 +114,8 @@ func newReader(c *Config, size *fetchSize, hooks []kgo.Hook) (*kgo.Client, error
 		kgo.MetadataMaxAge(30 * time.Second),
 		kgo.WithPools(newRecordPool(size.memory)),
 	}, c.Kafka...)
+	if mutant.On(mutant.AbortedToo) {
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
+	}
 	return kgo.NewClient(append(opts, kgo.WithHooks(append(hooks[:len(hooks):len(hooks)], size)...))...)
 }

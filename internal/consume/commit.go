@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/mutant"
 	"sinker/internal/txn"
 )
 
@@ -23,7 +24,7 @@ func (w *Worker) commitHeld(ctx context.Context) {
 		if err == nil {
 			res, err = w.store.Commit(context.WithoutCancel(ctx), b)
 		}
-		if err == nil {
+		if err == nil || mutant.On(mutant.AdvanceFirst) {
 			w.trouble.over(w)
 			w.committed(b, res, start, retries)
 			_ = failpoint.Hit(failpoint.Advanced)
@@ -107,7 +108,7 @@ func (w *Worker) refused(ctx context.Context, b txn.Batch, err error) (rest txn.
 		switch {
 		// Only after "write" is it certain that the compare passed, and so that no earlier attempt is in doubt: ranges
 		// in doubt must not change.
-		case e.Class == txn.Timeout && e.Op == "write" && w.rows > 1:
+		case e.Class == txn.Timeout && e.Op == "write" && w.rows > 1, mutant.On(mutant.UnknownIsFailed) && e.Op == "commit":
 			w.rows = max(1, batchRows(b)/2)
 			w.cfg.Log.Warn("Postgres needed longer than statement_timeout for a batch: trying a smaller one", "worker", w.id, "rows", w.rows, "err", err)
 			w.counters.Retries.Add(1)

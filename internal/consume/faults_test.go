@@ -43,6 +43,9 @@ func TestFaults(t *testing.T) {
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
 		eventually(t, "retries to be counted", func() bool { return svc.States()[0].Retries == 5 })
+		if n := svc.States()[0].Rewound; n != 0 {
+			t.Errorf("%d positions went back, though the database did not", n)
+		}
 	})
 
 	t.Run("FailedButApplied", func(t *testing.T) {

@@ -3,6 +3,7 @@ package consume
 import (
 	"time"
 
+	"sinker/internal/mutant"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -38,6 +39,9 @@ func (p *part) active() bool { return p.stopped == "" }
 func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 	next, size, control := p.read, int64(0), false
 	for _, r := range records {
+		if mutant.On(mutant.ControlDropped) && r.Attrs.IsControl() {
+			continue
+		}
 		if r.Offset < next {
 			return r.Offset, false
 		}
@@ -82,6 +86,9 @@ func (p *part) cut(rows int, size int64) (r txn.Range, bytes int64) {
 	}
 	if n < len(p.records) {
 		r.To = p.records[n-1].Offset + 1
+	}
+	if mutant.On(mutant.ToIsEndOfLog) {
+		r.To = max(r.To, p.end)
 	}
 	if n > 0 {
 		last := p.records[n-1]

@@ -24,11 +24,24 @@ type bench struct {
 	admin   *kadm.Client
 	db      *memory
 	made    map[string]bool // records that must be written once
+	open    func() Store    // opens a worker's store; nil: on db
+	workers atomic.Int64    // started, to give each a name
 }
 
-func newBench(t *testing.T, topic string, partitions int32) *bench {
+// store opens the store of another worker.
+func (b *bench) store() Store {
+	if b.open != nil {
+		return b.open()
+	}
+	return b.db.store(b.owner())
+}
+
+func (b *bench) owner() string { return fmt.Sprint("worker ", b.workers.Add(1)) }
+
+func newBench(t *testing.T, topic string, partitions int32, opts ...kfake.Opt) *bench {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	opts = append(opts, kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +91,7 @@ func (b *bench) produce(topic string, partitions int32, n int) {
 func (b *bench) run(cfg Config, workers int, ends *Ends) (svc *Service, stop func() error) {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	svc = NewService(cfg, workers, nil, func(i int) Store { return b.db.store(fmt.Sprint("worker ", i)) }, ends)
+	svc = NewService(cfg, workers, nil, func(int) Store { return b.store() }, ends)
 	done := make(chan error, 1)
 	go func() { done <- svc.Run(ctx) }()
 	var once atomic.Bool
@@ -96,7 +109,13 @@ func (b *bench) run(cfg Config, workers int, ends *Ends) (svc *Service, stop fun
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	within(t, 30*time.Second, what, ok)
+}
+
+// within waits for a condition, so long at most.
+func within(t *testing.T, most time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(most)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/mutant"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -117,15 +118,19 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 	if err == nil {
 		err = s.judge(b)
 	}
-	if err == nil {
+	if err == nil && !mutant.On(mutant.LettersApart) {
 		err = s.writeLetters(ctx, conn, b)
 		res.Phases.Dead = since(&start)
+	}
+	if err == nil && mutant.On(mutant.OffsetsApart) {
+		_, err = conn.Exec(ctx, "COMMIT; BEGIN")
 	}
 	if err == nil {
 		err = wrap("write", "", failpoint.Hit(failpoint.BeforeCommit))
 	}
 	if err != nil {
 		s.rollback(conn)
+		s.endFrozen(ctx, conn, err)
 		return s.resolve(b, err)
 	}
 	s.buf.count(b, &res)
@@ -135,9 +140,12 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 		s.rollback(conn)
 		return Result{}, err
 	}
+	if mutant.On(mutant.LettersApart) {
+		err = s.writeLetters(ctx, conn, b)
+	}
 	s.settle()
 	s.prune(ctx, conn)
-	return res, nil
+	return res, err
 }
 
 func since(t *time.Time) time.Duration {
@@ -187,7 +195,7 @@ func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	var q pgx.Batch
 	q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	q.Queue(s.settings(conn))
-	q.Queue(lockForCompare, s.cfg.Pipeline, topics, partitions)
+	q.Queue(mutant.Without(mutant.NoLock, lockForCompare, "FOR UPDATE OF o"), s.cfg.Pipeline, topics, partitions)
 	res := conn.SendBatch(ctx, &q)
 	misses, err := s.compare(res, b)
 	if e := res.Close(); err == nil {
@@ -196,7 +204,7 @@ func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	if err != nil {
 		return wrap("compare", "", err)
 	}
-	if len(misses) > 0 {
+	if len(misses) > 0 && !(s.inDoubt != nil && mutant.On(mutant.NoReread)) {
 		return &MissError{Misses: misses}
 	}
 	return nil
@@ -253,9 +261,11 @@ func classifyRow(r *Range, row *Miss, owner string) (kind MissKind, miss bool) {
 	switch {
 	case !sameLog(row.Log, r.Log):
 		return OtherLog, true
-	case row.Fence != r.Fence || row.Owner != owner:
+	case mutant.On(mutant.AlreadyFirst) && row.Stored == r.To:
+		return Already, true
+	case (row.Fence != r.Fence || row.Owner != owner && !mutant.On(mutant.FenceAlone)) && !mutant.On(mutant.NoFence):
 		return Fenced, true
-	case row.Stored == r.From:
+	case row.Stored == r.From || row.Stored < r.From && mutant.On(mutant.NoRewind):
 		return 0, false
 	case row.Stored == r.To:
 		return Already, true
@@ -292,7 +302,8 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
 	var q pgx.Batch
-	q.Queue(moveOffsets, append(s.moveArgs(b), s.ledgerArgs(b)...)...)
+	move := mutant.Without(mutant.UncheckedMove, moveOffsets, "AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
+	q.Queue(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(s.moveArgs(b), s.ledgerArgs(b)...)...)
 	q.Queue("COMMIT")
 	batch := conn.SendBatch(ctx, &q)
 	_, err := batch.Exec()
@@ -315,6 +326,9 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) || conn.IsClosed() {
 		s.inDoubt = res
+		if mutant.On(mutant.UnknownIsCommitted) {
+			return nil
+		}
 	}
 	if pe != nil && pe.Code == "22012" {
 		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy stand on sinker.offsets?")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"testing"
 
 	"sinker/internal/local/pgproxy"
@@ -13,24 +12,12 @@ import (
 // proxied returns the database's URL through a proxy.
 func (db *database) proxied() (*pgproxy.Proxy, string) {
 	db.t.Helper()
-	u, err := url.Parse(db.url)
-	if err != nil {
-		db.t.Fatal(err)
-	}
-	target := u.Host
-	if h := u.Query().Get("host"); h != "" {
-		target = fmt.Sprintf("%s/.s.PGSQL.%s", h, db.one("SHOW port"))
-	}
-	p, err := pgproxy.Listen(target)
+	p, through, err := pgproxy.Before(db.url)
 	if err != nil {
 		db.t.Fatal(err)
 	}
 	db.t.Cleanup(p.Close)
-	q := u.Query()
-	q.Del("host")
-	q.Set("sslmode", "disable")
-	u.Host, u.RawQuery = p.Addr(), q.Encode()
-	return p, u.String()
+	return p, through
 }
 
 // commitUntilDone does what the loop does: the same batch again until it is committed or refused.
@@ -50,8 +37,8 @@ func commitUntilDone(t *testing.T, s *Store, b Batch) (res Result, attempts int)
 	return res, attempts
 }
 
-// TestCommitInDoubt breaks the connection around COMMIT, hundreds of times at each place, and tries again as the loop
-// does: every record must be counted once.
+// TestCommitInDoubt breaks the connection around COMMIT, dozens of times at each place, and tries again as the loop
+// does: every record must be counted once, and be in both of its tables once, or a dead letter once.
 func TestCommitInDoubt(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -66,7 +53,8 @@ func TestCommitInDoubt(t *testing.T) {
 			const rounds = 100
 			db := newDatabase(t)
 			proxy, url := db.proxied()
-			s := db.storeWith(Config{URL: url, Owner: "a"})
+			db.exec(`CREATE TABLE orders (id bigint); CREATE TABLE copies (id bigint)`) // no unique key: it would hide duplicates
+			s := db.storeWith(Config{URL: url, Owner: "a", Sinks: []Sink{orders(), orders(func(s *Sink) { s.Table = "copies" })}})
 			p := db.take(s, claim(orders0, 0))[0]
 			proxy.OnCommit(func(n int) pgproxy.Fate {
 				if n%2 == 0 {
@@ -76,7 +64,7 @@ func TestCommitInDoubt(t *testing.T) {
 			})
 			resolved := 0
 			for range rounds {
-				r := rangeOf(p, `{}`, `{}`, `{}`)
+				r := rangeOf(p, `{"id":1}`, `nonsense`, `{"id":2}`)
 				res, _ := commitUntilDone(t, s, Batch{r})
 				if res.Resolved {
 					resolved++
@@ -87,6 +75,8 @@ func TestCommitInDoubt(t *testing.T) {
 				p.NextOffset = r.To
 			}
 			db.want(`SELECT next_offset || ' ' || consumed FROM sinker.offsets`, fmt.Sprintf("%d %d", 3*rounds, 3*rounds))
+			db.want(`SELECT (SELECT count(*) FROM orders) || ' ' || (SELECT count(*) FROM copies)`, fmt.Sprintf("%d %d", 2*rounds, 2*rounds))
+			db.want(`SELECT count(*) || ' ' || count(DISTINCT (table_name, record_offset)) FROM sinker.dead_letters`, fmt.Sprintf("%d %d", 2*rounds, 2*rounds))
 			db.ledgerTiles()
 			if cuts := proxy.Fates()[c.fate]; cuts < rounds/2 {
 				t.Errorf("only %d cuts", cuts)

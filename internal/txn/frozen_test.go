@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/pgproxy"
 	"sinker/internal/transform"
 )
 
@@ -90,6 +91,28 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 		l.want(`SELECT count(*) FROM orders`, "1")
 	}
 	t.Run("InsideCopy", func(t *testing.T) { insideCopy(t, 300*time.Millisecond) })
+	// The network falls silent between the move of the offset row and its COMMIT, which are sent together. The store must
+	// get past the locks of its own former connection, which no timeout of Postgres frees.
+	t.Run("BeforeCommit", func(t *testing.T) {
+		l := setup(t)
+		proxy, url := l.proxied()
+		s := l.storeWith(Config{URL: url, Owner: "b", Sinks: []Sink{orders()}, StatementTimeout: 500 * time.Millisecond})
+		p := l.take(s, claim(orders0, 0))[0]
+		proxy.OnCommit(func(n int) pgproxy.Fate {
+			if n == 1 { // after that of the take
+				return pgproxy.HoleBefore
+			}
+			return pgproxy.Pass
+		})
+		eventually(t, "the batch to be committed", func() bool {
+			_, err := s.Commit(ctx, Batch{rangeOf(p, `{"id":2}`)})
+			return err == nil
+		})
+		if n := proxy.Fates()[pgproxy.HoleBefore]; n != 1 {
+			t.Errorf("%d connections fell silent, want 1", n)
+		}
+		l.want(`SELECT count(*) FROM orders`, "2")
+	})
 	// The Take that waits is ended by whichever timeout is the shorter: neither may leave it waiting for ever.
 	t.Run("InsideCopyLongLockTimeout", func(t *testing.T) { insideCopy(t, 5*time.Second) })
 }

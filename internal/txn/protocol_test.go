@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -92,6 +93,38 @@ func TestTake(t *testing.T) {
 			t.Errorf("took position %d while a transaction to 10 was being committed", p.NextOffset)
 		}
 	})
+}
+
+// A former owner that commits between the look at the position and the raise of the fence would leave the new one with a
+// position that is not true.
+func TestTakeHoldsTheRow(t *testing.T) {
+	ctx := context.Background()
+	db := newDatabase(t)
+	s := db.store("b")
+	db.take(db.store("a"), claim(orders0, 0))
+	// The raise waits here, before it touches a row.
+	db.exec(`CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF current_setting('application_name') LIKE 'sinker%' THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NULL; END $$;
+		CREATE TRIGGER pause BEFORE UPDATE ON sinker.offsets EXECUTE FUNCTION pause();
+		SELECT pg_advisory_lock(1)`)
+	got := make(chan Position, 1)
+	go func() {
+		taken, err := s.Take(ctx, []Claim{claim(orders0, 0)})
+		if err != nil || len(taken.Positions) != 1 {
+			t.Errorf("take: %+v, %v", taken, err)
+			taken.Positions = make([]Position, 1)
+		}
+		got <- taken.Positions[0]
+	}()
+	db.waitForLock()
+	db.exec(`SET lock_timeout = '100ms'`)
+	if _, err := db.conn.Exec(ctx, `UPDATE sinker.offsets SET next_offset = 10`); err == nil {
+		t.Error("the row was moved while it was being taken")
+	}
+	db.exec(`SELECT pg_advisory_unlock(1)`)
+	if p := <-got; fmt.Sprint(p.NextOffset) != db.one(`SELECT next_offset FROM sinker.offsets`) {
+		t.Errorf("took position %d, but the row says %s", p.NextOffset, db.one(`SELECT next_offset FROM sinker.offsets`))
+	}
 }
 
 // waitForLock waits until some backend waits for a lock.
@@ -241,6 +274,15 @@ func TestCompare(t *testing.T) {
 		if _, err := s.Commit(ctx, Batch{rangeOf(ps[0], `{}`)}); err != nil {
 			t.Errorf("the rest of the batch: %v", err)
 		}
+	})
+
+	t.Run("AMoveThatDoesNotHappen", func(t *testing.T) {
+		db, s, r := setup(t)
+		db.exec(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+			CREATE TRIGGER keep BEFORE UPDATE ON sinker.offsets FOR EACH ROW EXECUTE FUNCTION keep()`)
+		_, err := s.Commit(ctx, Batch{r})
+		wantClass(t, err, Schema, "does a trigger or a row-level policy stand on sinker.offsets?")
+		db.want(`SELECT count(*) FROM sinker.batches`, "0")
 	})
 
 	t.Run("EmptyRangeMovesThePosition", func(t *testing.T) {

@@ -123,7 +123,8 @@ func (s *Store) Connected() bool { return s.conn != nil && !s.conn.IsClosed() }
 // settings are set for the transaction only, by the statement that begins it: nothing of the session is relied on, so
 // a transaction pooler may stand between. They bound how long an owner that is frozen, or cut off, holds an offset row
 // (held by TestFrozenOwnerLetsGo): idle_in_transaction_session_timeout frees it between statements, the tcp settings
-// when the network is gone, and what is frozen in the middle of a COPY the next owner ends (endFrozen).
+// when the network is gone, and what is frozen in the middle of a COPY or of a round trip is ended by whoever waits for
+// it (endFrozen).
 func (s *Store) settings(conn *pgx.Conn) (sql string) {
 	ms := func(d time.Duration) string { return "'" + strconv.FormatInt(d.Milliseconds(), 10) + "'" }
 	sql = `SELECT set_config('search_path', '', true), set_config('timezone', 'UTC', true)` +

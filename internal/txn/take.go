@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/mutant"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -132,17 +133,20 @@ WHERE a.datname = current_database() AND a.usename = current_user AND a.applicat
   AND a.state = 'active' AND a.wait_event = 'ClientRead' AND a.query_start < now() - $2::interval
   AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = 'sinker.offsets'::regclass)`
 
-// endFrozen ends the backends of owners of this pipeline that are frozen in the middle of a COPY, when one of them may
-// be what a Take waited for in vain, which ends by lock_timeout, or by statement_timeout where that is the shorter.
-// Postgres looks at statement_timeout only between the messages of a COPY (it holds cancels back while it reads one), so
-// a client that has stopped sending keeps its locks until it goes on or its backend is terminated. A backend that has
-// waited for its client for longer than statement_timeout is such a one: it could only be cancelled anyway. Its
-// transaction is rolled back.
+// endFrozen ends the backends of this pipeline whose client stopped sending in the middle of a COPY, or between two
+// statements sent together, when one of them may be what a Take or a compare waited for in vain, which ends by
+// lock_timeout, or by statement_timeout where that is the shorter. No timeout of Postgres frees such a backend: it holds
+// cancels back while it reads a message of a COPY, and between statements sent together neither statement_timeout nor
+// idle_in_transaction_session_timeout runs. So it keeps its locks until its client goes on, TCP gives up, or it is
+// terminated; the client may be an earlier connection of this very store. A backend that has waited for its client for
+// longer than statement_timeout is such a one: it could only be cancelled anyway. Its transaction is rolled back.
 func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
 	var pe *pgconn.PgError
 	if !errors.As(cause, &pe) || pe.Code != "55P03" && pe.Code != "57014" || conn.IsClosed() {
 		return
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	rows, err := conn.Query(ctx, endFrozen, "sinker "+s.cfg.Pipeline, s.cfg.StatementTimeout)
 	if err != nil {
 		return // the Take is tried again in any case
@@ -152,7 +156,7 @@ func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
 		return pid, row.Scan(&pid, &ended)
 	})
 	if len(pids) > 0 {
-		s.cfg.Log.Warn("ended backends of a former owner that was frozen in the middle of a COPY; its transaction is rolled back", "pids", pids)
+		s.cfg.Log.Warn("ended backends that held offset rows and whose client had stopped sending; their transactions are rolled back", "pids", pids)
 	}
 }
 
@@ -162,7 +166,7 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	b.Queue(s.settings(conn))
 	b.Queue(seedOffsets, s.seedArgs(claims)...)
-	b.Queue(lockForTake, s.cfg.Pipeline, topics, partitions)
+	b.Queue(mutant.Without(mutant.TakeWithoutLock, lockForTake, "FOR UPDATE OF o"), s.cfg.Pipeline, topics, partitions)
 	taken, err := s.readTaken(conn.SendBatch(ctx, &b), claims)
 	if err != nil {
 		return Taken{}, err
@@ -242,6 +246,9 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 
 // sameLog compares what is known: brokers before Kafka 2.8 have no topic ids, and some services no cluster id.
 func sameLog(a, b LogID) bool {
+	if mutant.On(mutant.NoIdentity) {
+		return true
+	}
 	if a.ClusterID != "" && b.ClusterID != "" && a.ClusterID != b.ClusterID {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/mutant"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,9 @@ func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool
 			return wrap("write", t.sink.Name(), err)
 		}
 		s.buf.tables = append(s.buf.tables, w.result)
+		if mutant.On(mutant.TablesApart) {
+			_, _ = conn.Exec(ctx, "COMMIT; BEGIN")
+		}
 	}
 	return wrap("write", "", failpoint.Hit(failpoint.Written))
 }

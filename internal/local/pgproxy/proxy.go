@@ -1,6 +1,6 @@
 // Package pgproxy is a TCP proxy that understands enough of Postgres' protocol to know where a COMMIT is, so that tests
-// can break the connection at exactly that point: before the server has it, after, or after it has been answered.
-// It is for tests and for the fault harness; nothing in the service imports it.
+// can break, hold or silence the connection at exactly that point: before the server has it, after, or after it has been
+// answered. It is for tests and for the fault harness; nothing in the service imports it.
 package pgproxy
 
 import (
@@ -9,8 +9,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Fate is what becomes of one COMMIT.
@@ -27,7 +30,21 @@ const (
 	CutReply
 	// Hold keeps the answer back for HoldFor, then passes it on if the client is still there.
 	Hold
+	// HoldCut keeps the answer back for HoldFor, throws it away, and breaks the connection: committed.
+	HoldCut
+	// HoleBefore never forwards the COMMIT nor anything else, in either direction, and leaves the connection open: not
+	// committed, and neither side is told.
+	HoleBefore
+	// HoleAfter forwards the COMMIT, and nothing else in either direction ever after: committed, and nobody is told.
+	HoleAfter
 )
+
+func (f Fate) String() string {
+	return [...]string{"pass", "cut before", "cut after", "cut reply", "hold", "hold and cut", "hole before", "hole after"}[f]
+}
+
+// Cuts says whether the client is not told what became of its COMMIT.
+func (f Fate) Cuts() bool { return f != Pass && f != Hold }
 
 // Proxy listens on loopback and forwards to a server.
 type Proxy struct {
@@ -53,6 +70,23 @@ func Listen(target string) (*Proxy, error) {
 	p := &Proxy{target: target, listener: l, HoldFor: time.Second, decide: func(int) Fate { return Pass }, fates: map[Fate]int{}, open: map[net.Conn]bool{}}
 	p.wg.Go(p.accept)
 	return p, nil
+}
+
+// Before starts a proxy to the server of a connection string, and returns the string that leads through it.
+func Before(connection string) (p *Proxy, through string, err error) {
+	cfg, err := pgconn.ParseConfig(connection)
+	if err != nil {
+		return nil, "", err
+	}
+	_, target := pgconn.NetworkAddress(cfg.Host, cfg.Port)
+	if p, err = Listen(target); err != nil {
+		return nil, "", err
+	}
+	u := url.URL{Scheme: "postgres", User: url.User(cfg.User), Host: p.Addr(), Path: cfg.Database, RawQuery: "sslmode=disable"}
+	if cfg.Password != "" {
+		u.User = url.UserPassword(cfg.User, cfg.Password)
+	}
+	return p, u.String(), nil
 }
 
 // Addr is where the proxy listens.
@@ -177,9 +211,17 @@ func (l *link) cut() {
 // errCut ends a link on purpose.
 var errCut = errors.New("cut")
 
+// end closes both connections, unless they have become a black hole: those stay open, with nobody reading them, until the
+// proxy is closed.
+func (l *link) end() {
+	if f := l.peekFate(); f != HoleBefore && f != HoleAfter {
+		l.cut()
+	}
+}
+
 // toServer forwards the client's messages, looking for COMMIT.
 func (l *link) toServer() {
-	defer l.cut()
+	defer l.end()
 	if err := l.startup(); err != nil {
 		return
 	}
@@ -192,17 +234,17 @@ func (l *link) toServer() {
 		if l.isCommit(kind, body) {
 			committing = true
 			fate := l.proxy.next()
-			if fate == CutBefore {
+			l.setFate(fate)
+			if fate == CutBefore || fate == HoleBefore {
 				return
 			}
-			l.setFate(fate)
 		}
 		if _, err := l.server.Write(raw); err != nil {
 			return
 		}
 		if committing && (kind == 'S' || kind == 'Q') {
 			committing = false
-			if l.peekFate() == CutAfter {
+			if f := l.peekFate(); f == CutAfter || f == HoleAfter {
 				return
 			}
 		}
@@ -217,18 +259,23 @@ func (l *link) peekFate() Fate {
 
 // toClient forwards the server's messages; the answer to a doomed COMMIT ends the link.
 func (l *link) toClient() {
-	defer l.cut()
+	defer l.end()
 	for {
 		kind, _, raw, err := read(l.server)
 		if err != nil {
 			return
 		}
 		switch l.peekFate() {
+		case HoleBefore, HoleAfter:
+			return
 		case CutAfter, CutReply:
 			if kind == 'Z' {
 				return
 			}
 			continue
+		case HoldCut:
+			time.Sleep(l.proxy.HoldFor) // the fault itself
+			return
 		case Hold:
 			time.Sleep(l.proxy.HoldFor) // the fault itself
 			l.takeFate()
