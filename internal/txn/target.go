@@ -19,10 +19,11 @@ type target struct {
 	sink  *Sink
 	index int
 
-	plan    *transform.Plan // nil: not looked at yet on this connection
-	encoder *transform.Encoder
-	copySQL string
-	upsert  *upsertSQL // nil: append
+	plan      *transform.Plan // nil: not looked at yet on this connection
+	encoder   *transform.Encoder
+	copySQL   string
+	upsert    *upsertSQL // both nil: append
+	aggregate *aggregate
 }
 
 // forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
@@ -57,17 +58,21 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	if err := t.checkPrivileges(ctx, conn, oid, plan); err != nil {
 		return err
 	}
-	var upsert *upsertSQL
+	t.upsert, t.aggregate = nil, nil
 	if plan.KeyColumns() > 0 {
 		if err := needUnique(ctx, conn, oid, t.sink); err != nil {
 			return err
 		}
-		upsert = newUpsertSQL(t.sink, t.index, plan)
+		if plan.Folds() != nil {
+			t.aggregate = newAggregate(t.sink, plan)
+		} else {
+			t.upsert = newUpsertSQL(t.sink, t.index, plan)
+		}
 	}
 	for _, c := range plan.LeftToPostgres() {
 		s.cfg.Log.Info("column is left to its default; list it under columns: to load it from the records", "table", t.sink.Name(), "column", c)
 	}
-	t.plan, t.encoder, t.upsert = plan, plan.NewEncoder(), upsert
+	t.plan, t.encoder = plan, plan.NewEncoder()
 	t.copySQL = "COPY " + t.sink.Name() + " (" + columnList(plan.Columns()) + ") FROM STDIN (FORMAT binary)"
 	return nil
 }
@@ -203,6 +208,10 @@ func needUnique(ctx context.Context, conn *pgx.Conn, oid uint32, sink *Sink) err
 			return nil
 		}
 	}
-	return &Error{Class: Schema, Op: "prepare", Table: sink.Name(), Err: fmt.Errorf("no unique index on its key (%s)", strings.Join(sink.Rule.Key, ", ")),
+	what := "key"
+	if len(sink.Rule.Folds) > 0 {
+		what = "group"
+	}
+	return &Error{Class: Schema, Op: "prepare", Table: sink.Name(), Err: fmt.Errorf("no unique index on its %s (%s)", what, strings.Join(sink.Rule.Key, ", ")),
 		Hint: fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)", sink.Name(), quoteAll(sink.Rule.Key))}
 }
