@@ -58,7 +58,7 @@ func TestExampleIsAccepted(t *testing.T) {
 	if s.Schema != "sales" || !s.Create || !s.Rule.Tombstones || len(s.Rule.Columns) != 7 || s.Rule.Columns[1].Path != "amount.total" || s.Rule.Columns[1].Type != "numeric(12,2)" {
 		t.Errorf("%+v", s)
 	}
-	if !p.Sinks[1].Regex || !p.Sinks[1].Regexp().MatchString("audit-eu") || p.Errors.StopAfter != 0.01 || p.Kafka.SessionTimeout != 6*time.Second {
+	if !p.Sinks[2].Regex || !p.Sinks[2].Regexp().MatchString("audit-eu") || p.Errors.StopAfter != 0.01 || p.Kafka.SessionTimeout != 6*time.Second {
 		t.Errorf("%+v", p)
 	}
 }

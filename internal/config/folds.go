@@ -115,7 +115,7 @@ func (r *reader) finishFolds(n *yaml.Node, s *Sink, given map[string]*yaml.Node)
 		}
 	}
 	depth := s.Rule.MaxDepth
-	s.Rule = s.folded
+	s.Rule, s.folded = s.folded, transform.Rule{}
 	s.Rule.MaxDepth = depth
 	for i, c := range s.Rule.Columns {
 		if s.Create && s.Rule.TypeOrUsual(i) == "" {

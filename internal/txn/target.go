@@ -96,7 +96,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []
 	if err != nil {
 		return 0, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err}
 	}
-	ddl := createSQL(declared, rule.Key)
+	ddl := createSQL(declared, rule.Key, len(rule.Folds) > 0)
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// Two workers may find the table missing at once; the second waits here and then finds it there.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "sinker create "+t.sink.Name()); err != nil {
@@ -118,7 +118,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []
 }
 
 // createSQL is the statement `create: yes` runs.
-func createSQL(t transform.Table, key []string) string {
+func createSQL(t transform.Table, key []string, aggregates bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE %s (", qualified(t.Schema, t.Name))
 	for i, c := range t.Columns {
@@ -134,6 +134,9 @@ func createSQL(t transform.Table, key []string) string {
 		fmt.Fprintf(&b, ", PRIMARY KEY (%s)", quoteAll(key))
 	}
 	b.WriteString(")")
+	if aggregates {
+		b.WriteString(" WITH (fillfactor = 50)") // rows that are updated all the time: their new versions find room beside them
+	}
 	return b.String()
 }
 
