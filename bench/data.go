@@ -19,6 +19,7 @@ type dataset struct {
 	of       *dataset // the data set with the same records, when there is one
 	whole    bool     // the table has one jsonb column, of the whole record
 	byName   bool     // every column is the record's field of that name, and sinker finds that out by itself
+	sink     []string // lines of configuration instead of columns and key
 	key      string   // the column that is the table's primary key where there is one
 	changing string   // a numeric column that older versions of a row differ in
 }
@@ -71,7 +72,11 @@ func (d *dataset) ddl(table, options string) string {
 		}
 		fmt.Fprintf(&b, "%s %s", c.name, c.typ)
 	}
-	b.WriteString(") WITH (autovacuum_enabled = off)")
+	b.WriteString(") WITH (autovacuum_enabled = off")
+	if d.sink != nil {
+		b.WriteString(", fillfactor = 50") // as sinker makes a table of groups
+	}
+	b.WriteString(")")
 	return b.String()
 }
 

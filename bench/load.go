@@ -93,7 +93,7 @@ func (p *plan) sinkerOn(e *env, name string, t *topic, as variant) side {
 			return measure{}, err
 		}
 		lines := p.data.lines()
-		if p.keyed {
+		if p.keyed && p.data.sink == nil {
 			lines = append(lines, fmt.Sprintf("key: [%s]", p.data.key))
 		}
 		line := pipeline{name: fmt.Sprintf("bench-%s-%d-%d", p.scenario, n, time.Now().UnixNano()), topic: t.name, table: target, extra: lines, as: as}

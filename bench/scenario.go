@@ -43,6 +43,7 @@ func init() {
 		{"upsert-new", "upsert, all keys new, into a table with a primary key", runUpsertNew},
 		{"upsert-existing", "upsert, all keys in the table", runUpsert("")},
 		{"upsert-mixed", "upsert, every second key in the table", runUpsert("WHERE id % 2 = 0")},
+		{"aggregate", "sums by 1,000 and by 50,000 groups, beside append of the same topic", runAggregate},
 		{"latency", "from produce to visible, at 1,000 and 10,000 records/s", runLatency},
 		{"catchup", "append of ten million records", runAppend(orders, 10_000_000)},
 		{"peer", "Kafka Connect with Debezium's JDBC sink on the same topic and table, and both killed five times", runPeer},
@@ -98,6 +99,9 @@ func compare(name string, rows int64, all []turns) result {
 
 // lines are the lines of the sink's configuration that a data set needs beyond topic and table.
 func (d *dataset) lines() []string {
+	if d.sink != nil {
+		return d.sink
+	}
 	if d.whole {
 		return []string{"columns:", fmt.Sprintf("  %s: . jsonb", d.columns[0].name)}
 	}

@@ -102,9 +102,11 @@ func newScene(t *testing.T) *scene {
 	}
 	t.Cleanup(s.client.Close)
 	s.exec(`CREATE TABLE orders (id bigint, kafka_partition int, kafka_offset bigint)`) // no unique key: it would hide duplicates
+	s.exec(`CREATE TABLE sums (p int, parity int, n bigint, ids bigint, PRIMARY KEY (p, parity))`)
 	s.config = filepath.Join(t.TempDir(), "sinker.yaml")
 	text := fmt.Sprintf("kafka: { brokers: '%s', session_timeout: 1s, instance: off }\npostgres: { url: '%s', statement_timeout: 2s }\nhttp: off\nworkers: 1\nbatch: { rows: 50 }\n"+
-		"sinks: [{ topic: orders, table: orders, columns: { id: id }, meta: [partition, offset] }]\n", s.kafka.ListenAddrs()[0], s.url)
+		"sinks:\n- { topic: orders, table: orders, columns: { id: id }, meta: [partition, offset] }\n"+
+		"- { topic: orders, table: sums, group: { p: $partition, parity: parity }, add: { n: 1, ids: id } }\n", s.kafka.ListenAddrs()[0], s.url)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +134,7 @@ func (s *scene) produce() {
 	var records []*kgo.Record
 	for p := range int32(partitions) {
 		for i := range perRound {
-			value := fmt.Sprintf(`{"id":%d}`, i)
+			value := fmt.Sprintf(`{"id":%d,"parity":%d}`, i, i%2)
 			if i%10 == 3 {
 				value = "nonsense"
 			}
@@ -302,9 +304,11 @@ func (s *scene) reckon() {
 	s.t.Helper()
 	dead := s.produced / 10
 	for sql, want := range map[string]int{
-		`SELECT count(*)::int FROM orders`:                                                                                                      s.produced - dead,
-		`SELECT count(DISTINCT (kafka_partition, kafka_offset))::int FROM orders`:                                                               s.produced - dead,
-		`SELECT count(*)::int FROM sinker.dead_letters`:                                                                                         dead,
+		`SELECT count(*)::int FROM orders`:                                        s.produced - dead,
+		`SELECT count(DISTINCT (kafka_partition, kafka_offset))::int FROM orders`: s.produced - dead,
+		`SELECT sum(n)::int FROM sums`:                                            s.produced - dead,
+		`SELECT count(*)::int FROM (SELECT kafka_partition, id % 2, count(*), sum(id) FROM orders GROUP BY 1, 2 EXCEPT SELECT * FROM sums) t`: 0,
+		`SELECT count(*)::int FROM sinker.dead_letters`:                                                                                         2 * dead, // one a table
 		`SELECT count(DISTINCT (partition, record_offset))::int FROM sinker.dead_letters`:                                                       dead,
 		`SELECT count(*)::int FROM orders o JOIN sinker.dead_letters d ON (o.kafka_partition, o.kafka_offset) = (d.partition, d.record_offset)`: 0,
 		`SELECT sum(written)::int FROM sinker.offsets`:                                                                                          s.produced - dead,

@@ -34,7 +34,7 @@ func (r *reader) columns(n *yaml.Node, s *Sink) {
 				continue
 			}
 			if err := readColumn(&c, text); err != nil {
-				r.problem(v, "column %s: %v", k.Value, err)
+				r.problem(v, "column %s: %v%s", k.Value, err, cutByComma(n, text))
 			}
 		}
 		s.Rule.Columns = append(s.Rule.Columns, c)

@@ -58,7 +58,7 @@ func TestExampleIsAccepted(t *testing.T) {
 	if s.Schema != "sales" || !s.Create || !s.Rule.Tombstones || len(s.Rule.Columns) != 7 || s.Rule.Columns[1].Path != "amount.total" || s.Rule.Columns[1].Type != "numeric(12,2)" {
 		t.Errorf("%+v", s)
 	}
-	if !p.Sinks[1].Regex || !p.Sinks[1].Regexp().MatchString("audit-eu") || p.Errors.StopAfter != 0.01 || p.Kafka.SessionTimeout != 6*time.Second {
+	if !p.Sinks[2].Regex || !p.Sinks[2].Regexp().MatchString("audit-eu") || p.Errors.StopAfter != 0.01 || p.Kafka.SessionTimeout != 6*time.Second {
 		t.Errorf("%+v", p)
 	}
 }
@@ -95,6 +95,20 @@ func TestProblems(t *testing.T) {
 		{"DeleteWithoutKey", small + "    delete: tombstone\n", `delete needs a key`},
 		{"KeyNotAColumn", small + "    key: x\n    columns: { id: id }\n", `key column x is not among the columns`},
 		{"Meta", small + "    meta: [ofset]\n", `"ofset" is not one of`},
+		{"GroupAlone", small + "    group: { g: a text }\n", `x.yaml:6:5: group needs add, max or min`},
+		{"AddWithoutGroup", small + "    add: { n: 1 }\n", `x.yaml:6:5: add needs group`},
+		{"GroupWithColumns", small + "    group: { g: a }\n    add: { n: 1 }\n    columns: { g: a }\n", `x.yaml:8:5: columns does not go with group`},
+		{"GroupWithKey", small + "    group: { g: a }\n    add: { n: 1 }\n    key: g\n", `key does not go with group`},
+		{"GroupWithMeta", small + "    group: { g: a }\n    add: { n: 1 }\n    meta: offset\n", `meta does not go with group`},
+		{"GroupFunction", small + "    group: { g: week(a) }\n    add: { n: 1 }\n", `x.yaml:6:17: column g: week( ) is not known here: a column of group may be minute(path), hour(path) or day(path)`},
+		{"FunctionInMax", small + "    group: { g: a }\n    max: { n: minute(a) }\n", `minute( ) is not known here`},
+		{"GroupFunctionOfNothing", small + "    group: { g: minute() }\n    add: { n: 1 }\n", `minute( ) takes the path of a time`},
+		{"AddTwo", small + "    group: { g: a }\n    add: { n: 2 }\n", `2: add takes a path, or 1 to count the records`},
+		{"FoldTwice", small + "    group: { g: a }\n    add: { g: 1 }\n", `column g is given twice: a column is filled in one way`},
+		{"FoldEmpty", small + "    group: {}\n    add: { g: 1 }\n", `group must be a mapping of column: path type, not an empty one`},
+		{"FoldCreateWithoutType", small + "    create: yes\n    group: { g: a }\n    add: { n: 1 }\n", `x.yaml:7:5: to make the table, column g needs a type`},
+		{"FoldType", small + "    group: { g: minute(a) timestamptzz }\n    add: { n: 1 }\n", `timestamptz`},
+		{"FoldCutByAComma", small + "    group: { g: a }\n    add: { n: a numeric(14,2) }\n", `within { } a comma ends a value: put it in quotes`},
 		{"SameTableTwice", small + "  - { topic: orders, table: orders }\n", `every record would be there twice`},
 		{"Size", small + "batch: { bytes: 32 potatoes }\n", `must be a size from 1B to 1GiB, such as 32MiB or 500KB, not "32 potatoes"`},
 		{"Duration", small + "batch: { every: -1s }\n", `must be a duration from 0s to 1h`},

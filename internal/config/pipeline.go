@@ -94,7 +94,8 @@ type Sink struct {
 	// At is where the file has it, sinker.yaml:12:5, for errors that show later; empty with flags.
 	At string `json:"-"`
 
-	expr *regexp.Regexp
+	expr   *regexp.Regexp
+	folded transform.Rule // of group, add, max and min, while they are read
 }
 
 // Regexp is the compiled expression of a sink with Regex.

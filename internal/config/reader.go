@@ -37,7 +37,7 @@ type field struct {
 var later = map[string][]string{
 	"the configuration": {"tests"},
 	"kafka":             {"schema_registry"},
-	"a sink":            {"where", "group", "add", "max", "min", "newest_wins", "sql"},
+	"a sink":            {"where", "newest_wins", "sql"},
 }
 
 // fields reads a mapping strictly: every key must be known, and given once. It returns the keys that were there.

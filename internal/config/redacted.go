@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"sinker/internal/transform"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -90,6 +92,18 @@ func (s *Sink) node() *yaml.Node {
 		m.list("topics", s.Topics)
 	}
 	m.text("format", s.Format).text("table", joinName(s.Schema, s.Table)).flag("create", s.Create)
+	if len(s.Rule.Folds) > 0 {
+		s.foldNodes(m)
+	} else {
+		s.rowNodes(m)
+	}
+	if s.Rule.MaxDepth > 0 {
+		m.plain("max_depth", strconv.Itoa(s.Rule.MaxDepth))
+	}
+	return m.node()
+}
+
+func (s *Sink) rowNodes(m *mapping) {
 	m.list("key", s.Rule.Key)
 	if s.Rule.Tombstones {
 		m.plain("delete", "tombstone")
@@ -97,19 +111,20 @@ func (s *Sink) node() *yaml.Node {
 	if len(s.Rule.Columns) > 0 {
 		columns := &mapping{}
 		for _, c := range s.Rule.Columns {
-			if c.Path == "" && c.Type == "" {
-				columns.addKey(c.Name, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"})
-				continue
-			}
-			columns.addKey(c.Name, textNode(escape(columnText(c))))
+			columns.column(c)
 		}
 		m.add("columns", columns.node())
 	}
 	m.list("meta", s.Rule.Meta)
-	if s.Rule.MaxDepth > 0 {
-		m.plain("max_depth", strconv.Itoa(s.Rule.MaxDepth))
+}
+
+// column adds a column as the file has it.
+func (m *mapping) column(c transform.Column) {
+	if c.Path == "" && c.Type == "" {
+		m.addKey(c.Name, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"})
+		return
 	}
-	return m.node()
+	m.addKey(c.Name, textNode(escape(columnText(c))))
 }
 
 // mapping builds a YAML mapping in order. Empty values are left out.

@@ -60,6 +60,10 @@ func (r *reader) sink(n *yaml.Node, s *Sink) {
 		field{"key", r.key(s)},
 		field{"delete", r.deletes(s)},
 		field{"columns", func(n *yaml.Node) { r.columns(n, s) }},
+		field{"group", r.folds(s, transform.Group)},
+		field{"add", r.folds(s, transform.Add)},
+		field{"max", r.folds(s, transform.Max)},
+		field{"min", r.folds(s, transform.Min)},
 		field{"meta", r.meta(s)},
 		field{"max_depth", r.number(&s.Rule.MaxDepth, "max_depth", 1, 10_000)},
 	)
@@ -73,6 +77,7 @@ func (r *reader) sink(n *yaml.Node, s *Sink) {
 		r.problem(given["topics"], "give topic or topics, not both")
 	}
 	r.finishSink(n, s, given)
+	r.finishFolds(n, s, given)
 }
 
 // finishSink checks what only the whole sink tells.

@@ -14,6 +14,9 @@ func Compile(r Rule, t Table) (*Plan, error) {
 	if r.Tombstones && len(r.Key) == 0 {
 		return nil, fmt.Errorf("records with a null value can delete rows only of a table with a key; set `key:` or leave `delete: tombstone` out")
 	}
+	if err := r.checkFolds(); err != nil {
+		return nil, err
+	}
 	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, maxDepth: r.MaxDepth}
 	if p.maxDepth == 0 {
 		p.maxDepth = defaultDepth
@@ -141,21 +144,28 @@ func (c *compiler) column(w Column, t Table, isKey bool) error {
 			return fmt.Errorf("it is %s in table %s and %s in the configuration; change one of them, or leave the type out", tc.Type, t.Name, declared)
 		}
 	}
-	at := path{fields: []string{w.Name}}
-	if w.Path != "" {
-		var err error
-		if at, err = parsePath(w.Path); err != nil {
-			return err
-		}
-	}
-	enc, err := newEncoding(tc.Type, isKey)
+	fold := c.rule.foldOf(w.Name)
+	at, unit, err := pathOf(w, fold)
 	if err != nil {
 		return err
 	}
-	if err := at.origin.check(tc.Type); err != nil {
+	enc, err := newEncoding(tc.Type, isKey)
+	if fold != NoFold {
+		enc, err = foldEncoding(fold, unit, tc.Type)
+	}
+	if err != nil {
 		return err
 	}
-	col := column{TableColumn: tc, encoding: enc, origin: at.origin, header: at.header}
+	if err := at.origin.check(enc.comesAs()); err != nil {
+		return err
+	}
+	if c.rule.isSum(w.Name) {
+		tc.NotNull = false // nothing to add is not nothing in the row
+	}
+	if fold != NoFold {
+		tc.Default = nil // that of a row, not of a record's value
+	}
+	col := column{TableColumn: tc, encoding: enc, origin: at.origin, header: at.header, fold: fold}
 	if !isKey {
 		col.absent = absent(tc)
 	}
@@ -163,6 +173,22 @@ func (c *compiler) column(w Column, t Table, isKey bool) error {
 	c.plan.columns = append(c.plan.columns, col)
 	c.paths = append(c.paths, at)
 	return nil
+}
+
+// pathOf reads a column's path, and in a rule that aggregates what may stand around it.
+func pathOf(w Column, fold Fold) (at path, unit string, err error) {
+	text := w.Path
+	if fold == counted {
+		return path{origin: fromNothing}, "", nil
+	}
+	if fold == Group {
+		unit, text = SplitUnit(text)
+	}
+	if text == "" && unit == "" {
+		return path{fields: []string{w.Name}}, "", nil
+	}
+	at, err = parsePath(text)
+	return at, unit, err
 }
 
 // absent is what stands in the tuple for a field that is not there.
@@ -251,5 +277,5 @@ func (o origin) check(t Type) error {
 }
 
 func (o origin) String() string {
-	return [...]string{"a field of the value", "the whole value", "a field of the key", "$key", "a header", "$headers", "$topic", "$partition", "$offset", "$timestamp"}[o]
+	return [...]string{"a field of the value", "the whole value", "a field of the key", "$key", "a header", "$headers", "$topic", "$partition", "$offset", "$timestamp", "nothing"}[o]
 }

@@ -111,6 +111,9 @@ func (e *Encoder) absent(dst []byte, isNull bool, c *column) ([]byte, *BadRecord
 	if isNull {
 		why = "is null"
 	}
+	if c.fold == Group {
+		return dst, bad(CodeMissing, "it says which group the record belongs to, and its field "+why)
+	}
 	if c.isKey {
 		return dst, bad(CodeMissing, "it is a key column, and its field "+why)
 	}
@@ -142,6 +145,9 @@ func (e *Encoder) other(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecor
 		return e.integer(dst, int64(r.Partition), c)
 	case fromOffset:
 		return e.integer(dst, r.Offset, c)
+	}
+	if c.origin == fromNothing {
+		return appendInt32(dst, -1), nil
 	}
 	return e.timestamp(dst, r.Timestamp, c)
 }
@@ -230,5 +236,9 @@ func (e *Encoder) timestamp(dst []byte, t time.Time, c *column) ([]byte, *BadRec
 	if ms > farthest || ms < -farthest {
 		return dst, outOfRange(e.meta, &c.encoding)
 	}
-	return appendMicros(dst, ms*1000-epochMicros, e.meta, &c.encoding)
+	dst, err := appendMicros(dst, ms*1000-epochMicros, e.meta, &c.encoding)
+	if err == nil && c.unit > 0 {
+		dst = cutMicros(dst, &c.encoding)
+	}
+	return dst, err
 }

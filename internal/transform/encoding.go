@@ -9,12 +9,13 @@ import (
 // appender.
 type encoding struct {
 	append           appender
-	isKey            bool // equal values must have equal bytes: see Plan.KeyOf
-	length           int  // varchar(n), char(n): characters; -1: any
-	precision, scale int  // numeric(p,s); precision 0: any
-	fraction         int  // of times: digits of a second
+	isKey            bool  // equal values must have equal bytes: see Plan.KeyOf
+	length           int   // varchar(n), char(n): characters; -1: any
+	precision, scale int   // numeric(p,s); precision 0: any
+	fraction         int   // of times: digits of a second
+	unit             int64 // of a time that is cut down: microseconds
 	labels           map[string]struct{}
-	element          *encoding
+	element          *encoding // of an array; of what a fold changes
 	of               Type
 }
 
@@ -47,6 +48,14 @@ var appenders = map[Kind]appender{
 	Inet:        appendInet,
 	CIDR:        appendInet,
 	MACAddr:     appendMACAddr,
+}
+
+// comesAs is the type as which a value is read, before a fold makes another of it.
+func (enc *encoding) comesAs() Type {
+	if enc.unit > 0 {
+		return enc.element.of
+	}
+	return enc.of
 }
 
 func newEncoding(t Type, isKey bool) (encoding, error) {

@@ -20,6 +20,7 @@ const (
 	fromPartition
 	fromOffset
 	fromTimestamp
+	fromNothing // of the records only the number counts
 )
 
 // path is a parsed Column.Path.

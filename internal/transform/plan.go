@@ -34,6 +34,8 @@ type column struct {
 	// Of key columns: where a tombstone's key has it, first choice and second.
 	deletion [2]int32
 	soleKey  bool // the record's key may be this column's value itself
+
+	fold Fold
 }
 
 // Columns returns the columns of the tuples, in their order: the key columns first, in the order of Rule.Key.
@@ -47,6 +49,21 @@ func (p *Plan) Columns() []TableColumn {
 
 // KeyColumns returns how many of the first columns are the key; 0 means append.
 func (p *Plan) KeyColumns() int { return p.keys }
+
+// Folds returns what becomes of each of the Columns in a plan that aggregates; nil in any other.
+func (p *Plan) Folds() []Fold {
+	if p.keys == 0 || p.columns[0].fold == NoFold {
+		return nil
+	}
+	folds := make([]Fold, len(p.columns))
+	for i := range p.columns {
+		folds[i] = min(p.columns[i].fold, Min)
+		if p.columns[i].fold == counted {
+			folds[i] = Add
+		}
+	}
+	return folds
+}
 
 // LeftToPostgres returns the columns that matching by name left out because Postgres computes their default: they are
 // not read from the records, even when a field has their name.

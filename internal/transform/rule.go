@@ -19,6 +19,8 @@ type Rule struct {
 	Key []string
 	// Tombstones makes a record with a null value delete the row of its key.
 	Tombstones bool
+	// Folds makes the rule one that aggregates: it says what becomes of each of the Columns, of which Key are the groups.
+	Folds []Fold `json:",omitempty"`
 	// MaxDepth is how many objects and arrays may be inside one another; 0 means 512. More than 10000 is not possible.
 	MaxDepth int
 }
@@ -29,6 +31,9 @@ type Rule struct {
 // a name has dots or odd characters: `"a.b".c`), `.` for the whole value, $topic, $partition, $offset, $timestamp,
 // $key for the key's bytes, $key.name for a field of a JSON key, $headers for all headers as JSON, or $headers.name
 // for the last header of that name. An empty Path is the field with the column's name.
+//
+// In a rule that aggregates the path of a group may be minute(path), hour(path) or day(path), and that of an Add may be
+// CountPath.
 //
 // Type is a type as ParseType reads it, or empty for the table's.
 type Column struct {
@@ -91,7 +96,7 @@ func (r Rule) metaColumns() ([]Column, error) {
 
 // Declared returns the table that `create: yes` makes: the listed columns, which all need a type, and those of Meta
 // (kafka_topic text, kafka_partition integer, kafka_offset bigint, kafka_timestamp timestamp with time zone,
-// kafka_key bytea, kafka_headers jsonb). Key columns are NOT NULL, all others may be NULL.
+// kafka_key bytea, kafka_headers jsonb). Key columns and sums are NOT NULL, all others may be NULL.
 func (r Rule) Declared(schema, name string) (Table, error) {
 	t := Table{Schema: schema, Name: name}
 	more, err := r.metaColumns()
@@ -102,17 +107,18 @@ func (r Rule) Declared(schema, name string) (Table, error) {
 		if err := checkName(c.Name); err != nil {
 			return Table{}, err
 		}
-		if c.Type == "" {
+		text := r.typeOrUsual(c)
+		if text == "" {
 			return Table{}, fmt.Errorf("column %s has no type, and without one the table %s can not be made; write `%s: %s bigint`, or whatever its type is", c.Name, name, c.Name, c.pathOrName())
 		}
-		typ, err := ParseType(c.Type)
+		typ, err := ParseType(text)
 		if err != nil {
 			return Table{}, fmt.Errorf("column %s: %w", c.Name, err)
 		}
 		if t.has(c.Name) {
 			return Table{}, fmt.Errorf("column %s is there twice", c.Name)
 		}
-		t.Columns = append(t.Columns, TableColumn{Name: c.Name, Type: typ, NotNull: slices.Contains(r.Key, c.Name)})
+		t.Columns = append(t.Columns, TableColumn{Name: c.Name, Type: typ, NotNull: slices.Contains(r.Key, c.Name) || r.isSum(c.Name)})
 	}
 	if len(t.Columns) == 0 {
 		return Table{}, fmt.Errorf("table %s would have no column; list some under columns:", name)

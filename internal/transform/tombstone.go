@@ -12,6 +12,9 @@ import (
 // if the key is a JSON object; if there is only one such column the key may also be its value, as JSON or as plain text.
 func (e *Encoder) tombstone(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 	p := e.plan
+	if p.columns[0].fold != NoFold {
+		return dst, Filter, bad(CodeTombstone, "the value is null, and so has no group that it could be counted in")
+	}
 	if !p.tombstones || p.keys == 0 {
 		return dst, Filter, bad(CodeTombstone, "the value is null, and the sink does not delete: set `key:` and `delete: tombstone`, or leave such records to the dead letters")
 	}

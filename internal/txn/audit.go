@@ -76,5 +76,8 @@ func (t *target) provenance(tp TopicPartition) (where string, ok bool) {
 // SinksOf returns the indexes of the sinks that take a topic's records.
 func (s *Store) SinksOf(topic string) []int { return s.route(topic) }
 
+// Aggregates says whether a sink's rows are groups of records.
+func (s *Store) Aggregates(sink int) bool { return len(s.targets[sink].sink.Rule.Folds) > 0 }
+
 // SinkName returns the table of a sink.
 func (s *Store) SinkName(sink int) string { return s.targets[sink].sink.Name() }

@@ -69,7 +69,7 @@ type Result struct {
 // TableResult counts the rows of one table.
 type TableResult struct {
 	Table   string
-	Rows    int64 // rows appended or upserted
+	Rows    int64 // rows appended or upserted; of an aggregate, records merged into its groups
 	Deleted int64 // keys deleted
 }
 

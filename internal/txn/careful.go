@@ -145,7 +145,7 @@ func (w *writer) sift(ctx context.Context, items []item, apply func(ctx context.
 			}
 			continue
 		}
-		if classify(err) != Data {
+		if !isRefused(err) {
 			return err
 		}
 		before = "ROLLBACK TO SAVEPOINT sift; "

@@ -14,7 +14,7 @@ import (
 type SinkCheck struct {
 	Table   string
 	Columns []string // that would be written
-	Mode    string   // append or upsert
+	Mode    string   // append, upsert or aggregate
 	Err     error
 }
 
@@ -44,6 +44,9 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 			}
 			if t.plan.KeyColumns() > 0 {
 				c.Mode = "upsert"
+			}
+			if t.plan.Folds() != nil {
+				c.Mode = "aggregate"
 			}
 		}
 		out = append(out, c)

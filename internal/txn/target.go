@@ -19,10 +19,11 @@ type target struct {
 	sink  *Sink
 	index int
 
-	plan    *transform.Plan // nil: not looked at yet on this connection
-	encoder *transform.Encoder
-	copySQL string
-	upsert  *upsertSQL // nil: append
+	plan      *transform.Plan // nil: not looked at yet on this connection
+	encoder   *transform.Encoder
+	copySQL   string
+	upsert    *upsertSQL // both nil: append
+	aggregate *aggregate
 }
 
 // forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
@@ -57,17 +58,21 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	if err := t.checkPrivileges(ctx, conn, oid, plan); err != nil {
 		return err
 	}
-	var upsert *upsertSQL
+	t.upsert, t.aggregate = nil, nil
 	if plan.KeyColumns() > 0 {
 		if err := needUnique(ctx, conn, oid, t.sink); err != nil {
 			return err
 		}
-		upsert = newUpsertSQL(t.sink, t.index, plan)
+		if plan.Folds() != nil {
+			t.aggregate = newAggregate(t.sink, plan)
+		} else {
+			t.upsert = newUpsertSQL(t.sink, t.index, plan)
+		}
 	}
 	for _, c := range plan.LeftToPostgres() {
 		s.cfg.Log.Info("column is left to its default; list it under columns: to load it from the records", "table", t.sink.Name(), "column", c)
 	}
-	t.plan, t.encoder, t.upsert = plan, plan.NewEncoder(), upsert
+	t.plan, t.encoder = plan, plan.NewEncoder()
 	t.copySQL = "COPY " + t.sink.Name() + " (" + columnList(plan.Columns()) + ") FROM STDIN (FORMAT binary)"
 	return nil
 }
@@ -91,7 +96,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []
 	if err != nil {
 		return 0, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err}
 	}
-	ddl := createSQL(declared, rule.Key)
+	ddl := createSQL(declared, rule.Key, len(rule.Folds) > 0)
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// Two workers may find the table missing at once; the second waits here and then finds it there.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "sinker create "+t.sink.Name()); err != nil {
@@ -113,7 +118,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []
 }
 
 // createSQL is the statement `create: yes` runs.
-func createSQL(t transform.Table, key []string) string {
+func createSQL(t transform.Table, key []string, aggregates bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE %s (", qualified(t.Schema, t.Name))
 	for i, c := range t.Columns {
@@ -129,6 +134,9 @@ func createSQL(t transform.Table, key []string) string {
 		fmt.Fprintf(&b, ", PRIMARY KEY (%s)", quoteAll(key))
 	}
 	b.WriteString(")")
+	if aggregates {
+		b.WriteString(" WITH (fillfactor = 50)") // rows that are updated all the time: their new versions find room beside them
+	}
 	return b.String()
 }
 
@@ -203,6 +211,10 @@ func needUnique(ctx context.Context, conn *pgx.Conn, oid uint32, sink *Sink) err
 			return nil
 		}
 	}
-	return &Error{Class: Schema, Op: "prepare", Table: sink.Name(), Err: fmt.Errorf("no unique index on its key (%s)", strings.Join(sink.Rule.Key, ", ")),
+	what := "key"
+	if len(sink.Rule.Folds) > 0 {
+		what = "group"
+	}
+	return &Error{Class: Schema, Op: "prepare", Table: sink.Name(), Err: fmt.Errorf("no unique index on its %s (%s)", what, strings.Join(sink.Rule.Key, ", ")),
 		Hint: fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)", sink.Name(), quoteAll(sink.Rule.Key))}
 }

@@ -77,7 +77,10 @@ func (w *writer) enter(rng int) bool {
 
 func (w *writer) run(ctx context.Context) error {
 	w.result.Table = w.target.sink.Name()
-	if w.target.upsert != nil {
+	switch {
+	case w.target.aggregate != nil:
+		return w.aggregate(ctx)
+	case w.target.upsert != nil:
 		return w.merge(ctx)
 	}
 	if w.careful {

@@ -163,6 +163,10 @@ func (v *Verifier) compareRun(ctx context.Context, rep *Report, tp txn.TopicPart
 func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicPartition, row txn.PartitionStatus, byHand bool) error {
 	sinks := v.Store.SinksOf(tp.Topic)
 	for _, sink := range sinks {
+		if v.Store.Aggregates(sink) {
+			rep.note("%s has one row a group of records: it can not be counted back, and stands on the ledger, which is written in the same transactions", v.Store.SinkName(sink))
+			continue
+		}
 		n, ok, err := v.Store.CountRows(ctx, sink, tp, row.NextOffset)
 		if err != nil {
 			return err
