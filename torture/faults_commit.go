@@ -14,17 +14,20 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// onCommits: the proxies know one fate at a time.
+var onCommits = []string{"commits"}
+
 var commitFaults = []*fault{
-	{name: "commit-cut-before", about: "the connection breaks before the server has the COMMIT", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "commit-cut-before", about: "the connection breaks before the server has the COMMIT", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return breakCommits(ctx, st, rng, pgproxy.CutBefore)
 	}},
-	{name: "commit-cut-after", about: "the connection breaks as soon as the COMMIT is sent: nobody knows", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "commit-cut-after", about: "the connection breaks as soon as the COMMIT is sent: nobody knows", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return breakCommits(ctx, st, rng, pgproxy.CutAfter)
 	}},
-	{name: "commit-reply-cut", about: "the server's answer to the COMMIT is thrown away", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "commit-reply-cut", about: "the server's answer to the COMMIT is thrown away", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return breakCommits(ctx, st, rng, pgproxy.CutReply)
 	}},
-	{name: "commit-reply-held", about: "the server's answer to the COMMIT comes two seconds late", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "commit-reply-held", about: "the server's answer to the COMMIT comes two seconds late", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return breakCommits(ctx, st, rng, pgproxy.Hold)
 	}},
 }

@@ -162,26 +162,25 @@ func crashBackend(ctx context.Context, st *stage, _ *rand.Rand) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	started, err := st.db.number(ctx, startedAt)
+	witness, err := st.db.connect(ctx)
 	if err != nil {
 		return "", err
 	}
-	st.db.lostSome()
+	defer witness.Close(context.WithoutCancel(ctx))
 	if err := kill9(int(pid)); err != nil {
 		return "", err
 	}
 	st.tally.killed()
-	err = within(ctx, 20*time.Second, func(ctx context.Context) error {
-		if _, err := st.db.number(ctx, `SELECT 1 WHERE NOT pg_is_in_recovery()`); err != nil {
-			return err
+	died := within(ctx, 10*time.Second, func(ctx context.Context) error {
+		if _, err := witness.Exec(ctx, `SELECT 1`); err == nil {
+			return errors.New("other sessions live on")
 		}
 		return nil
 	})
 	st.db.lostSome()
-	return fmt.Sprintf("process %d, the server had run since %d", pid, started), err
+	err = within(context.WithoutCancel(ctx), 30*time.Second, func(ctx context.Context) error { return st.db.exec(ctx, `SELECT 1`) })
+	return fmt.Sprintf("process %d; all sessions ended", pid), errors.Join(died, err)
 }
-
-const startedAt = `SELECT extract(epoch FROM pg_postmaster_start_time())::bigint`
 
 func failOver(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 	if st.db.standby() == nil { // the last one could not be made
@@ -299,7 +298,8 @@ func ddl(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 	done := 0
 	for _, pair := range statements {
 		for _, sql := range pair {
-			if err := st.db.exec(context.WithoutCancel(ctx), sql); err != nil {
+			err := within(context.WithoutCancel(ctx), 15*time.Second, func(ctx context.Context) error { return st.db.exec(ctx, sql) })
+			if err != nil {
 				st.say("  ddl-under-load: %v", err)
 				continue
 			}

@@ -51,7 +51,7 @@ type nemesis struct {
 
 func newNemesis(st *stage, faults []*fault) *nemesis {
 	n := &nemesis{st: st, faults: faults, running: map[string]bool{}, fired: map[string]*firing{},
-		locks: map[string]*sync.Mutex{"kafka": &st.nodes, "postgres": &st.db.servers, "aside": {}}}
+		locks: map[string]*sync.Mutex{"kafka": &st.nodes, "postgres": &st.db.servers, "aside": {}, "commits": {}}}
 	for _, f := range faults {
 		n.fired[f.name] = &firing{}
 	}
@@ -77,16 +77,18 @@ func (n *nemesis) run(ctx context.Context, plan []round) {
 	}
 }
 
-// makeUp gives the kinds that never fired another chance, one after the other.
+// makeUp gives the kinds that never fired another chance, some at a time.
 func (n *nemesis) makeUp(ctx context.Context) {
 	n.wg.Wait()
 	for try := range uint64(3) {
-		for _, kind := range n.never() {
+		for kinds := range slices.Chunk(n.never(), 4) {
 			if ctx.Err() != nil {
 				return
 			}
-			n.st.say("once more: %s", kind)
-			n.begin(ctx, kind, n.st.seed+try)
+			n.st.say("once more: %s", strings.Join(kinds, ", "))
+			for _, kind := range kinds {
+				n.begin(ctx, kind, n.st.seed+try)
+			}
 			n.wg.Wait()
 		}
 	}
@@ -155,7 +157,23 @@ func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, erro
 			n.locks[name].Unlock()
 		}
 	}()
+	if err := n.st.ready(ctx, f.locks); err != nil {
+		return "", err
+	}
 	return f.fire(ctx, n.st, rand.New(rand.NewPCG(seed, 2)))
+}
+
+// ready waits until what a fault is going to break is whole.
+func (st *stage) ready(ctx context.Context, locks []string) error {
+	if slices.Contains(locks, "postgres") {
+		if err := within(ctx, 30*time.Second, func(ctx context.Context) error { return st.db.exec(ctx, `SELECT 1`) }); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(locks, "kafka") {
+		return within(ctx, 60*time.Second, st.led)
+	}
+	return nil
 }
 
 // between draws a duration.

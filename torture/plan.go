@@ -21,13 +21,19 @@ type interval struct{ low, high time.Duration }
 func makePlan(seed uint64, faults []*fault, total time.Duration, every interval, most int) (rounds []round) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var deck []string
+	first := true
 	draw := func() string {
 		if len(deck) == 0 {
 			for _, f := range faults {
-				for range max(f.weight, 1) {
+				cards := max(f.weight, 1)
+				if first {
+					cards = 1 // a short run has little more than one deck
+				}
+				for range cards {
 					deck = append(deck, f.name)
 				}
 			}
+			first = false
 			rng.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
 		card := deck[0]

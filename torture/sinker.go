@@ -230,9 +230,9 @@ func (s *sinker) once(log io.Writer) error {
 	s.cmd = nil
 	s.mu.Unlock()
 	close(gone)
-	if code := cmd.ProcessState.ExitCode(); code > 0 {
+	if code := cmd.ProcessState.ExitCode(); code > 0 && code != 69 { // 69: what it needs is away
 		s.st.say("%s exited with %d", s.name, code)
-		if code != 69 && code != 1 { // 69 and 1: what it needs is away
+		if code != 1 {
 			s.st.tally.problem("%s exited with code %d by itself (see %s.log)", s.name, code, s.name)
 		}
 	}
@@ -309,6 +309,8 @@ func (s *sinker) close() {
 
 // operator runs one of sinker's commands as a person would, with direct ways to Kafka and to the primary.
 func (st *stage) operator(ctx context.Context, pipeline string, args ...string) (string, error) {
+	st.orders.Lock()
+	defer st.orders.Unlock()
 	config, err := st.writeConfig("operator-"+pipeline, pipeline, st.kafka.Brokers(), st.db.url(), "", "")
 	if err != nil {
 		return "", err

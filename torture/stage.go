@@ -37,6 +37,7 @@ type stage struct {
 	tally    tally
 	expected expectations
 
+	orders   sync.Mutex // one operator at a time
 	rewiring sync.Mutex
 	guests   []*sinker // that only stay for a while
 }
@@ -218,14 +219,22 @@ func (st *stage) makeTopic(ctx context.Context, name string, partitions int, rep
 	})
 }
 
-// ends are the offsets at which a topic's partitions end for a reader of committed records.
+// ends are the offsets at which a topic's partitions end for a reader of committed records, and logEnds those at which
+// they end.
 func (st *stage) ends(ctx context.Context, topic string) (map[int32]int64, error) {
-	listed, err := st.admin.ListCommittedOffsets(ctx, topic)
+	return listEnds(st.admin.ListCommittedOffsets(ctx, topic))
+}
+
+func (st *stage) logEnds(ctx context.Context, topic string) (map[int32]int64, error) {
+	return listEnds(st.admin.ListEndOffsets(ctx, topic))
+}
+
+func listEnds(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {
 	if err == nil {
 		err = listed.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the end offsets of topic %s: %w", topic, err)
+		return nil, fmt.Errorf("the end offsets of a topic: %w", err)
 	}
 	ends := map[int32]int64{}
 	listed.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
