@@ -142,6 +142,19 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 			t.Errorf("touched = %v, %v", touched, err)
 		}
 	})
+	t.Run("AnotherLogsRowIsTouchedWhenItChanges", func(t *testing.T) {
+		open := newDB(t)
+		p := take(t, open("a"))
+		p.Foreign = true
+		b := open("b") // which does not own the row
+		if touched, err := b.Touched(ctx, []txn.Position{p}); err != nil || len(touched) != 0 {
+			t.Errorf("touched = %v, %v", touched, err)
+		}
+		take(t, open("c"))
+		if touched, err := b.Touched(ctx, []txn.Position{p}); err != nil || len(touched) != 1 {
+			t.Errorf("touched = %v, %v", touched, err)
+		}
+	})
 	t.Run("WentBackAndAhead", func(t *testing.T) {
 		s := newDB(t)("a")
 		p := take(t, s)

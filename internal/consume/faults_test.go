@@ -291,6 +291,31 @@ func TestTheLogChanges(t *testing.T) {
 		b.stopped(svc, tp("orders", 0), "deleted and made again")
 	})
 
+	for name, down := range map[string]bool{"AnOperatorResetsARecreatedTopic": false, "AnOperatorResetsATopicRecreatedWhileDown": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, "orders", 2)
+			b.produce("orders", 2, 10)
+			svc, stop := b.run(b.config("orders"), 1, nil)
+			b.caughtUp("orders")
+			if down {
+				stop()
+			}
+			b.recreate("orders", 2)
+			b.produce("orders", 2, 20)
+			if down {
+				svc, _ = b.run(b.config("orders"), 1, nil)
+			}
+			for p := range int32(2) {
+				b.stopped(svc, tp("orders", p), "deleted and made again")
+			}
+			log := b.log("orders")
+			for p := range int32(2) {
+				b.db.change(tp("orders", p), func(r *memoryRow) { r.log, r.next, r.fence = log, 0, r.fence+1 })
+				eventually(t, "the new topic to be read", func() bool { return b.db.position(tp("orders", p)) == 20 })
+			}
+		})
+	}
+
 	t.Run("AnotherCluster", func(t *testing.T) {
 		b := newBench(t, "orders", 1)
 		b.produce("orders", 1, 10)

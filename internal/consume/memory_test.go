@@ -198,7 +198,7 @@ func (s *memoryStore) Touched(_ context.Context, positions []txn.Position) (out 
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	for _, p := range positions {
-		if r := s.db.rows[p.TopicPartition]; r != nil && (r.fence != p.Fence || r.next != p.NextOffset || r.owner != s.owner) {
+		if r := s.db.rows[p.TopicPartition]; r != nil && (r.fence != p.Fence || r.next != p.NextOffset || r.owner != s.owner && !p.Foreign) {
 			out = append(out, p.TopicPartition)
 		}
 	}

@@ -48,7 +48,7 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 	}
 	w.looked = time.Now()
 	var quiet []txn.Position
-	for _, p := range w.sorted(func(p *part) bool { return !p.ready() && p.parkedUntil.IsZero() && p.Fence > 0 }) {
+	for _, p := range w.sorted(func(p *part) bool { return !p.ready() && p.parkedUntil.IsZero() }) {
 		quiet = append(quiet, p.Position)
 	}
 	if len(quiet) == 0 {

@@ -78,7 +78,7 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 		return err
 	}
 	for _, m := range taken.Misses {
-		p := w.newPart(txn.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored, Fence: 0})
+		p := w.newPart(txn.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored, Fence: m.Fence, Foreign: true})
 		w.stop(p, otherLog(m, p.Log))
 	}
 	for _, pos := range taken.Positions {

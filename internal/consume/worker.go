@@ -43,6 +43,7 @@ type Worker struct {
 	parts       map[txn.TopicPartition]*part
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
 	stood       map[txn.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
+	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
 	looked      time.Time                        // last look at the rows of quiet partitions
 	flushed     time.Time                        // last commit
@@ -73,7 +74,7 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
 		fetch:  newFetchSize(cfg.FetchMemory),
-		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{},
+		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{}, reads: map[string][16]byte{},
 	}
 	w.publish()
 	return w
@@ -161,9 +162,25 @@ func (w *Worker) stopReading(tp txn.TopicPartition) {
 }
 
 func (w *Worker) startReading(p *part) {
+	if id, known := w.reads[p.Topic]; known && id != p.Log.TopicID {
+		w.forgetTopic(p.Topic)
+	}
+	w.reads[p.Topic] = p.Log.TopicID
 	w.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{
 		p.Topic: {p.Partition: kgo.NoResetOffset().At(p.NextOffset).WithEpoch(p.LeaderEpoch)},
 	})
+}
+
+// forgetTopic makes the reader learn a topic's id anew: franz-go keeps the first one it saw for as long as it knows the
+// topic, and a topic that was made again is refused for ever. What is read of the topic under the old id is taken again.
+func (w *Worker) forgetTopic(topic string) {
+	for tp, p := range w.parts {
+		if tp.Topic == topic && p.active() && p.Log.TopicID == w.reads[topic] {
+			w.discard(tp)
+			w.pending[tp] = time.Time{}
+		}
+	}
+	w.reader.PurgeTopicsFromClient(topic)
 }
 
 // poll puts what is ready in hand. It waits for records only when there is nothing to commit.

@@ -11,7 +11,7 @@ import (
 // closes that when this process ends, be it by SIGKILL. A program that was frozen is woken to die.
 const watchdog = `exec 3<&0
 "$@" 3<&- </dev/null & program=$!
-{ read -r word <&3; trap '' TERM; kill -QUIT $program; kill -CONT $program; true; } 2>/dev/null & reader=$!
+{ read -r word <&3; trap '' TERM; kill -$END $program; kill -CONT $program; true; } 2>/dev/null & reader=$!
 wait $program
 status=$?
 kill $reader 2>/dev/null
@@ -29,13 +29,18 @@ type guarded struct {
 // guard starts a program in folder dir, as the user cred. If it still runs when this process ends, or at end, it is
 // ended and dir is removed. A Ctrl-C on the terminal does not reach it.
 func guard(dir string, cred *credential, out io.Writer, program string, args ...string) (*guarded, error) {
+	return guardEnding("QUIT", dir, cred, out, program, args...)
+}
+
+// guardEnding is guard for a program that does not end by SIGQUIT: a Java machine takes that for a question.
+func guardEnding(signal, dir string, cred *credential, out io.Writer, program string, args ...string) (*guarded, error) {
 	stdin, alive, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer stdin.Close()
 	cmd := exec.Command("/bin/sh", append([]string{"-c", watchdog, "sh", program}, args...)...)
-	cmd.Env = append(os.Environ(), "DIR="+dir, "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "DIR="+dir, "END="+signal, "LC_ALL=C")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = stdin, out, out, dir
 	cred.apply(cmd)
 	ownGroup(cmd)

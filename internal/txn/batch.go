@@ -34,6 +34,7 @@ type Position struct {
 	LeaderEpoch int32 // of the record before NextOffset; -1 when not known
 	Fence       int64
 	First       bool // the offset row was made by this Take
+	Foreign     bool // the row is as Take found it and left it, whoever owns it: it belongs to another log
 }
 
 // Range is what a batch does to one partition: its records and the move of the position from From to To.

@@ -100,8 +100,9 @@ func logText(l LogID) string { return l.ClusterID + "/" + hex.EncodeToString(l.T
 const touched = `
 SELECT o.topic, o.partition
 FROM sinker.offsets o
-JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS c (topic, partition, fence, position) ON o.topic = c.topic AND o.partition = c.partition
-WHERE o.pipeline = $1 AND (o.fence <> c.fence OR o.next_offset <> c.position OR coalesce(o.owner, '') <> $6)`
+JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $7::boolean[]) AS c (topic, partition, fence, position, foreign_row)
+	ON o.topic = c.topic AND o.partition = c.partition
+WHERE o.pipeline = $1 AND (o.fence <> c.fence OR o.next_offset <> c.position OR coalesce(o.owner, '') <> $6 AND NOT c.foreign_row)`
 
 // Touched says which of the positions' rows are not as we left them: an operator or another owner has been there, or
 // the database went back. It is a plain read and so only a hint to take the partition again.
@@ -113,11 +114,11 @@ func (s *Store) Touched(ctx context.Context, positions []Position) ([]TopicParti
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	n := len(positions)
-	topics, partitions, fences, offsets := make([]string, n), make([]int32, n), make([]int64, n), make([]int64, n)
+	topics, partitions, fences, offsets, foreign := make([]string, n), make([]int32, n), make([]int64, n), make([]int64, n), make([]bool, n)
 	for i, p := range positions {
-		topics[i], partitions[i], fences[i], offsets[i] = p.Topic, p.Partition, p.Fence, p.NextOffset
+		topics[i], partitions[i], fences[i], offsets[i], foreign[i] = p.Topic, p.Partition, p.Fence, p.NextOffset, p.Foreign
 	}
-	rows, err := conn.Query(ctx, touched, s.cfg.Pipeline, topics, partitions, fences, offsets, s.cfg.Owner)
+	rows, err := conn.Query(ctx, touched, s.cfg.Pipeline, topics, partitions, fences, offsets, s.cfg.Owner, foreign)
 	if err != nil {
 		return nil, wrap("look", "", err)
 	}

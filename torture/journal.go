@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// journal is what happened, with the time since the start: on stderr, and in the file nemesis.log.
+type journal struct {
+	mu    sync.Mutex
+	start time.Time
+	out   io.Writer
+}
+
+func newJournal(out io.Writer) *journal { return &journal{start: time.Now(), out: out} }
+
+func (j *journal) say(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	fmt.Fprintf(j.out, "%7.1f  %s\n", time.Since(j.start).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// tally counts what the report shows.
+type tally struct {
+	mu        sync.Mutex
+	kills     int
+	failovers int
+	problems  []string
+}
+
+func (t *tally) killed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kills++
+}
+
+func (t *tally) failedOver() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failovers++
+}
+
+// problem notes a violation found while the run is under way. A flood of one kind says no more than its beginning.
+func (t *tally) problem(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.problems) < 100 {
+		t.problems = append(t.problems, fmt.Sprintf(format, args...))
+	}
+}
