@@ -19,7 +19,7 @@ import (
 
 func newCheckCommand() *cobra.Command {
 	var f pipelineFlags
-	var offline, asJSON bool
+	var offline, print, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration, Kafka, Postgres, the tables and a sample of records",
@@ -29,6 +29,10 @@ It writes nothing and leaves no trace in the consumer group.`,
 			p, err := f.load()
 			if err != nil {
 				return err
+			}
+			if print {
+				fmt.Fprint(cmd.OutOrStdout(), p.Redacted())
+				return nil
 			}
 			c := checker{pipeline: p, code: exitOK}
 			c.say("configuration", nil, fmt.Sprintf("pipeline %s, %d sinks, %d workers", p.Name, len(p.Sinks), p.Workers))
@@ -40,6 +44,7 @@ It writes nothing and leaves no trace in the consumer group.`,
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&offline, "offline", false, "check the configuration only")
+	cmd.Flags().BoolVar(&print, "print", false, "print the configuration as sinker understands it, with every default and without the secrets, and check nothing else")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

@@ -49,7 +49,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			configure(c.sasl, c.url)
-			results := []result{s.load("--log-level", "debug"), s.sinker("check", "-c", s.file), s.sinker("check", "-c", s.file, "--json"), s.sinker("status", "-c", s.file), s.sinker("migrate", "version", "-c", s.file)}
+			results := []result{s.load("--log-level", "debug"), s.sinker("check", "-c", s.file), s.sinker("check", "-c", s.file, "--json"), s.sinker("check", "-c", s.file, "--print"), s.sinker("status", "-c", s.file), s.sinker("migrate", "version", "-c", s.file)}
 			results[0].want(t, c.code, c.text)
 			for _, r := range results {
 				if strings.Contains(r.out+r.errors, mark) {
