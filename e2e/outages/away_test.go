@@ -129,10 +129,9 @@ func (m *member) owns() int {
 	return n
 }
 
-// resident is the most memory that the process has had, in MB.
-func (m *member) resident() int {
-	m.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))
+// resident is the most memory that a process has had, in MB; 0 where that can not be known.
+func resident(p *e2e.Process) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {
 		return 0 // not Linux
 	}
@@ -156,7 +155,7 @@ func (s *scene) waitAway(members ...*member) {
 		select {
 		case <-end.C:
 			for _, m := range members {
-				if r := m.resident(); r > 200 {
+				if r := resident(m.Process); r > 200 {
 					s.t.Errorf("%s has %d MB resident after the outage", m.Name, r)
 				}
 			}

@@ -1,5 +1,5 @@
 // Package outages takes Postgres away in every way it goes: stopped for minutes, crashed in a COMMIT, failed over to a
-// standby that lagged behind. It needs no Docker: the Kafka is in the process, the Postgres are temporary ones, the
+// standby that lagged behind, too slow to follow. It needs no Docker: the Kafka is in the process, the Postgres are temporary ones, the
 // program is the real one.
 package outages
 
@@ -42,8 +42,8 @@ type scene struct {
 	produced int64
 }
 
-// newScene starts the servers. durable is for tests that hold up or break COMMITs: without it none waits for the disk.
-func newScene(t *testing.T, durable bool) *scene {
+// newScene starts the servers, and a producer with the given options. durable is for tests that hold up or break COMMITs: without it none waits for the disk.
+func newScene(t *testing.T, durable bool, producer ...kgo.Opt) *scene {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("some minutes; left out with -short")
@@ -58,9 +58,10 @@ func newScene(t *testing.T, durable bool) *scene {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pg.Close() })
-	kafka := localtest.Kafka(t, kfake.SeedTopics(partitions, "orders"))
+	kafka := localtest.Kafka(t, kfake.SeedTopics(partitions, "orders"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "104857600"}))
 	s := &scene{t: t, pg: pg, broker: kafka.ListenAddrs()[0]}
-	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.broker), kgo.DefaultProduceTopic("orders"), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+	opts := append([]kgo.Opt{kgo.SeedBrokers(s.broker), kgo.DefaultProduceTopic("orders"), kgo.RecordPartitioner(kgo.ManualPartitioner())}, producer...)
+	if s.client, err = kgo.NewClient(opts...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.client.Close)

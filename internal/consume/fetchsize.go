@@ -9,19 +9,21 @@ import (
 
 // fetchSize chooses how many bytes a broker is asked for at once, so that what they become in memory stays about the
 // same: batches may be compressed, a thousand to one if they hold nothing, and a record of 20 bytes costs ten times that
-// as a kgo.Record. What the last batches became says what the next will.
+// as a kgo.Record. What the last batches became says what the next will. It goes by the worst of them, and forgets it
+// slowly: too small a fetch costs a moment, too large a one memory that may not be there.
 type fetchSize struct {
-	memory int64 // that an answer of a broker may become
-	asked  int32 // now
+	memory int64   // that an answer of a broker may become
+	asked  int32   // now
+	swell  float64 // bytes in memory for a byte on the wire, as expected; 0 before anything is known
 
 	mu           sync.Mutex
-	wire, became int64 // of the last batches, in bytes
+	wire, became int64 // of the batches since the last look, in bytes
 }
 
 const (
-	firstFetch   = 1 << 20  // before anything is known
-	leastFetch   = 64 << 10 // a broker gives one whole batch in any case
-	fetchPast    = 32 << 20 // bytes on the wire after which the past counts half
+	firstFetch   = 32 << 10 // before anything is known
+	leastFetch   = 4 << 10  // a broker gives one whole batch in any case
+	forget       = 0.05     // of the difference, at each look that finds less
 	recordMemory = int64(unsafe.Sizeof(kgo.Record{}) + unsafe.Sizeof(&kgo.Record{}))
 )
 
@@ -38,19 +40,23 @@ func (f *fetchSize) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m 
 	if m.CompressedBytes != m.UncompressedBytes {
 		f.became += int64(m.CompressedBytes) // both are there for a while
 	}
-	if f.wire > fetchPast {
-		f.wire, f.became = f.wire/2, f.became/2
-	}
 }
 
 // next returns how many bytes to ask for, and whether that is worth telling the client.
 func (f *fetchSize) next() (bytes int32, changed bool) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.wire == 0 {
+	wire, became := f.wire, f.became
+	f.wire, f.became = 0, 0
+	f.mu.Unlock()
+	if wire == 0 {
 		return f.asked, false
 	}
-	want := int32(max(leastFetch, min(f.memory, int64(float64(f.memory)*float64(f.wire)/float64(max(f.became, 1))))))
+	if now := float64(became) / float64(wire); now > f.swell {
+		f.swell = now
+	} else {
+		f.swell -= forget * (f.swell - now)
+	}
+	want := int32(max(leastFetch, min(float64(f.memory), float64(f.memory)/f.swell)))
 	if d := want - f.asked; d > -f.asked/8 && d < f.asked/8 {
 		return f.asked, false
 	}
