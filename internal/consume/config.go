@@ -37,6 +37,9 @@ type Config struct {
 	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 10 MiB.
 	FetchMemory int64
 
+	tailEvery time.Duration // between two looks at the logs' ends; default 10 s
+	openAfter time.Duration // a transaction in Kafka is worth a word; default 1 min
+
 	Log *slog.Logger
 	// Observe is told of every committed batch, on the worker's goroutine. It must not block.
 	Observe func(Report)
@@ -78,6 +81,8 @@ func (c *Config) defaults() {
 	def(&c.SessionTimeout, 6*time.Second)
 	def(&c.HeartbeatInterval, min(time.Second, c.SessionTimeout/4))
 	def(&c.RebalanceTimeout, time.Minute)
+	def(&c.tailEvery, 10*time.Second)
+	def(&c.openAfter, time.Minute)
 	if c.Rows == 0 {
 		c.Rows = 50_000
 	}

@@ -27,6 +27,7 @@ type PartitionState struct {
 	Position  int64 // what Postgres has
 	Read      int64 // what is in hand reaches up to
 	End       int64 // last stable offset the broker told of; -1 when not known yet
+	HeldBack  int64 // offsets from End to the log's end, behind an open transaction; as of the last look
 	Timestamp time.Time
 	Stopped   string
 	Retrying  bool // stopped for a reason that may pass: it is tried again
@@ -53,4 +54,4 @@ func (w *Worker) publish() {
 }
 
 // State returns the worker's state. It may be called from any goroutine.
-func (w *Worker) State() *WorkerState { return w.state.Load() }
+func (w *Worker) State() *WorkerState { return w.tails.fill(w.state.Load()) }

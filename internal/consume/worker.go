@@ -44,6 +44,7 @@ type Worker struct {
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
 	stood       map[txn.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
 	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
+	tails       tails                            // where the logs end
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
 	looked      time.Time                        // last look at the rows of quiet partitions
 	flushed     time.Time                        // last commit
@@ -75,6 +76,7 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
 		fetch:  newFetchSize(cfg.FetchMemory),
 		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{}, reads: map[string][16]byte{},
+		tails: tails{at: map[txn.TopicPartition]logTail{}},
 	}
 	w.publish()
 	return w
@@ -96,6 +98,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	failed := make(chan error, 1)
 	stopWatch := w.watchMember(failed)
 	defer w.leave(stopWatch, hangUp)
+	defer w.watchTails()()
 	for ctx.Err() == nil && !w.ends.Reached() {
 		select {
 		case err := <-failed:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -269,6 +270,104 @@ func TestWorker(t *testing.T) {
 			return ok && at.At == 10
 		})
 	})
+}
+
+func TestTails(t *testing.T) {
+	t.Run("OpenTransaction", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 10)
+		var log lockedLog
+		cfg := b.config("orders")
+		cfg.tailEvery, cfg.openAfter = 20*time.Millisecond, 50*time.Millisecond
+		cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+		svc, _ := b.run(cfg, 1, nil)
+		b.caughtUp("orders")
+		end := b.openTransaction("orders", 5)
+		b.produce("orders", 1, 3) // committed, but behind the open transaction
+		eventually(t, "the records held back to be counted", func() bool { return heldBack(svc) == 8 })
+		eventually(t, "a word about it", func() bool { return strings.Contains(log.String(), "held_back=8") })
+		if n := b.db.position(tp("orders", 0)); n != 10 {
+			t.Errorf("position %d, want 10", n)
+		}
+		end(kgo.TryAbort)
+		b.caughtUp("orders")
+		eventually(t, "nothing to be held back", func() bool { return heldBack(svc) == 0 })
+		b.checkExactlyOnce()
+	})
+
+	t.Run("LagGrowsWhileTheDatabaseIsAway", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 10)
+		cfg := b.config("orders")
+		cfg.tailEvery = 20 * time.Millisecond
+		svc, _ := b.run(cfg, 1, nil)
+		b.caughtUp("orders")
+		b.db.setFault(func(string) error { return errCut })
+		b.produce("orders", 1, 100)
+		end := func() int64 {
+			for _, p := range svc.States()[0].Partitions {
+				return p.End
+			}
+			return -1
+		}
+		eventually(t, "the end to be seen", func() bool { return end() == 110 })
+		b.produce("orders", 1, 100)
+		eventually(t, "the end to be seen", func() bool { return end() == 210 })
+		b.db.setFault(func(string) error { return nil })
+		b.caughtUp("orders")
+		b.checkExactlyOnce()
+	})
+}
+
+func heldBack(svc *Service) (n int64) {
+	for _, s := range svc.States() {
+		for _, p := range s.Partitions {
+			n += p.HeldBack
+		}
+	}
+	return n
+}
+
+// lockedLog is a log that can be read while it is written.
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// openTransaction produces n records to partition 0 in a Kafka transaction that is left open until ended. They are not expected.
+func (b *bench) openTransaction(topic string, n int) (end func(kgo.TransactionEndTry)) {
+	b.t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.cluster.ListenAddrs()...), kgo.TransactionalID("open"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(cl.Close)
+	if err := cl.BeginTransaction(); err != nil {
+		b.t.Fatal(err)
+	}
+	for i := range n {
+		if err := cl.ProduceSync(context.Background(), &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, "open %d", i)}).FirstErr(); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	return func(how kgo.TransactionEndTry) {
+		b.t.Helper()
+		if err := cl.EndTransaction(context.Background(), how); err != nil {
+			b.t.Fatal(err)
+		}
+	}
 }
 
 // transaction produces n records to partition 0 in one Kafka transaction; committed ones are expected once.

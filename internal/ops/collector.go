@@ -21,6 +21,7 @@ var (
 	positionDesc    = prometheus.NewDesc("sinker_db_offset", "The position in Postgres.", partitionLabels, nil)
 	lagDesc         = prometheus.NewDesc("sinker_consumer_lag_records", "Offsets between the position and the last stable offset.", partitionLabels, nil)
 	lagSecondsDesc  = prometheus.NewDesc("sinker_consumer_lag_seconds", "Age of the last committed record while there is lag, 0 without. Absent until this process has committed one.", partitionLabels, nil)
+	heldBackDesc    = prometheus.NewDesc("sinker_held_back_records", "Offsets from the last stable offset to the log's end: an open transaction holds them back. 0 when there is none.", partitionLabels, nil)
 	stoppedDesc     = prometheus.NewDesc("sinker_partition_stopped", "1 while the partition is stopped.", partitionLabels, nil)
 
 	workerLabels   = []string{"worker"}
@@ -35,7 +36,7 @@ var (
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, stoppedDesc, readyDesc, fencedDesc, rewoundDesc, rebalancesDesc, resolvedDesc, discardedDesc, transactionsDesc} {
+	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, heldBackDesc, stoppedDesc, readyDesc, fencedDesc, rewoundDesc, rebalancesDesc, resolvedDesc, discardedDesc, transactionsDesc} {
 		ch <- d
 	}
 }
@@ -68,6 +69,7 @@ func collectPartition(ch chan<- prometheus.Metric, p *consume.PartitionState) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, p.Topic, partition)
 	}
 	gauge(positionDesc, float64(p.Position))
+	gauge(heldBackDesc, float64(p.HeldBack))
 	gauge(stoppedDesc, oneIf(p.Stopped != ""))
 	lag, seconds := lagOf(p)
 	if lag != nil {

@@ -50,7 +50,8 @@ type PartitionStatus struct {
 	End        *int64   `json:"end"`
 	Lag        *int64   `json:"lag"`
 	LagSeconds *float64 `json:"lag_seconds"`
-	State      string   `json:"state"` // reading, stopped, or waiting: stopped for a reason that may pass
+	HeldBack   int64    `json:"held_back"` // behind an open transaction, and so not part of the lag
+	State      string   `json:"state"`     // reading, stopped, or waiting: stopped for a reason that may pass
 	Reason     string   `json:"reason,omitempty"`
 	Commands   []string `json:"commands,omitempty"` // those of the reason that decide what becomes of the partition
 }
@@ -96,7 +97,7 @@ func workerStatus(st *consume.WorkerState) WorkerStatus {
 var inReason = regexp.MustCompile("`(sinker [^`]+)`")
 
 func partitionStatus(worker int, p *consume.PartitionState) PartitionStatus {
-	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, State: "reading", Reason: p.Stopped}
+	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, HeldBack: p.HeldBack, State: "reading", Reason: p.Stopped}
 	if out.Lag, out.LagSeconds = lagOf(p); out.Lag != nil {
 		out.End = &p.End
 	}
