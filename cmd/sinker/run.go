@@ -79,7 +79,7 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 	log := f.logs.logger(cmd.ErrOrStderr())
 	if f.migrate {
 		if err := migrateForRun(ctx, p, log); err != nil {
-			return err
+			return f.unlessStopped(ctx, err, log)
 		}
 	}
 	pl, err := newPlant(p, log)
@@ -87,7 +87,7 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 		return err
 	}
 	if err := pl.checkStart(ctx); err != nil {
-		return err
+		return f.unlessStopped(ctx, err, log)
 	}
 	if f.http != "" {
 		p.HTTP = f.http
@@ -96,6 +96,16 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 		return pl.untilEnd(cmd, f.json)
 	}
 	return pl.serve(ctx, nil)
+}
+
+// unlessStopped drops the error of a service's start that SIGTERM broke off: to be told to stop is no failure. A load up to
+// the end of the topics has failed then.
+func (f *runFlags) unlessStopped(ctx context.Context, err error, log *slog.Logger) error {
+	if ctx.Err() == nil || f.untilEnd {
+		return err
+	}
+	log.Info("stopped before it had begun", "while", err)
+	return nil
 }
 
 // migrateForRun brings the schema up to date; with --migrate=false somebody else has done it.

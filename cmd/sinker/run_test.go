@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -300,4 +301,26 @@ func TestBadDays(t *testing.T) {
 		fresh := newStage(t, ordersSink)
 		fresh.load("--migrate=false").want(t, exitConfig, "sinker migrate up")
 	})
+}
+
+// A service that is told to stop while it still starts has not failed; a load up to the end of the topics has.
+func TestStoppedWhileStarting(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // answers nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	for end, want := range map[string]int{"--until-end=false": exitOK, "--until-end": exitUnavailable} {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			if _, err := silent.Accept(); err == nil {
+				cancel()
+			}
+		}()
+		var out strings.Builder
+		args := []string{"run", "--brokers", "127.0.0.1:1", "--topic", "orders", "--http", "off", end, "--to", "postgres://postgres@" + silent.Addr().String() + "/x?sslmode=disable"}
+		if code := run(ctx, args, io.Discard, &out); code != want {
+			t.Errorf("%s: exit code %d, want %d: %s", end, code, want, out.String())
+		}
+	}
 }

@@ -37,7 +37,7 @@ func underRestarts(t *testing.T, c *e2e.Case, n int, restart func(ctx context.Co
 	ctx, failed := context.WithCancelCause(t.Context())
 	produced := make(chan error, 1)
 	go func() {
-		err := steadily(t.Context(), c.Load, over)
+		err := steadily(t.Context(), c.Load, 1000, over)
 		failed(err) // nobody need wait for progress then
 		produced <- err
 	}()
@@ -60,8 +60,8 @@ func underRestarts(t *testing.T, c *e2e.Case, n int, restart func(ctx context.Co
 	c.EveryRecord(c.Verify(e2e.Check{Pipeline: c.Name, Topic: c.Name, Table: "records"}))
 }
 
-// steadily produces twenty thousand records a second until over is closed.
-func steadily(ctx context.Context, load *e2e.Load, over <-chan struct{}) error {
+// steadily produces some records twenty times a second until over is closed.
+func steadily(ctx context.Context, load *e2e.Load, each int, over <-chan struct{}) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	return load.While(ctx, func(context.Context) (int, error) {
@@ -69,7 +69,7 @@ func steadily(ctx context.Context, load *e2e.Load, over <-chan struct{}) error {
 		case <-over:
 			return 0, nil
 		case <-tick.C:
-			return 1000, nil
+			return each, nil
 		}
 	})
 }

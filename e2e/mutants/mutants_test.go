@@ -50,6 +50,7 @@ var table = []seeded{
 	{mutant.LettersApart, "txn", "^TestCommitInDoubt$", `FROM sinker.dead_letters .* want 200 200`},
 	{mutant.TablesApart, "txn", "^TestCommitInDoubt$", `FROM orders.* want 200 200`},
 	{both(mutant.NoRewind, mutant.UncheckedMove), "txn", "^TestCompare$/^WentBack$", `want one miss, got <nil>`},
+	{mutant.SilentKept, "txn", "^TestFrozenOwnerLetsGo$/^BeforeCommit$", `never came: the batch to be committed`},
 	{mutant.UnknownIsFailed, "consume", "^TestFaults$/^FailedButApplied$", `neither where this worker's batch begins .* nor where it ends`},
 	{mutant.AdvanceFirst, "consume", "^TestFaults$/^FailedAndNotApplied$", `never came: retries to be counted`},
 	{mutant.PositionInMemory, "consume", "^TestFaults$/^DatabaseWentBackWhileIdle$", `never came: positions at the end`},

@@ -26,10 +26,12 @@ const (
 	ControlDropped     = "control-dropped"      // control records do not move the position
 	AbortedToo         = "aborted-too"          // records of aborted and open transactions are read
 	NoBounds           = "no-bounds"            // a position is not held against the log it is taken from
+	SilentKept         = "silent-kept"          // a connection that fell silent with the offset rows locked is not ended
 )
 
 // All is every bug.
 var All = []string{
 	NoLock, UncheckedMove, UncountedMove, TakeWithoutLock, NoIdentity, NoFence, FenceAlone, AlreadyFirst, NoReread, UnknownIsFailed, UnknownIsCommitted,
 	OffsetsApart, LettersApart, TablesApart, AdvanceFirst, NoRewind, PositionInMemory, ToIsEndOfLog, ControlDropped, AbortedToo, NoBounds,
+	SilentKept,
 }

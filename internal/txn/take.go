@@ -142,7 +142,7 @@ WHERE a.datname = current_database() AND a.usename = current_user AND a.applicat
 // longer than statement_timeout is such a one: it could only be cancelled anyway. Its transaction is rolled back.
 func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
 	var pe *pgconn.PgError
-	if !errors.As(cause, &pe) || pe.Code != "55P03" && pe.Code != "57014" || conn.IsClosed() {
+	if !errors.As(cause, &pe) || pe.Code != "55P03" && pe.Code != "57014" || conn.IsClosed() || mutant.On(mutant.SilentKept) {
 		return
 	}
 	ctx, cancel := s.bounded(ctx)
