@@ -140,20 +140,25 @@ func runAppend(data func() *dataset, rows int64) func(context.Context, *env, *sc
 		if err != nil {
 			return nil, err
 		}
-		sides := []side{p.psql(e, `\copy`, p.copyCommand()), p.sinker(e)}
-		for _, v := range e.variants {
-			sides = append(sides, p.sinkerOn(e, v.name, p.topic, v))
-		}
-		all, err := e.alternate(ctx, sides)
-		if err != nil {
-			return nil, err
-		}
-		results := []result{compare(s.name, p.rows, all[:2])}
-		for _, variant := range all[2:] {
-			results = append(results, compare(s.name, p.rows, []turns{all[0], variant}))
-		}
-		return results, nil
+		return e.withVariants(ctx, s, p, []side{p.psql(e, `\copy`, p.copyCommand())})
 	}
+}
+
+// withVariants lets references, sinker and its variants take turns, and compares each sinker with the references.
+func (e *env) withVariants(ctx context.Context, s *scenario, p *plan, references []side) ([]result, error) {
+	sides := append(references, p.sinker(e))
+	for _, v := range e.variants {
+		sides = append(sides, p.sinkerOn(e, v.name, p.topic, v))
+	}
+	all, err := e.alternate(ctx, sides)
+	if err != nil {
+		return nil, err
+	}
+	var results []result
+	for _, sinker := range all[len(references):] {
+		results = append(results, compare(s.name, p.rows, append(all[:len(references):len(references)], sinker)))
+	}
+	return results, nil
 }
 
 // runPartitions compares a topic of many partitions with one of four.

@@ -15,11 +15,7 @@ func runUpsertNew(ctx context.Context, e *env, s *scenario) ([]result, error) {
 		return nil, err
 	}
 	p.keyed = true
-	all, err := e.alternate(ctx, []side{p.psql(e, `\copy`, p.copyCommand()), p.sinker(e)})
-	if err != nil {
-		return nil, err
-	}
-	return []result{compare(s.name, p.rows, all)}, nil
+	return e.withVariants(ctx, s, p, []side{p.psql(e, `\copy`, p.copyCommand())})
 }
 
 // runUpsert compares with the statements that somebody would write by hand to merge rows that lie ready in another table
@@ -40,13 +36,12 @@ func runUpsert(old string) func(context.Context, *env, *scenario) ([]result, err
 			p.psql(e, "INSERT ON CONFLICT", p.data.onConflict()),
 			p.psql(e, "MERGE", p.data.merge()),
 			p.psql(e, "UPDATE + INSERT", p.data.updateInsert(old != "")),
-			p.sinker(e),
 		}
-		all, err := e.alternate(ctx, sides)
+		results, err := e.withVariants(ctx, s, p, sides)
 		if err != nil {
 			return nil, err
 		}
-		return []result{compare(s.name, p.rows, all)}, e.pg.exec(ctx, "DROP TABLE bench.staged")
+		return results, e.pg.exec(ctx, "DROP TABLE bench.staged")
 	}
 }
 

@@ -222,7 +222,7 @@ func (g *Groups) Arrays(dst [][]byte, from, to int) ([][]byte, *BadRecord) {
 		} else {
 			dst = append(dst, nil)
 		}
-		dst[i] = arrayHeader(dst[i][:0], g.plan.columns[i].Type.OID, to-from)
+		dst[i] = AppendArrayHeader(dst[i][:0], g.plan.columns[i].Type, to-from)
 	}
 	for _, n := range g.list[from:to] {
 		key := g.bytes[n.from:n.to]
@@ -243,10 +243,11 @@ func (g *Groups) Arrays(dst [][]byte, from, to int) ([][]byte, *BadRecord) {
 	return dst, nil
 }
 
-// arrayHeader begins an array of one dimension that may hold NULLs.
-func arrayHeader(dst []byte, oid uint32, size int) []byte {
+// AppendArrayHeader begins a binary array of one dimension, which may hold NULLs. Its elements are fields as Append
+// writes them.
+func AppendArrayHeader(dst []byte, element Type, size int) []byte {
 	dst = appendInt32(appendInt32(dst, 1), 1)
-	return appendInt32(appendInt32(appendInt32(dst, int32(oid)), int32(size)), 1)
+	return appendInt32(appendInt32(appendInt32(dst, int32(element.OID)), int32(size)), 1)
 }
 
 // result writes what a cell has come to as a field.

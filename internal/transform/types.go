@@ -154,12 +154,6 @@ func (t Type) String() string {
 	return "type with OID " + strconv.FormatUint(uint64(t.OID), 10)
 }
 
-// Plain spells the type without its modifier, so that a cast to it changes nothing.
-func (t Type) Plain() string {
-	t.Typmod = -1
-	return t.String()
-}
-
 func (t Type) withModifier(name string) string {
 	if t.Typmod < 0 {
 		return name

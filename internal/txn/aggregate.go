@@ -14,15 +14,16 @@ import (
 // row by one INSERT … ON CONFLICT of the whole batch.
 type aggregate struct {
 	merge  string
+	types  []uint32 // of its parameters
 	groups *transform.Groups
 	arrays [][]byte // scratch: the statement's parameters, an array a column
 }
 
-func newAggregate(sink *Sink, plan *transform.Plan) *aggregate {
+func newAggregate(sink *Sink, plan *transform.Plan, types []uint32) *aggregate {
 	columns, folds := plan.Columns(), plan.Folds()
 	arrays, sets := make([]string, len(columns)), []string(nil)
 	for i, c := range columns {
-		arrays[i] = fmt.Sprintf("$%d::%s[]", i+1, c.Type.Plain())
+		arrays[i] = fmt.Sprintf("$%d", i+1)
 		name := quote(c.Name)
 		switch folds[i] {
 		case transform.Add:
@@ -36,7 +37,7 @@ func newAggregate(sink *Sink, plan *transform.Plan) *aggregate {
 	return &aggregate{
 		merge: fmt.Sprintf("INSERT INTO %s AS t (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s",
 			sink.Name(), columnList(columns), strings.Join(arrays, ", "), columnList(columns[:plan.KeyColumns()]), strings.Join(sets, ", ")),
-		groups: plan.NewGroups(),
+		types: types, groups: plan.NewGroups(),
 	}
 }
 
@@ -121,7 +122,7 @@ func (w *writer) mergePart(ctx context.Context, from, to int) error {
 	for i := range formats {
 		formats[i] = 1 // binary
 	}
-	_, err := w.conn.PgConn().ExecParams(ctx, a.merge, a.arrays, nil, formats, nil).Close()
+	_, err := w.conn.PgConn().ExecParams(ctx, a.merge, a.arrays, a.types, formats, nil).Close()
 	return err
 }
 

@@ -118,5 +118,20 @@ func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display 
 	return transform.Type{OID: oid, Name: display}, nil
 }
 
+// arrayTypes returns the OIDs of the types of arrays of the columns' types: a parameter is given its type by OID, because a
+// name depends on the search_path. An array's elements unnest whatever their dimension, so it has none here.
+func arrayTypes(ctx context.Context, conn *pgx.Conn, columns []transform.TableColumn) ([]uint32, error) {
+	types := make([]uint32, len(columns))
+	for i, c := range columns {
+		if c.Type.Kind == transform.Array {
+			continue
+		}
+		if err := conn.QueryRow(ctx, `SELECT typarray FROM pg_catalog.pg_type WHERE oid = $1`, c.Type.OID).Scan(&types[i]); err != nil {
+			return nil, err
+		}
+	}
+	return types, nil
+}
+
 // constantExpr matches a literal with casts, as pg_get_expr prints it: 0, '-1'::integer, 'new'::text, true, '{}'::jsonb.
 var constantExpr = regexp.MustCompile(`^(?:-?[0-9.]+|true|false|\(-?[0-9.]+\)|'(?:[^']|'')*')(?:::[a-z][a-z0-9_ ]*(?:\([0-9, ]*\))?(?:\[\])*)*$`)

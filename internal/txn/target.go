@@ -58,22 +58,28 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	if err := t.checkPrivileges(ctx, conn, oid, plan); err != nil {
 		return err
 	}
+	t.copySQL = "COPY " + t.sink.Name() + " (" + columnList(plan.Columns()) + ") FROM STDIN (FORMAT binary)"
 	t.upsert, t.aggregate = nil, nil
 	if plan.KeyColumns() > 0 {
 		if err := needUnique(ctx, conn, oid, t.sink); err != nil {
 			return err
 		}
+		columns := plan.Columns()
+		types, err := arrayTypes(ctx, conn, columns)
+		if err != nil {
+			return err
+		}
 		if plan.Folds() != nil {
-			t.aggregate = newAggregate(t.sink, plan)
+			t.aggregate = newAggregate(t.sink, plan, types)
 		} else {
 			t.upsert = newUpsertSQL(t.sink, t.index, plan)
+			t.upsert.copyNew = newCopyNew(t.sink, columns[:plan.KeyColumns()], types[:plan.KeyColumns()], t.copySQL)
 		}
 	}
 	for _, c := range plan.LeftToPostgres() {
 		s.cfg.Log.Info("column is left to its default; list it under columns: to load it from the records", "table", t.sink.Name(), "column", c)
 	}
 	t.plan, t.encoder = plan, plan.NewEncoder()
-	t.copySQL = "COPY " + t.sink.Name() + " (" + columnList(plan.Columns()) + ") FROM STDIN (FORMAT binary)"
 	return nil
 }
 

@@ -12,8 +12,9 @@ import (
 	"sinker/internal/transform"
 )
 
-// upsertSQL is the statements that merge a batch into a table with a key. The rows go by COPY into a temporary table
-// that is emptied at the end of the transaction, and from there by one INSERT … ON CONFLICT into the target.
+// upsertSQL is the statements that merge a batch into a table with a key. Unless copyNew can take them, the rows go by
+// COPY into a temporary table that is emptied at the end of the transaction, and from there by one INSERT … ON CONFLICT
+// into the target.
 type upsertSQL struct {
 	stage     string // CREATE TEMP TABLE IF NOT EXISTS for the rows
 	copyRows  string
@@ -22,6 +23,7 @@ type upsertSQL struct {
 	copyKeys  string
 	delete    string
 	emptyBoth string
+	copyNew   *copyNew
 }
 
 func newUpsertSQL(sink *Sink, index int, plan *transform.Plan) *upsertSQL {
@@ -88,6 +90,12 @@ func (w *writer) mergeItems(ctx context.Context, before string, items []item) er
 	if slices.ContainsFunc(items, isDelete) {
 		deletes = slices.DeleteFunc(slices.Clone(items), func(it item) bool { return !isDelete(it) })
 		writes = slices.DeleteFunc(slices.Clone(items), isDelete)
+	}
+	if len(deletes) == 0 && before == "" {
+		if copied, err := w.copyNew(ctx, writes); copied || err != nil {
+			w.result.Rows += int64(len(writes)) // counts only if the transaction does
+			return err
+		}
 	}
 	setup := before + u.stage + "; " + u.bin
 	if before != "" {
