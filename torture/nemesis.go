@@ -25,7 +25,7 @@ type fault struct {
 
 // allFaults are all kinds there are.
 func allFaults() []*fault {
-	return slices.Concat(sinkerFaults, postgresFaults, commitFaults, kafkaFaults, dataFaults, asideFaults)
+	return slices.Concat(sinkerFaults, postgresFaults, commitFaults, kafkaFaults, dataFaults, asideFaults, diskFaults)
 }
 
 // firing is what became of a kind in a run.

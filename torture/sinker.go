@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"sinker/internal/local"
 	"sinker/internal/local/pgproxy"
 )
 
@@ -39,6 +40,8 @@ type sinker struct {
 	kafka       []*wire // to each broker; none: directly
 	instance    string
 	synchronous string
+	full        *local.Postgres // its own server, whose disk gets full; nil: the big ones
+	topic       string          // what it reads then
 
 	mu      sync.Mutex
 	cmd     *exec.Cmd
@@ -135,26 +138,31 @@ func (s *sinker) config() (string, error) {
 	for _, l := range s.links {
 		hosts = append(hosts, l.proxy.Addr())
 	}
+	if s.full != nil {
+		return s.st.writeConfig(s.name, s.pipeline, s.brokers(), s.full.URL("postgres"), s.instance, s.synchronous, s.topic)
+	}
 	url := "postgres://postgres@" + strings.Join(hosts, ",") + "/postgres?sslmode=disable&connect_timeout=5"
-	return s.st.writeConfig(s.name, s.pipeline, s.brokers(), url, s.instance, s.synchronous)
+	return s.st.writeConfig(s.name, s.pipeline, s.brokers(), url, s.instance, s.synchronous, "")
 }
 
 // writeConfig writes a pipeline's configuration. Small batches mean many transactions to break.
-func (st *stage) writeConfig(name, pipeline string, brokers []string, url, instance, synchronous string) (string, error) {
+func (st *stage) writeConfig(name, pipeline string, brokers []string, url, instance, synchronous, topic string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %s\nkafka:\n  brokers: [%s]\n", pipeline, strings.Join(brokers, ", "))
 	if instance != "" {
 		fmt.Fprintf(&b, "  instance: %s\n", instance)
 	}
 	fmt.Fprintf(&b, "postgres:\n  url: %q\n", url)
-	if st.db != nil { // migrations need a direct connection, past the pooler
+	if pipeline != fullPipeline { // migrations need a direct connection, past the pooler
 		fmt.Fprintf(&b, "  migrate_url: %q\n", st.db.url())
 	}
 	if synchronous != "" {
 		fmt.Fprintf(&b, "  synchronous_commit: %s\n", synchronous)
 	}
 	fmt.Fprintf(&b, "batch: { rows: 5000, every: 20ms }\nsinks:\n")
-	if pipeline == asidePipeline {
+	if pipeline == fullPipeline {
+		fmt.Fprintf(&b, "  - { topic: %s, table: heavy }\n", topic)
+	} else if pipeline == asidePipeline {
 		for _, topic := range asideTopics {
 			fmt.Fprintf(&b, "  - { topic: %s, table: %s, columns: { id: id }, meta: [partition, offset] }\n", topic, topic)
 		}
@@ -311,7 +319,7 @@ func (s *sinker) close() {
 func (st *stage) operator(ctx context.Context, pipeline string, args ...string) (string, error) {
 	st.orders.Lock()
 	defer st.orders.Unlock()
-	config, err := st.writeConfig("operator-"+pipeline, pipeline, st.kafka.Brokers(), st.db.url(), "", "")
+	config, err := st.writeConfig("operator-"+pipeline, pipeline, st.kafka.Brokers(), st.db.url(), "", "", "")
 	if err != nil {
 		return "", err
 	}

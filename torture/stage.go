@@ -95,6 +95,9 @@ func (st *stage) build(ctx context.Context) (string, error) {
 		return filepath.Abs(st.options.sinker)
 	}
 	out := filepath.Join(st.dir, "sinker")
+	if here, err := os.Getwd(); err == nil {
+		st.say("sinker: built from the module of %s", here)
+	}
 	args := []string{"build", "-o", out}
 	if st.race {
 		args = append(args, "-race")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // every returns a fault that strikes each nth time a step comes, max times in all.
@@ -315,6 +316,20 @@ func TestTheLogChanges(t *testing.T) {
 			}
 		})
 	}
+
+	t.Run("RecreatedBetweenTwoLooks", func(t *testing.T) {
+		b := newBench(t, "orders", 1)
+		b.produce("orders", 1, 10)
+		_, stop := b.run(b.config("orders"), 1, nil)
+		b.caughtUp("orders")
+		stop()
+		b.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+			b.cluster.SleepControl(func() { b.recreate("orders", 1) }) // the topic's id was asked for before
+			return nil, nil, false
+		})
+		svc, _ := b.run(b.config("orders"), 1, nil)
+		b.stopped(svc, tp("orders", 0), "deleted and made again")
+	})
 
 	t.Run("AnotherCluster", func(t *testing.T) {
 		b := newBench(t, "orders", 1)

@@ -91,14 +91,29 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 		}
 		delete(w.stood, p.TopicPartition)
 		if reason := log.check(pos); reason != "" {
-			w.stop(p, reason)
+			w.doubt(p, reason)
 			continue
 		}
+		delete(w.doubted, p.TopicPartition)
 		w.cfg.Log.Info("took partition", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "fence", p.Fence)
 		w.ends.Moved(p.TopicPartition, p.NextOffset)
 		w.startReading(p)
 	}
 	return nil
+}
+
+// doubt stops a partition for what the log shows, when it shows it at a second look too. The looks at a topic's identity, at
+// its leaders' epochs and at its offsets are not one, and brokers hear of changes one after the other: in between, a topic
+// that was made again looks like one that has lost its records, and a new leader's epoch like one from nowhere.
+func (w *Worker) doubt(p *part, reason string) {
+	if w.doubted[p.TopicPartition] {
+		delete(w.doubted, p.TopicPartition)
+		w.stop(p, reason)
+		return
+	}
+	w.discard(p.TopicPartition)
+	w.doubted[p.TopicPartition] = true
+	w.pending[p.TopicPartition] = time.Now().Add(turn)
 }
 
 func (w *Worker) newPart(pos txn.Position) *part {
@@ -134,7 +149,8 @@ func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logV
 	for _, tp := range due {
 		topics[tp.Topic] = true
 	}
-	meta, err := w.admin.Metadata(ctx, keys(topics)...)
+	// Without the authorized operations kadm answers from a cache that may be seconds old.
+	meta, err := w.admin.Metadata(kadm.WithAuthorizedOps(ctx), keys(topics)...)
 	if err != nil {
 		return nil, fmt.Errorf("ask Kafka for the topics' identity: %w", err)
 	}

@@ -43,6 +43,7 @@ type Worker struct {
 	parts       map[txn.TopicPartition]*part
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
 	stood       map[txn.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
+	doubted     map[txn.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
 	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
 	tails       tails                            // where the logs end
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
@@ -75,8 +76,8 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
 		fetch:  newFetchSize(cfg.FetchMemory),
-		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{}, reads: map[string][16]byte{},
-		tails: tails{at: map[txn.TopicPartition]logTail{}},
+		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{},
+		doubted: map[txn.TopicPartition]bool{}, reads: map[string][16]byte{}, tails: tails{at: map[txn.TopicPartition]logTail{}},
 	}
 	w.publish()
 	return w
@@ -146,6 +147,7 @@ func (w *Worker) applyChanges() {
 	}
 	for tp := range gained {
 		w.discard(tp)
+		delete(w.doubted, tp)
 		w.pending[tp] = time.Time{}
 	}
 }
