@@ -33,7 +33,7 @@ const (
 // scenarios are all there are, in the order of the report.
 var scenarios []*scenario
 
-var defaultScenarios = []string{"append", "wide", "jsonb", "upsert-new", "upsert-existing", "upsert-mixed", "latency", "partitions"}
+var defaultScenarios = []string{"append", "wide", "jsonb", "upsert-new", "upsert-existing", "upsert-mixed", "latency", "partitions", "tables"}
 
 func init() {
 	scenarios = []*scenario{
@@ -48,6 +48,7 @@ func init() {
 		{"catchup", "append of ten million records", runAppend(orders, 10_000_000)},
 		{"peer", "Kafka Connect with Debezium's JDBC sink on the same topic and table, and both killed five times", runPeer},
 		{"partitions", "append from many partitions beside append from four", runPartitions},
+		{"tables", "append into four tables from one topic beside one table; rows are records", runTables},
 	}
 }
 
