@@ -66,8 +66,9 @@ func (w *writer) copyNew(ctx context.Context, items []item) (copied bool, err er
 	c.found = 0
 	bounded, cancel := w.store.bounded(ctx)
 	defer cancel()
-	_, err = w.conn.PgConn().CopyFrom(bounded, w.copyItems(items), c.copy)
+	tag, err := w.conn.PgConn().CopyFrom(bounded, w.copyItems(items), c.copy)
 	if err == nil {
+		w.result.Rows += tag.RowsAffected()
 		return true, nil
 	}
 	if class := classify(err); class != Data && class != Schema {

@@ -93,7 +93,6 @@ func (w *writer) mergeItems(ctx context.Context, before string, items []item) er
 	}
 	if len(deletes) == 0 && before == "" {
 		if copied, err := w.copyNew(ctx, writes); copied || err != nil {
-			w.result.Rows += int64(len(writes)) // counts only if the transaction does
 			return err
 		}
 	}
