@@ -24,6 +24,7 @@ func TestCommitCuts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a minute; left out with -short")
 	}
+	t.Parallel()
 	plan := newPlan(map[pgproxy.Fate]int{
 		pgproxy.CutBefore: 80, pgproxy.CutAfter: 80, pgproxy.CutReply: 80,
 		pgproxy.HoldCut: 60, pgproxy.Hold: 30, pgproxy.HoleBefore: 10, pgproxy.HoleAfter: 10,

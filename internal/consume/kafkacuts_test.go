@@ -18,6 +18,7 @@ func TestKafkaCuts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a minute; left out with -short")
 	}
+	t.Parallel()
 	for _, key := range []kmsg.Key{
 		kmsg.Fetch, kmsg.ListOffsets, kmsg.Metadata, kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.FindCoordinator, kmsg.JoinGroup, kmsg.SyncGroup,
 		kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.OffsetForLeaderEpoch, kmsg.ConsumerGroupHeartbeat,
