@@ -228,6 +228,15 @@ func (d *database) failover(ctx context.Context, lag time.Duration) (lost int64,
 		return 0, err
 	}
 	wait(ctx, lag)
+	// Something shall be lost; when sinker is held up by another fault, so be it.
+	_ = within(ctx, 8*time.Second, func(ctx context.Context) error {
+		n, err := numberOn(ctx, old, progress)
+		m, err2 := numberOn(ctx, next, progress)
+		if err = errors.Join(err, err2); err == nil && n <= m {
+			err = errors.New("the standby is not behind")
+		}
+		return err
+	})
 	ctx = context.WithoutCancel(ctx) // from here on it must be finished
 	before, err := numberOn(ctx, old, progress)
 	if err != nil {

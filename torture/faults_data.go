@@ -30,8 +30,9 @@ var poisons = []string{
 	`{"id":%d,"k":"deep","n":1,"amount":"1.00","sum":1,"deep":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `}`,
 }
 
-// refused are values that are well formed, and that Postgres does not take.
-var refused = []string{`{"id":%d,"k":"x","n":-1,"amount":"1.00","sum":1}`, `{"id":%d,"k":"x","n":-9000000000000000000,"amount":"2.00","sum":1}`}
+// refused are values that are well formed, and that Postgres does not take. Each has a key of its own: of two upserts of one
+// key in a batch the earlier one never comes to Postgres.
+var refused = []string{`{"id":%[1]d,"k":"bad-%[1]d","n":-1,"amount":"1.00","sum":1}`, `{"id":%[1]d,"k":"bad-%[1]d","n":-9000000000000000000,"amount":"2.00","sum":1}`}
 
 // poison produces bad records into all big topics.
 func (l *load) poison(ctx context.Context, rng *rand.Rand, count int, values []string) (string, error) {

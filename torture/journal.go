@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,7 +20,8 @@ func newJournal(out io.Writer) *journal { return &journal{start: time.Now(), out
 func (j *journal) say(format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	fmt.Fprintf(j.out, "%7.1f  %s\n", time.Since(j.start).Seconds(), fmt.Sprintf(format, args...))
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "; ")
+	fmt.Fprintf(j.out, "%7.1f  %s\n", time.Since(j.start).Seconds(), text)
 }
 
 // tally counts what the report shows.
