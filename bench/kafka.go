@@ -135,6 +135,7 @@ func (k *kafka) startHome(ctx context.Context, e *env, home string) error {
 	}
 	id := make([]byte, 16)
 	rand.Read(id)
+	id[0] &= 0x7f // its text must not begin with a dash: that would be an option
 	format := exec.CommandContext(ctx, filepath.Join(home, "bin", "kafka-storage.sh"), "format",
 		"-t", base64.RawURLEncoding.EncodeToString(id), "-c", properties)
 	if out, err := format.CombinedOutput(); err != nil {

@@ -87,14 +87,20 @@ logfile = %s
 
 func (b *bouncer) addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
 
+// guarded runs a program that ends when standard input does, and so with this program, however that ends.
+const guarded = `exec 3<&0; "$@" 3<&- </dev/null & p=$!; { read -r word <&3; kill -KILL $p; } & wait $p`
+
 // start starts the process, which refuses to run as root, and waits until it listens.
 func (b *bouncer) start() error {
 	path, err := findBouncer()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(path, b.config)
+	cmd := exec.Command("/bin/sh", "-c", guarded, "sh", path, b.config)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if _, err := cmd.StdinPipe(); err != nil {
+		return err
+	}
 	if os.Geteuid() == 0 {
 		if err := b.asNobody(cmd); err != nil {
 			return err
@@ -136,7 +142,7 @@ func (b *bouncer) kill() error {
 	if b.cmd == nil {
 		return errors.New("it is not running")
 	}
-	err := b.cmd.Process.Kill()
+	err := syscall.Kill(-b.cmd.Process.Pid, syscall.SIGKILL) // its whole group, the guard too
 	b.cmd.Wait()
 	b.cmd = nil
 	return err

@@ -63,6 +63,7 @@ func StartKafka(ctx context.Context, opts KafkaOptions) (*Kafka, error) {
 	k := &Kafka{Release: opts.Release}
 	id := make([]byte, 16)
 	rand.Read(id)
+	id[0] &= 0x7f // its text must not begin with a dash: that would be an option
 	k.id = base64.RawURLEncoding.EncodeToString(id)
 	var err error
 	if k.dir, k.remove, err = TempDir("sinker-kafka-"); err != nil {
