@@ -21,10 +21,10 @@ var commitFaults = []*fault{
 	{name: "commit-cut-before", about: "the connection breaks before the server has the COMMIT", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return breakCommits(ctx, st, rng, pgproxy.CutBefore)
 	}},
-	{name: "commit-cut-after", about: "the connection breaks as soon as the COMMIT is sent: nobody knows", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "commit-cut-after", weight: 2, about: "the connection breaks as soon as the COMMIT is sent: nobody knows", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return breakCommits(ctx, st, rng, pgproxy.CutAfter)
 	}},
-	{name: "commit-reply-cut", about: "the server's answer to the COMMIT is thrown away", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "commit-reply-cut", weight: 2, about: "the server's answer to the COMMIT is thrown away", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return breakCommits(ctx, st, rng, pgproxy.CutReply)
 	}},
 	{name: "commit-reply-held", about: "the server's answer to the COMMIT comes two seconds late", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
@@ -32,7 +32,10 @@ var commitFaults = []*fault{
 	}},
 }
 
-// breakCommits does that to every third COMMIT of all sinkers for some seconds.
+// enough COMMITs must be broken for a fault to end.
+const enough = 20
+
+// breakCommits does that to every second to fourth COMMIT of all sinkers for some seconds.
 func breakCommits(ctx context.Context, st *stage, rng *rand.Rand, fate pgproxy.Fate) (string, error) {
 	before, nth := st.fates()[fate], 2+rng.IntN(3)
 	for _, s := range st.sinkers {
@@ -47,6 +50,11 @@ func breakCommits(ctx context.Context, st *stage, rng *rand.Rand, fate pgproxy.F
 		}
 	}
 	wait(ctx, between(rng, 4*time.Second, 10*time.Second))
+	for end := time.Now().Add(15 * time.Second); st.fates()[fate]-before < enough && time.Now().Before(end); { // sinker may be held up
+		if !wait(ctx, 200*time.Millisecond) {
+			break
+		}
+	}
 	if n := st.fates()[fate] - before; n > 0 {
 		return fmt.Sprintf("%d COMMITs", n), nil
 	}

@@ -27,7 +27,7 @@ var postgresFaults = []*fault{
 	}},
 	{name: "pg-backend-crash", about: "SIGKILL for one server process: all sessions end and the server recovers", locks: onPostgres, fire: crashBackend},
 	{name: "pg-failover", about: "the standby is cut off for a while, the primary crashes, the standby is promoted without the newest commits, a new standby is made",
-		locks: onPostgres, missing: func(st *stage) string { return st.db.cannotFailOver() }, fire: failOver},
+		weight: 2, locks: onPostgres, missing: func(st *stage) string { return st.db.cannotFailOver() }, fire: failOver},
 	{name: "pg-read-only", about: "default_transaction_read_only on the primary for some seconds", locks: onPostgres, fire: readOnly},
 	{name: "pg-no-slots", about: "somebody takes every free connection, and sinker's are ended", locks: onPostgres, fire: noSlots},
 	{name: "pg-latency", about: "20 to 300 ms more on every packet between one sinker and Postgres", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {

@@ -212,14 +212,32 @@ func (n *KafkaNode) launch() error {
 
 func (n *KafkaNode) pidFile() string { return filepath.Join(n.dir, "pid") }
 
+// answers says whether all listeners take connections.
+func (n *KafkaNode) answers() error {
+	addresses := []string{n.Addr()}
+	if n.ID < len(n.opts.Extra) {
+		for i := range n.opts.Extra[n.ID] {
+			addresses = append(addresses, n.Listener(i))
+		}
+	}
+	for _, a := range addresses {
+		c, err := net.Dial("tcp", a)
+		if err != nil {
+			return err
+		}
+		c.Close()
+	}
+	return nil
+}
+
 // await waits until the node takes connections.
 func (n *KafkaNode) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		c, err := net.Dial("tcp", n.Addr())
+		err := n.answers()
 		if err == nil {
-			return c.Close()
+			return nil
 		}
 		select {
 		case <-n.run.done:

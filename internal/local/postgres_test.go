@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,6 +106,44 @@ func TestPostgres(t *testing.T) {
 	}
 	if _, err := os.Stat(p.Dir()); !os.IsNotExist(err) {
 		t.Errorf("its folder is still there: %v", err)
+	}
+}
+
+// A clone is made while the server runs, follows it, and can take over.
+func TestClone(t *testing.T) {
+	ctx := context.Background()
+	p := start(t, PostgresOptions{})
+	if _, err := os.Stat(filepath.Join(p.Bin(), "pg_basebackup")); err != nil {
+		t.Skip("this server came without pg_basebackup")
+	}
+	run := func(p *Postgres, sql string) (n int) {
+		t.Helper()
+		conn, err := pgx.Connect(ctx, p.URL("postgres"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(ctx)
+		if err := conn.QueryRow(ctx, sql).Scan(&n); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+		return n
+	}
+	c, err := p.Clone(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if run(c, `SELECT pg_is_in_recovery()::int`) != 1 {
+		t.Fatal("the clone is no standby")
+	}
+	run(p, `SELECT lo_create(12345)::int`)
+	eventually(t, "the clone to follow", func() bool { return run(c, `SELECT count(*) FROM pg_largeobject_metadata`) == 1 })
+	if err := p.Stop("kill"); err != nil {
+		t.Fatal(err)
+	}
+	run(c, `SELECT pg_promote()::int`)
+	if run(c, `SELECT lo_create(12346)::int`) != 12346 {
+		t.Error("the clone takes no writes")
 	}
 }
 
