@@ -92,9 +92,7 @@ func (r *itemReader) next() bool {
 // appendCarefully appends rows, finding those that Postgres refuses.
 func (w *writer) appendCarefully(ctx context.Context) error {
 	return w.sift(ctx, w.collect(), func(ctx context.Context, before string, items []item) error {
-		ctx, cancel := w.store.bounded(ctx)
-		defer cancel()
-		tag, err := w.conn.PgConn().CopyFrom(ctx, w.copyItems(items), before+w.target.copySQL)
+		tag, err := w.copyIn(ctx, w.copyItems(items), before+w.target.copySQL)
 		if err == nil {
 			w.result.Rows += tag.RowsAffected()
 		}

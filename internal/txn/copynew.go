@@ -64,9 +64,7 @@ func (w *writer) copyNew(ctx context.Context, items []item) (copied bool, err er
 		return false, err
 	}
 	c.found = 0
-	bounded, cancel := w.store.bounded(ctx)
-	defer cancel()
-	tag, err := w.conn.PgConn().CopyFrom(bounded, w.copyItems(items), c.copy)
+	tag, err := w.copyIn(ctx, w.copyItems(items), c.copy)
 	if err == nil {
 		w.result.Rows += tag.RowsAffected()
 		return true, nil

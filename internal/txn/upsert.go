@@ -127,11 +127,11 @@ func (w *writer) apply(ctx context.Context, items []item, copySQL, then string) 
 	if len(items) == 0 {
 		return 0, nil
 	}
-	ctx, cancel := w.store.bounded(ctx)
-	defer cancel()
-	if _, err := w.conn.PgConn().CopyFrom(ctx, w.copyItems(items), copySQL); err != nil {
+	if _, err := w.copyIn(ctx, w.copyItems(items), copySQL); err != nil {
 		return 0, err
 	}
+	ctx, cancel := w.store.bounded(ctx)
+	defer cancel()
 	results, err := w.conn.PgConn().Exec(ctx, then).ReadAll()
 	if err != nil {
 		return 0, err

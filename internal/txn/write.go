@@ -95,10 +95,8 @@ type place struct{ rng, rec int }
 // stream copies the rows straight into the table: each time Postgres is ready for more, the next records are encoded,
 // so both work at the same time.
 func (w *writer) stream(ctx context.Context) error {
-	ctx, cancel := w.store.bounded(ctx)
-	defer cancel()
 	src := &rowReader{w: w, pending: append(w.store.buf.rows[:0], transform.CopyHeader()...)}
-	tag, err := w.conn.PgConn().CopyFrom(ctx, src, w.target.copySQL)
+	tag, err := w.copyIn(ctx, src, w.target.copySQL)
 	w.store.buf.rows = src.pending[:0]
 	w.result.Rows = tag.RowsAffected()
 	return err
