@@ -52,6 +52,7 @@ var table = []seeded{
 	{both(mutant.NoRewind, mutant.UncheckedMove), "txn", "^TestCompare$/^WentBack$", `want one miss, got <nil>`},
 	{mutant.SilentKept, "txn", "^TestFrozenOwnerLetsGo$/^BeforeCommit$", `never came: the batch to be committed`},
 	{mutant.UnknownIsFailed, "consume", "^TestFaults$/^FailedButApplied$", `neither where this worker's batch begins .* nor where it ends`},
+	{mutant.SpentIsWritten, "consume", "^TestStreamedCommitCuts$", `FROM orders: .* want 40000`},
 	{mutant.AdvanceFirst, "consume", "^TestFaults$/^FailedAndNotApplied$", `never came: retries to be counted`},
 	{mutant.PositionInMemory, "consume", "^TestFaults$/^DatabaseWentBackWhileIdle$", `never came: positions at the end`},
 	{mutant.ToIsEndOfLog, "consume", "^TestWorker$/^BytesBoundABatch$", `record orders/.* was written 0 times`},

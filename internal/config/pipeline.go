@@ -77,7 +77,7 @@ type Postgres struct {
 
 // Batch bounds a transaction.
 type Batch struct {
-	Rows  int           // default 50,000
+	Rows  int           // default 100,000
 	Bytes int64         // default 32 MiB
 	Every time.Duration // default 0: whatever is ready
 }
@@ -112,7 +112,7 @@ func defaults() *Pipeline {
 		Name:    "sinker",
 		Workers: 2,
 		HTTP:    "127.0.0.1:8080",
-		Batch:   Batch{Rows: 50_000, Bytes: 32 << 20},
+		Batch:   Batch{Rows: 100_000, Bytes: 32 << 20},
 		Errors:  ErrorPolicy{Do: "dead_letter"},
 	}
 }

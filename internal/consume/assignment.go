@@ -115,6 +115,13 @@ func (a *assignment) changes() (gained, dropped map[txn.TopicPartition]bool, let
 	}
 }
 
+// changed says whether there are changes that the loop has not seen.
+func (a *assignment) changed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.gained)+len(a.dropped) > 0
+}
+
 // pollContext returns a context that ends when the assignment changes, or after d.
 func (a *assignment) pollContext(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, d)

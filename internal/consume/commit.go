@@ -22,7 +22,7 @@ func (w *Worker) commitHeld(ctx context.Context) {
 		var res txn.Result
 		// A shutdown lets the attempt in hand finish; the store bounds each of its steps.
 		if err == nil {
-			res, err = w.store.Commit(context.WithoutCancel(ctx), b)
+			res, err = w.store.Commit(context.WithoutCancel(ctx), b, w.more(ctx))
 		}
 		if err == nil || mutant.On(mutant.AdvanceFirst) {
 			w.trouble.over(w)
@@ -69,11 +69,12 @@ func (w *Worker) committed(b txn.Batch, res txn.Result, start time.Time, retries
 	rep := Report{Worker: w.id, At: now, Took: now.Sub(start), Result: res, Retries: retries}
 	for i := range b {
 		r := &b[i]
+		if r.Empty() {
+			continue
+		}
 		p := w.parts[r.TopicPartition]
-		rr := RangeReport{TopicPartition: r.TopicPartition, From: r.From, To: r.To, Records: len(r.Records), Timestamp: r.Timestamp}
-		before := p.size
-		p.advance(r)
-		rr.Bytes = before - p.size
+		rr := RangeReport{TopicPartition: r.TopicPartition, From: r.From, To: r.To, Records: r.Streamed + len(r.Records), Timestamp: r.Timestamp}
+		rr.Bytes = p.advance(r)
 		rep.Records += rr.Records
 		rep.Bytes += rr.Bytes
 		rep.Ranges = append(rep.Ranges, rr)
@@ -99,13 +100,24 @@ func (w *Worker) refused(ctx context.Context, b txn.Batch, err error) (rest txn.
 	if errors.As(err, &miss) {
 		return w.missed(b, miss.Misses), true
 	}
+	if errors.Is(err, txn.ErrSpent) {
+		w.readAgain(b)
+		return nil, true
+	}
 	var stop *txn.StopError
 	if errors.As(err, &stop) {
+		if b.Streamed() {
+			w.readAgain(b) // to commit what lies before the record that stops
+			return nil, true
+		}
 		return w.stopAt(b, stop), true
 	}
 	var e *txn.Error
 	if errors.As(err, &e) {
 		switch {
+		case e.Class == txn.Data && b.Streamed():
+			w.readAgain(b) // the store takes the records one by one then
+			return nil, true
 		// Only after "write" is it certain that the compare passed, and so that no earlier attempt is in doubt: ranges
 		// in doubt must not change.
 		case e.Class == txn.Timeout && e.Op == "write" && w.rows > 1, mutant.On(mutant.UnknownIsFailed) && e.Op == "commit":
@@ -126,7 +138,7 @@ func (w *Worker) refused(ctx context.Context, b txn.Batch, err error) (rest txn.
 
 func batchRows(b txn.Batch) (n int) {
 	for i := range b {
-		n += len(b[i].Records)
+		n += b[i].Streamed + len(b[i].Records)
 	}
 	return n
 }

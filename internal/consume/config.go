@@ -29,12 +29,12 @@ type Config struct {
 	RebalanceTimeout  time.Duration // default 60 s
 	Balancer          string        // "cooperative-sticky" (default), "range", "roundrobin", "sticky", "server" (KIP-848)
 
-	Rows  int           // at most so many records in a transaction; default 50,000
+	Rows  int           // at most so many records in a transaction; default 100,000
 	Bytes int64         // at most so many bytes of keys and values; default 32 MiB
 	Every time.Duration // at least so long between two transactions; 0: whatever is ready
 
 	// FetchMemory is about what a broker's answer may become in memory, decompressed and with what a record costs; it
-	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 10 MiB.
+	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 8 MiB.
 	FetchMemory int64
 
 	tailEvery time.Duration // between two looks at the logs' ends; default 10 s
@@ -84,13 +84,13 @@ func (c *Config) defaults() {
 	def(&c.tailEvery, 10*time.Second)
 	def(&c.openAfter, time.Minute)
 	if c.Rows == 0 {
-		c.Rows = 50_000
+		c.Rows = 100_000
 	}
 	if c.Bytes == 0 {
 		c.Bytes = 32 << 20
 	}
 	if c.FetchMemory == 0 {
-		c.FetchMemory = 10 << 20
+		c.FetchMemory = 8 << 20
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -16,8 +16,9 @@ type memory struct {
 	rows map[txn.TopicPartition]*memoryRow
 	seen map[string]int // "topic/partition@offset" → times written
 
-	// fault is asked before and after each step, without the lock: "take", "commit" before anything is done, "committed"
-	// after the step has been applied. An error is returned as if the connection had broken there.
+	// fault is asked before and after each step, without the lock: "take", "commit" before anything is done, "streamed"
+	// after each time a batch went on while it was written, "committed" after the step has been applied. An error is
+	// returned as if the connection had broken there.
 	fault func(step string) error
 	// refuse, if set, may turn a batch down before anything is applied.
 	refuse func(txn.Batch) error
@@ -105,16 +106,27 @@ func (s *memoryStore) Take(ctx context.Context, claims []txn.Claim) (txn.Taken, 
 	return taken, nil
 }
 
-func (s *memoryStore) Commit(_ context.Context, b txn.Batch) (txn.Result, error) {
+func (s *memoryStore) Commit(_ context.Context, b txn.Batch, more txn.More) (txn.Result, error) {
 	if err := s.step("commit"); err != nil {
 		return txn.Result{}, err
+	}
+	staged := places(b)
+	if miss, _ := s.misses(b); !b.Streamed() && len(miss) == 0 {
+		for more != nil && more(b, func(int) bool { return true }) {
+			staged = append(staged, places(b)...)
+			if err := s.step("streamed"); err != nil {
+				return txn.Result{}, err
+			}
+		}
+	} else if len(miss) == 0 {
+		return txn.Result{}, txn.ErrSpent
 	}
 	if s.db.refuse != nil {
 		if err := s.db.refuse(b); err != nil {
 			return txn.Result{}, err
 		}
 	}
-	res, err := s.apply(b)
+	res, err := s.apply(b, staged)
 	if err != nil {
 		return res, err
 	}
@@ -124,37 +136,55 @@ func (s *memoryStore) Commit(_ context.Context, b txn.Batch) (txn.Result, error)
 	return res, nil
 }
 
-func (s *memoryStore) apply(b txn.Batch) (res txn.Result, err error) {
-	s.db.mu.Lock()
-	defer s.db.mu.Unlock()
-	var misses []txn.Miss
-	already := 0
+// places names the records that the batch has now, as memory.seen does.
+func places(b txn.Batch) (names []string) {
 	for i := range b {
-		if m, miss := s.compare(&b[i]); miss {
-			misses = append(misses, m)
-			if m.Kind == txn.Already {
-				already++
-			}
+		for _, rec := range b[i].Records {
+			names = append(names, fmt.Sprintf("%s/%d@%d", rec.Topic, rec.Partition, rec.Offset))
 		}
 	}
-	if len(misses) > 0 {
-		if already == len(b) {
-			return txn.Result{Resolved: true}, nil
+	return names
+}
+
+func (s *memoryStore) misses(b txn.Batch) (misses []txn.Miss, already bool) {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	return s.compareAll(b)
+}
+
+func (s *memoryStore) compareAll(b txn.Batch) (misses []txn.Miss, already bool) {
+	already = true
+	for i := range b {
+		m, miss := s.compare(&b[i])
+		if miss {
+			misses = append(misses, m)
 		}
+		already = already && (b[i].Empty() || miss && m.Kind == txn.Already)
+	}
+	return misses, already
+}
+
+func (s *memoryStore) apply(b txn.Batch, staged []string) (res txn.Result, err error) {
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	if misses, already := s.compareAll(b); already {
+		return txn.Result{Resolved: true}, nil
+	} else if len(misses) > 0 {
 		return res, &txn.MissError{Misses: misses}
+	}
+	for _, place := range staged {
+		s.db.seen[place]++
 	}
 	for i := range b {
 		r := &b[i]
 		row := s.db.rows[r.TopicPartition]
-		for _, rec := range r.Records {
-			s.db.seen[fmt.Sprintf("%s/%d@%d", rec.Topic, rec.Partition, rec.Offset)]++
-		}
+		n := int64(r.Streamed + len(r.Records))
 		row.next = r.To
-		row.consumed += int64(len(r.Records))
+		row.consumed += n
 		if r.LeaderEpoch >= 0 {
 			row.epoch = r.LeaderEpoch
 		}
-		res.Consumed += int64(len(r.Records))
+		res.Consumed += n
 	}
 	res.Written = res.Consumed
 	return res, nil

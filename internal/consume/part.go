@@ -17,6 +17,7 @@ type part struct {
 	read    int64         // the offset after the last record in hand
 	records []*kgo.Record // in hand: within [NextOffset, read)
 	size    int64         // of their keys and values, in bytes
+	gone    streamed      // what came before them and is not in Postgres yet either
 	end     int64         // the last stable offset the broker told of; -1 when not known yet
 	seen    time.Time     // timestamp of the last record committed
 
@@ -26,6 +27,12 @@ type part struct {
 	parkedUntil time.Time
 }
 
+// streamed is what was in hand and went into the transaction that is open. If that fails it has to be read again.
+type streamed struct {
+	records int
+	size    int64 // of keys and values, in bytes
+}
+
 // take starts the partition at a position that the Store gave.
 func (p *part) start(pos txn.Position) {
 	*p = part{Position: pos, read: pos.NextOffset, end: -1}
@@ -33,6 +40,13 @@ func (p *part) start(pos txn.Position) {
 
 // active says whether records of the partition may be read and written.
 func (p *part) active() bool { return p.stopped == "" }
+
+// heard notes where the broker said that the log ends.
+func (p *part) heard(f *kgo.FetchPartition) {
+	if f.LastStableOffset >= 0 {
+		p.end = f.LastStableOffset
+	}
+}
 
 // add puts fetched records in hand. A record below the position means that the log was cut off and written again:
 // nothing is added then, and it returns that record's offset.
@@ -68,6 +82,9 @@ func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 	return 0, true
 }
 
+// behind says whether Kafka told of more records than were fetched.
+func (p *part) behind() bool { return p.end > p.read }
+
 // ready says whether there is anything to commit: records, or a position that moved past control records alone.
 func (p *part) ready() bool { return p.active() && p.read > p.NextOffset }
 
@@ -82,7 +99,7 @@ func (p *part) cut(rows int, size int64) (r txn.Range, bytes int64) {
 	}
 	r = txn.Range{
 		TopicPartition: p.TopicPartition, Log: p.Log, Fence: p.Fence,
-		From: p.NextOffset, To: p.read, LeaderEpoch: -1, Records: p.records[:n:n],
+		From: p.NextOffset, To: p.read, LeaderEpoch: -1, Records: p.records[:n:n], Streamed: p.gone.records,
 	}
 	if n < len(p.records) {
 		r.To = p.records[n-1].Offset + 1
@@ -97,8 +114,20 @@ func (p *part) cut(rows int, size int64) (r txn.Range, bytes int64) {
 	return r, bytes
 }
 
-// advance notes that the range is committed. Its records are used again for other ones from then on.
-func (p *part) advance(r *txn.Range) {
+// goOn makes the range go on with the records in hand that follow its own, which are encoded and so not needed any more.
+func (p *part) goOn(r *txn.Range) {
+	before, n := p.size, len(r.Records)
+	p.spend(r)
+	p.gone.records, p.gone.size = p.gone.records+n, p.gone.size+before-p.size
+	next, _ := p.cut(len(p.records), p.size)
+	if len(next.Records) == 0 {
+		next.LeaderEpoch, next.Timestamp = r.LeaderEpoch, r.Timestamp
+	}
+	*r = next
+}
+
+// advance notes that the range is committed, and returns how many bytes its keys and values had.
+func (p *part) advance(r *txn.Range) (bytes int64) {
 	p.NextOffset = r.To
 	if r.LeaderEpoch >= 0 {
 		p.LeaderEpoch = r.LeaderEpoch
@@ -106,6 +135,14 @@ func (p *part) advance(r *txn.Range) {
 	if !r.Timestamp.IsZero() {
 		p.seen = r.Timestamp
 	}
+	bytes = p.gone.size + p.size
+	p.gone = streamed{}
+	p.spend(r)
+	return bytes - p.size
+}
+
+// spend takes the range's records, the first ones in hand, out of it. They are used again for other ones from then on.
+func (p *part) spend(r *txn.Range) {
 	if n := len(r.Records); n >= len(p.records) {
 		p.records, p.size = nil, 0
 	} else {
@@ -121,6 +158,9 @@ func (p *part) advance(r *txn.Range) {
 }
 
 // forget drops what is in hand, for instance because the position turned out to be another one.
-func (p *part) forget() { p.records, p.size, p.read = nil, 0, p.NextOffset }
+func (p *part) forget() { p.records, p.size, p.gone, p.read = nil, 0, streamed{}, p.NextOffset }
+
+// held is how many records are in hand or in the open transaction: what is lost with the partition, and read again.
+func (p *part) held() int { return p.gone.records + len(p.records) }
 
 func recordBytes(r *kgo.Record) int64 { return int64(len(r.Key) + len(r.Value)) }

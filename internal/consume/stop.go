@@ -32,7 +32,7 @@ func (w *Worker) park(p *part, reason string) {
 }
 
 func (w *Worker) drop(p *part, reason string) {
-	w.counters.Discarded.Add(int64(len(p.records)))
+	w.counters.Discarded.Add(int64(p.held()))
 	p.forget()
 	p.stopped = reason
 	w.stopReading(p.TopicPartition)

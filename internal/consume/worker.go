@@ -1,7 +1,6 @@
 package consume
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +45,8 @@ type Worker struct {
 	doubted     map[txn.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
 	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
 	tails       tails                            // where the logs end
+	late        []late                           // what came while a batch was written and is more than records
+	whole       int                              // batches that do not go on while they are written, since one that did failed
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
 	looked      time.Time                        // last look at the rows of quiet partitions
 	flushed     time.Time                        // last commit
@@ -116,6 +117,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 
 // turn is one round of the loop.
 func (w *Worker) turn(ctx context.Context) error {
+	w.collectLate()
 	w.applyChanges()
 	if err := w.takePending(ctx); err != nil {
 		return err
@@ -156,7 +158,7 @@ func (w *Worker) applyChanges() {
 func (w *Worker) discard(tp txn.TopicPartition) {
 	delete(w.pending, tp)
 	if p := w.parts[tp]; p != nil {
-		w.counters.Discarded.Add(int64(len(p.records)))
+		w.counters.Discarded.Add(int64(p.held()))
 		w.stopReading(tp)
 		delete(w.parts, tp)
 	}
@@ -239,18 +241,22 @@ func (w *Worker) collect(tp txn.TopicPartition, id [16]byte, f *kgo.FetchPartiti
 	if p == nil || !p.active() {
 		return // fetched before it was let go
 	}
-	if none := [16]byte{}; id != none && p.Log.TopicID != none && id != p.Log.TopicID {
+	if otherTopic(p, id) {
 		// The topic was made again between our look at it and the client's: these records are another log's.
 		w.discard(tp)
 		w.pending[tp] = time.Time{}
 		return
 	}
-	if f.LastStableOffset >= 0 {
-		p.end = f.LastStableOffset
-	}
+	p.heard(f)
 	if below, ok := p.add(f.Records); !ok {
 		w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?). %s", below, p.read, decide(tp, below, writeAgain)))
 	}
+}
+
+// otherTopic says whether records are of another topic than the one that the position belongs to, of the same name.
+func otherTopic(p *part, id [16]byte) bool {
+	none := [16]byte{}
+	return id != none && p.Log.TopicID != none && id != p.Log.TopicID
 }
 
 // due says whether to commit now.
@@ -285,6 +291,9 @@ func (w *Worker) cutBatch() (b txn.Batch) {
 		b = append(b, r)
 		rows, size = rows-len(r.Records), size-n
 	}
+	if rows > 0 && size > 0 {
+		b = w.makeRoom(b)
+	}
 	return b
 }
 
@@ -296,9 +305,7 @@ func (w *Worker) sorted(pass func(*part) bool) []*part {
 			parts = append(parts, p)
 		}
 	}
-	slices.SortFunc(parts, func(a, b *part) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
-	})
+	slices.SortFunc(parts, func(a, b *part) int { return a.TopicPartition.Compare(b.TopicPartition) })
 	return parts
 }
 

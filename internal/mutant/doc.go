@@ -26,6 +26,7 @@ const (
 	ControlDropped     = "control-dropped"      // control records do not move the position
 	AbortedToo         = "aborted-too"          // records of aborted and open transactions are read
 	NoBounds           = "no-bounds"            // a position is not held against the log it is taken from
+	SpentIsWritten     = "spent-is-written"     // a batch whose first records are gone is written without them
 	SilentKept         = "silent-kept"          // a connection that fell silent with the offset rows locked is not ended
 )
 
@@ -33,5 +34,5 @@ const (
 var All = []string{
 	NoLock, UncheckedMove, UncountedMove, TakeWithoutLock, NoIdentity, NoFence, FenceAlone, AlreadyFirst, NoReread, UnknownIsFailed, UnknownIsCommitted,
 	OffsetsApart, LettersApart, TablesApart, AdvanceFirst, NoRewind, PositionInMemory, ToIsEndOfLog, ControlDropped, AbortedToo, NoBounds,
-	SilentKept,
+	SpentIsWritten, SilentKept,
 }

@@ -47,22 +47,28 @@ func (w *writer) aggregate(ctx context.Context) error {
 	if w.careful {
 		return w.aggregateCarefully(ctx)
 	}
-	st, groups := &w.store.buf, w.target.aggregate.groups
+	groups := w.target.aggregate.groups
 	groups.Reset()
-	for rng := range w.batch {
-		if !w.enter(rng) {
-			continue
-		}
-		for rec, r := range w.batch[rng].Records {
-			tuple, op := w.encode(st.rows[:0], place{rng, rec}, r)
-			st.rows = tuple[:0]
-			if op != transform.Filter {
-				groups.Add(tuple)
-				w.result.Rows++
+	for more := true; more; more = w.goOn() {
+		for rng := range w.batch {
+			if w.enter(rng) {
+				w.foldRange(rng)
 			}
 		}
 	}
 	return w.mergeGroups(ctx)
+}
+
+func (w *writer) foldRange(rng int) {
+	st := &w.store.buf
+	for rec, r := range w.batch[rng].Records {
+		tuple, op := w.encode(st.rows[:0], place{rng, rec}, r)
+		st.rows = tuple[:0]
+		if op != transform.Filter {
+			w.target.aggregate.groups.Add(tuple)
+			w.result.Rows++
+		}
+	}
 }
 
 // aggregateCarefully sifts the records in the order of their groups: so those of a group that is refused lie side by

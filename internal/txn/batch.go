@@ -1,6 +1,8 @@
 package txn
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -10,6 +12,11 @@ import (
 type TopicPartition struct {
 	Topic     string
 	Partition int32
+}
+
+// Compare orders by topic and partition.
+func (tp TopicPartition) Compare(other TopicPartition) int {
+	return cmp.Or(cmp.Compare(tp.Topic, other.Topic), cmp.Compare(tp.Partition, other.Partition))
 }
 
 // LogID says which log a partition's offsets belong to: a topic of the same name on another cluster, or one that was
@@ -48,11 +55,46 @@ type Range struct {
 	LeaderEpoch int32     // of the last record; -1 when not known
 	Timestamp   time.Time // of the last record; zero when there is none
 	Records     []*kgo.Record
+	// Streamed counts the records before Records: More took them away once they were encoded, so the range can be
+	// committed by the transaction that has them and by no other.
+	Streamed int
 }
+
+// Empty says that the range does not move the position: it is compared, and then may get records by More, or not.
+func (r *Range) Empty() bool { return r.To == r.From }
+
+// records is how many the range moves the position over, the streamed ones included.
+func (r *Range) records() int { return r.Streamed + len(r.Records) }
 
 // Batch is the ranges of one transaction, at most one a partition, sorted by topic and partition: that is the order
 // in which the offset rows are locked, the same in every worker, so that two workers can not deadlock on them.
 type Batch []Range
+
+// Sort brings the batch into its order.
+func (b Batch) Sort() {
+	slices.SortFunc(b, func(x, y Range) int { return x.TopicPartition.Compare(y.TopicPartition) })
+}
+
+// Streamed says whether some records of the batch are not there any more.
+func (b Batch) Streamed() bool {
+	return slices.ContainsFunc(b, func(r Range) bool { return r.Streamed > 0 })
+}
+
+// moves is how many positions the batch moves.
+func (b Batch) moves() (n int) {
+	for i := range b {
+		if !b[i].Empty() {
+			n++
+		}
+	}
+	return n
+}
+
+// More lets a batch go on while it is being written. Of the ranges that may (by their index) it takes the records away,
+// since they are encoded, and puts those that follow in their place, moving To, LeaderEpoch, Timestamp and Streamed. It
+// returns false, with nothing changed, when there are none or the batch is large enough. It is called while Commit runs,
+// maybe on another goroutine.
+type More func(b Batch, may func(rng int) bool) bool
 
 // Result is what a committed batch did.
 type Result struct {

@@ -27,9 +27,13 @@ const carefulBatches = 100
 // after a lost reply to COMMIT it is not known: call Commit again with the same ranges and the compare will tell.
 // Ranges may be left out of that next call (they were revoked), but not changed.
 //
+// While the rows are copied, more (which may be nil) is asked for records that follow: a transaction then holds more than
+// memory has to. After an error such a batch has no records to be written again (Batch.Streamed). The next call compares
+// all the same, and answers ErrSpent where nothing was written.
+//
 // If we die at any point before the server has the COMMIT, nothing of the batch is there and the position has not
 // moved; after it, both are.
-func (s *Store) Commit(ctx context.Context, b Batch) (Result, error) {
+func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) {
 	conn, err := s.session(ctx)
 	if err != nil {
 		return Result{}, err
@@ -39,10 +43,15 @@ func (s *Store) Commit(ctx context.Context, b Batch) (Result, error) {
 		return Result{}, s.blame(wrap("prepare", "", err))
 	}
 	careful := s.careful > 0
-	res, err := s.attempt(ctx, conn, b, careful)
+	if careful || s.inDoubt != nil {
+		more = nil // every record may be needed a second time
+	}
+	res, err := s.attempt(ctx, conn, b, careful, more)
 	if isClass(err, Data) && !careful {
 		s.careful = carefulBatches
-		res, err = s.attempt(ctx, conn, b, true)
+		if !b.Streamed() {
+			res, err = s.attempt(ctx, conn, b, true, nil)
+		}
 	}
 	s.careful = max(0, s.careful-1)
 	if isClass(err, Schema) {
@@ -102,17 +111,21 @@ func (s *Store) sample(b Batch, target int) (records []*kgo.Record) {
 
 // attempt runs the transaction once. careful puts every write under a savepoint, so that a value Postgres refuses is
 // found and dead-lettered in this same transaction.
-func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bool) (Result, error) {
+func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, more More) (Result, error) {
 	var res Result
 	start := time.Now()
 	err := s.begin(ctx, conn, b)
 	res.Phases.Begin = since(&start)
+	if err == nil && b.Streamed() && !mutant.On(mutant.SpentIsWritten) {
+		s.settle()
+		err = ErrSpent
+	}
 	if err == nil {
 		err = wrap("write", "", failpoint.Hit(failpoint.Compared))
 	}
 	if err == nil {
 		s.buf.reset(b)
-		err = s.write(ctx, conn, b, careful, &res)
+		err = s.write(ctx, conn, b, careful, more)
 		res.Phases.Write = since(&start)
 	}
 	if err == nil {
@@ -158,7 +171,7 @@ func since(t *time.Time) time.Duration {
 // resolve turns "every offset row is at our To already" into success: the earlier attempt was committed.
 func (s *Store) resolve(b Batch, err error) (Result, error) {
 	var miss *MissError
-	if !errors.As(err, &miss) || len(miss.Misses) != len(b) {
+	if !errors.As(err, &miss) || len(miss.Misses) != b.moves() {
 		return Result{}, err
 	}
 	for _, m := range miss.Misses {
@@ -174,6 +187,10 @@ func (s *Store) resolve(b Batch, err error) (Result, error) {
 	s.settle()
 	return res, nil
 }
+
+// ErrSpent says that nothing of a batch was written, and that it can not be: its first records are gone. They are to be
+// read again from where the position is.
+var ErrSpent = errors.New("nothing was written, and the first records of the batch are not there any more")
 
 // settle forgets what was only of use while the batch was in doubt.
 func (s *Store) settle() { s.inDoubt = nil }
@@ -338,18 +355,23 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 }
 
 func (s *Store) moveArgs(b Batch) []any {
-	n := len(b)
-	topics, partitions := rangeKeys(b)
-	from, to, fence, epoch, at := make([]int64, n), make([]int64, n), make([]int64, n), make([]int32, n), make([]*time.Time, n)
-	written, filtered, dead := make([]int64, n), make([]int64, n), make([]int64, n)
+	n := b.moves()
+	topics, partitions := make([]string, 0, n), make([]int32, 0, n)
+	from, to, fence, epoch, at := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int32, 0, n), make([]*time.Time, 0, n)
+	written, filtered, dead := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	for i := range b {
-		r := &b[i]
-		from[i], to[i], fence[i], epoch[i] = r.From, r.To, r.Fence, r.LeaderEpoch
-		if !r.Timestamp.IsZero() {
-			at[i] = &r.Timestamp
+		r, c := &b[i], s.buf.tally[i]
+		if r.Empty() {
+			continue
 		}
-		c := s.buf.tally[i]
-		written[i], filtered[i], dead[i] = c.written, c.filtered, c.dead
+		topics, partitions = append(topics, r.Topic), append(partitions, r.Partition)
+		from, to, fence, epoch = append(from, r.From), append(to, r.To), append(fence, r.Fence), append(epoch, r.LeaderEpoch)
+		written, filtered, dead = append(written, c.written), append(filtered, c.filtered), append(dead, c.dead)
+		if r.Timestamp.IsZero() {
+			at = append(at, nil)
+		} else {
+			at = append(at, &r.Timestamp)
+		}
 	}
 	return []any{s.cfg.Pipeline, topics, partitions, from, to, fence, epoch, at, written, filtered, dead, int64(n)}
 }

@@ -105,7 +105,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 			return pgproxy.Pass
 		})
 		eventually(t, "the batch to be committed", func() bool {
-			_, err := s.Commit(ctx, Batch{rangeOf(p, `{"id":2}`)})
+			_, err := s.Commit(ctx, Batch{rangeOf(p, `{"id":2}`)}, nil)
 			return err == nil
 		})
 		if n := proxy.Fates()[pgproxy.HoleBefore]; n != 1 {

@@ -42,14 +42,17 @@ func checksumOf(records []*kgo.Record) (c Checksum) {
 
 // ledgerArgs are the columns of the ledger that the move of the offset rows does not have already.
 func (s *Store) ledgerArgs(b Batch) []any {
-	n := len(b)
-	size, sum := make([]int64, n), make([]int64, n)
+	n := b.moves()
+	size, sum := make([]int64, 0, n), make([]int64, 0, n)
 	for i := range b {
+		if b[i].Empty() {
+			continue
+		}
 		c := s.buf.sums[i]
-		if c.Records != int64(len(b[i].Records)) { // no table takes the topic, or its writer saw some records twice
+		if c.Records != int64(b[i].records()) { // no table takes the topic, or its writer saw some records twice
 			c = checksumOf(b[i].Records)
 		}
-		size[i], sum[i] = c.Bytes, int64(c.Sum)
+		size, sum = append(size, c.Bytes), append(sum, int64(c.Sum))
 	}
 	return []any{size, sum, s.cfg.Hash, s.cfg.Owner}
 }

@@ -23,7 +23,7 @@ type batchState struct {
 	marks   [][]mark // by range, by record
 	letters []letter
 	sums    []Checksum // by range, as far as the writers have added them up
-	tally   []tally    // by range
+	tally   []tally    // by range, of the records that were streamed; of all after count
 	tables  []TableResult
 	rows    []byte // encoded rows
 	items   []item
@@ -48,28 +48,37 @@ func (st *batchState) reset(b Batch) {
 		st.marks = append(st.marks, nil)
 	}
 	st.sums = append(st.sums[:0], make([]Checksum, len(b))...)
+	st.tally = append(st.tally[:0], make([]tally, len(b))...)
 	for i := range b {
-		n := len(b[i].Records)
-		if cap(st.marks[i]) < n {
-			st.marks[i] = make([]mark, n)
-		}
-		st.marks[i] = st.marks[i][:n]
-		clear(st.marks[i])
+		st.unmark(i, len(b[i].Records))
 	}
 }
 
-// count sums the marks up, a range at a time, and into the result.
+// unmark begins with n records of a range.
+func (st *batchState) unmark(rng, n int) {
+	if cap(st.marks[rng]) < n {
+		st.marks[rng] = make([]mark, n)
+	}
+	st.marks[rng] = st.marks[rng][:n]
+	clear(st.marks[rng])
+}
+
+// fold adds the marks of a range to the tally.
+func (st *batchState) fold(rng int) {
+	var n [3]int64
+	for _, m := range st.marks[rng] {
+		n[m]++
+	}
+	t := &st.tally[rng]
+	t.written, t.filtered, t.dead = t.written+n[written], t.filtered+n[filtered], t.dead+n[dead]
+}
+
+// count sums everything up for the offset rows and for the result.
 func (st *batchState) count(b Batch, res *Result) {
-	st.tally = st.tally[:0]
 	for i := range b {
-		var n [3]int64
-		for _, m := range st.marks[i] {
-			n[m]++
-		}
-		st.tally = append(st.tally, tally{written: n[written], filtered: n[filtered], dead: n[dead]})
-		res.Written += n[written]
-		res.Filtered += n[filtered]
-		res.Dead += n[dead]
+		st.fold(i)
+		t := st.tally[i]
+		res.Written, res.Filtered, res.Dead = res.Written+t.written, res.Filtered+t.filtered, res.Dead+t.dead
 	}
 	res.Consumed = res.Written + res.Filtered + res.Dead
 	res.Tables = st.tables
@@ -141,7 +150,7 @@ func (s *Store) judgeFloods(b Batch) error {
 			f = &flood{}
 			s.floods[b[i].TopicPartition] = f
 		}
-		next := flood{f.consumed + int64(len(b[i].Records)), f.dead + deads[i]}
+		next := flood{f.consumed + int64(b[i].records()), f.dead + deads[i]}
 		if deads[i] > 0 && next.dead >= floodMinimum && float64(next.dead) > s.cfg.StopAfter*float64(next.consumed) {
 			return &StopError{TopicPartition: b[i].TopicPartition, Offset: firsts[i].record.Offset, Reason: fmt.Sprintf(
 				"%d of its last %d records can not become rows, more than stop_after allows; the last reason: %s: %v", next.dead, next.consumed, firsts[i].table, firsts[i].bad)}
@@ -149,7 +158,7 @@ func (s *Store) judgeFloods(b Batch) error {
 	}
 	for i := range b { // only a batch that passes counts
 		f := s.floods[b[i].TopicPartition]
-		f.consumed, f.dead = f.consumed+int64(len(b[i].Records)), f.dead+deads[i]
+		f.consumed, f.dead = f.consumed+int64(b[i].records()), f.dead+deads[i]
 		if f.consumed > floodWindow {
 			f.consumed, f.dead = f.consumed/2, f.dead/2
 		}

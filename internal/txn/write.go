@@ -15,20 +15,16 @@ import (
 )
 
 // write brings the batch's records into their tables, one table after the other on the one connection.
-func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, res *Result) error {
+func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, more More) error {
 	if careful {
 		// A deferred constraint would speak up at COMMIT, when it is too late to find the record.
 		if _, err := conn.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
 			return wrap("write", "", err)
 		}
 	}
-	for ti, t := range s.targets {
-		w := writer{store: s, conn: conn, batch: b, target: t, index: ti, careful: careful}
-		if !w.wanted() {
-			continue
-		}
+	for _, w := range s.writers(conn, b, careful, more) {
 		if err := w.run(ctx); err != nil {
-			return wrap("write", t.sink.Name(), err)
+			return wrap("write", w.target.sink.Name(), err)
 		}
 		s.buf.tables = append(s.buf.tables, w.result)
 		if mutant.On(mutant.TablesApart) {
@@ -36,6 +32,28 @@ func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool
 		}
 	}
 	return wrap("write", "", failpoint.Hit(failpoint.Written))
+}
+
+// writers are the parts of an attempt. If the batch may go on, a table that can go on comes last: the records of the
+// others have to be there until they are written.
+func (s *Store) writers(conn *pgx.Conn, b Batch, careful bool, more More) (all []*writer) {
+	last := -1
+	for ti, t := range s.targets {
+		w := &writer{store: s, conn: conn, batch: b, target: t, index: ti, careful: careful}
+		if !w.wanted() {
+			continue
+		}
+		if more != nil && w.forgets() {
+			last = len(all)
+		}
+		all = append(all, w)
+	}
+	if last >= 0 {
+		w := all[last]
+		w.more = more
+		all = append(slices.Delete(all, last, last+1), w)
+	}
+	return all
 }
 
 // writer is one table's part of one attempt.
@@ -46,6 +64,7 @@ type writer struct {
 	target  *target
 	index   int
 	careful bool
+	more    More      // nil: the batch does not go on
 	sum     *Checksum // of the range in hand; nil: another table's writer adds it up
 	result  TableResult
 }
@@ -62,6 +81,16 @@ func (w *writer) wanted() bool {
 
 func (w *writer) takes(rng int) bool {
 	return slices.Contains(w.store.route(w.batch[rng].Topic), w.index)
+}
+
+// forgets says whether the writer needs no record of its own again once it is encoded, nor does another one.
+func (w *writer) forgets() bool {
+	for i := range w.batch {
+		if w.takes(i) && len(w.store.route(w.batch[i].Topic)) > 1 {
+			return false
+		}
+	}
+	return w.target.upsert == nil
 }
 
 // enter begins with the records of a range, if the table takes them. The first table that does adds up the ledger's
@@ -137,6 +166,18 @@ func (r *rowReader) Read(p []byte) (n int, err error) {
 
 // fill encodes records until there are at least want bytes or no more records.
 func (r *rowReader) fill(want int) {
+	for len(r.pending) < want {
+		if r.encodeTo(want) && !r.w.goOn() {
+			r.pending = append(r.pending, transform.CopyTrailer()...)
+			r.done = true
+			return
+		}
+	}
+}
+
+// encodeTo encodes records until there are at least want bytes, or to the end of the batch: then it returns true, and is
+// at the beginning again.
+func (r *rowReader) encodeTo(want int) (end bool) {
 	b := r.w.batch
 	for ; r.at.rng < len(b); r.at = (place{rng: r.at.rng + 1}) {
 		if r.at.rec == 0 && !r.w.enter(r.at.rng) {
@@ -144,13 +185,28 @@ func (r *rowReader) fill(want int) {
 		}
 		for records := b[r.at.rng].Records; r.at.rec < len(records); r.at.rec++ {
 			if len(r.pending) >= want {
-				return
+				return false
 			}
 			r.pending, _ = r.w.encode(r.pending, r.at, records[r.at.rec])
 		}
 	}
-	r.pending = append(r.pending, transform.CopyTrailer()...)
-	r.done = true
+	r.at = place{}
+	return true
+}
+
+// goOn gets the batch more records when all it had are encoded. Not after a dead letter, which is written at the end.
+func (w *writer) goOn() bool {
+	st := &w.store.buf
+	if w.more == nil || len(st.letters) > 0 || !w.more(w.batch, w.takes) {
+		return false
+	}
+	for i := range w.batch {
+		if w.takes(i) {
+			st.fold(i)
+			st.unmark(i, len(w.batch[i].Records))
+		}
+	}
+	return true
 }
 
 // encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.

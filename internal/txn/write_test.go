@@ -48,7 +48,7 @@ func (l *loader) commit(values ...string) (Result, error) {
 }
 
 func (l *loader) commitRange(r Range) (Result, error) {
-	res, err := l.store.Commit(context.Background(), Batch{r})
+	res, err := l.store.Commit(context.Background(), Batch{r}, nil)
 	if err == nil {
 		l.pos.NextOffset = r.To
 	}
