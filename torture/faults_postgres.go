@@ -55,7 +55,7 @@ var postgresFaults = []*fault{
 		return hold(ctx, st, rng, `SELECT FROM sinker.offsets WHERE pipeline = '`+mainPipeline+`' FOR UPDATE`)
 	}},
 	{name: "lock-table", about: "another session locks a target table for some seconds", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return hold(ctx, st, rng, `LOCK TABLE `+tables[rng.IntN(len(tables))].name+` IN ACCESS EXCLUSIVE MODE`)
+		return hold(ctx, st, rng, `LOCK TABLE `+targets()[rng.IntN(len(targets()))]+` IN ACCESS EXCLUSIVE MODE`)
 	}},
 	{name: "ddl-under-load", about: "columns added, widened and dropped, indexes made and dropped, VACUUM FULL", fire: ddl},
 }
@@ -287,7 +287,7 @@ func hold(ctx context.Context, st *stage, rng *rand.Rand, lock string) (string, 
 }
 
 func ddl(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-	table := tables[rng.IntN(len(tables))].name
+	table := targets()[rng.IntN(len(targets()))]
 	statements := [][]string{
 		{`ALTER TABLE ` + table + ` ADD COLUMN IF NOT EXISTS more integer DEFAULT 1`, `ALTER TABLE ` + table + ` DROP COLUMN more`},
 		{`CREATE INDEX IF NOT EXISTS more ON ` + table + ` (n)`, `DROP INDEX IF EXISTS more`},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -42,6 +43,7 @@ type nemesis struct {
 	faults []*fault
 	locks  map[string]*sync.Mutex
 	wg     sync.WaitGroup
+	calm   sync.RWMutex // each fault in force reads; a quiet scene writes
 
 	mu      sync.Mutex
 	running map[string]bool
@@ -136,16 +138,7 @@ func (n *nemesis) begin(ctx context.Context, kind string, seed uint64) {
 // fire takes the fault's locks, in one order for all, and fires it.
 func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, error) {
 	for i, name := range f.locks {
-		lock := n.locks[name]
-		waited, cancel := context.WithTimeout(ctx, 60*time.Second)
-		err := until(waited, 50*time.Millisecond, func() error {
-			if !lock.TryLock() {
-				return fmt.Errorf("another fault is at %s", name)
-			}
-			return nil
-		})
-		cancel()
-		if err != nil {
+		if err := tryFor(ctx, 60*time.Second, n.locks[name].TryLock, "another fault is at "+name); err != nil {
 			for _, held := range f.locks[:i] {
 				n.locks[held].Unlock()
 			}
@@ -157,10 +150,26 @@ func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, erro
 			n.locks[name].Unlock()
 		}
 	}()
+	if err := tryFor(ctx, 2*time.Minute, n.calm.TryRLock, "it is a quiet scene"); err != nil {
+		return "", err
+	}
+	defer n.calm.RUnlock()
 	if err := n.st.ready(ctx, f.locks); err != nil {
 		return "", err
 	}
 	return f.fire(ctx, n.st, rand.New(rand.NewPCG(seed, 2)))
+}
+
+// tryFor tries to have a lock.
+func tryFor(ctx context.Context, limit time.Duration, try func() bool, why string) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return until(ctx, 50*time.Millisecond, func() error {
+		if !try() {
+			return errors.New(why)
+		}
+		return nil
+	})
 }
 
 // ready waits until what a fault is going to break is whole.

@@ -172,6 +172,9 @@ func (st *stage) writeConfig(name, pipeline string, brokers []string, url, insta
 			if t.upsert {
 				fmt.Fprintf(&b, "    key: [k]\n    delete: tombstone\n")
 			}
+			if t.sums != "" {
+				fmt.Fprintf(&b, "  - topic: %s\n    table: %s\n    group: { g: g }\n    add: { records: 1, n: n, amount: amount }\n    max: { newest: id }\n    min: { least: n }\n", t.name, t.sums)
+			}
 		}
 	}
 	path := filepath.Join(st.dir, name+".yaml")
@@ -264,7 +267,7 @@ func (s *sinker) kill() error {
 		return err
 	}
 	<-gone
-	s.st.tally.killed()
+	s.st.tally.killedSinker()
 	return nil
 }
 
@@ -280,7 +283,7 @@ func (s *sinker) hold(sig syscall.Signal) error {
 	s.mu.Unlock()
 	if gone, err := s.signal(sig); err == nil {
 		if sig == syscall.SIGKILL {
-			s.st.tally.killed()
+			s.st.tally.killedSinker()
 		}
 		select {
 		case <-gone:
