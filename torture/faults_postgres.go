@@ -41,15 +41,20 @@ var postgresFaults = []*fault{
 			for _, s := range who {
 				wires = append(wires, s.postgresWires()...)
 			}
+			began := time.Now()
+			defer func() { st.marks.reached(began, who...) }()
 			return sever(ctx, rng, fmt.Sprintf("%d sinker(s) and Postgres", len(who)), wires)
 		}},
 	{name: "pgbouncer-restart", about: "SIGKILL for pgbouncer, and a start", missing: withoutBouncer, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+		began := time.Now()
 		if err := st.bouncer.kill(); err != nil {
 			return "", err
 		}
 		st.tally.killed()
 		wait(ctx, between(rng, 0, 3*time.Second))
-		return "killed and started", st.bouncer.start()
+		err := st.bouncer.start()
+		st.marks.reached(began, st.sinkers[len(st.sinkers)-1])
+		return "killed and started", err
 	}},
 	{name: "lock-offsets", about: "another session locks offset rows for some seconds", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return hold(ctx, st, rng, `SELECT FROM sinker.offsets WHERE pipeline = '`+mainPipeline+`' FOR UPDATE`)
@@ -59,6 +64,10 @@ var postgresFaults = []*fault{
 	}},
 	{name: "ddl-under-load", about: "columns added, widened and dropped, indexes made and dropped, VACUUM FULL", fire: ddl},
 }
+
+// takesPostgres names the faults for whose time Postgres takes no writes, or can not be reached.
+var takesPostgres = map[string]bool{"pg-restart": true, "pg-crash": true, "pg-backend-crash": true, "pg-failover": true, "pg-read-only": true,
+	"pg-partition": true, "pgbouncer-restart": true}
 
 // some are all sinkers, or one.
 func (st *stage) some(rng *rand.Rand) []*sinker {

@@ -226,6 +226,9 @@ func (st *stage) act(ctx context.Context) (*report, error) {
 	}
 	watch, unwatch := st.startWatching(ctx)
 	defer unwatch()
+	pulsing, stopPulse := context.WithCancel(ctx)
+	defer stopPulse()
+	go st.pulse(pulsing)
 	if err := st.warm(ctx); err != nil {
 		return nil, err
 	}
@@ -249,6 +252,7 @@ func (st *stage) act(ctx context.Context) (*report, error) {
 	if err := st.drain(ctx, r); err != nil {
 		return r, err
 	}
+	stopPulse()
 	unwatch()
 	r.watched(watch)
 	if err := st.settle(ctx, r); err != nil {

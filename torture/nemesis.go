@@ -16,6 +16,7 @@ type fault struct {
 	name   string
 	about  string
 	weight int      // how many cards of the deck; 0: one
+	kills  bool     // it does nothing but kill sinkers
 	locks  []string // what only one fault at a time may break: kafka, postgres, aside
 	// missing says why this machine, or this run, can not have it; "" when it can.
 	missing func(*stage) string
@@ -156,6 +157,10 @@ func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, erro
 	defer n.calm.RUnlock()
 	if err := n.st.ready(ctx, f.locks); err != nil {
 		return "", err
+	}
+	if !f.kills {
+		began := time.Now()
+		defer func() { n.st.marks.fault(faultMark{f.name, began, time.Now()}) }()
 	}
 	return f.fire(ctx, n.st, rand.New(rand.NewPCG(seed, 2)))
 }

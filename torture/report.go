@@ -21,6 +21,7 @@ type report struct {
 	OK      bool  `json:"ok"`
 	Records int64 `json:"records"` // committed ones, as Kafka's own reader counts them, and those of the small topics
 	differences
+	resumes
 	Kills    int                `json:"kills"`        // SIGKILLs and crashes: of sinkers, of brokers, of Postgres
 	Sinkers  int                `json:"sinker_kills"` // of these: SIGKILLs of sinkers
 	Kinds    map[string]*firing `json:"kinds"`
@@ -122,6 +123,9 @@ func (st *stage) settle(ctx context.Context, r *report) error {
 		r.Records += tr.records
 		r.DeadLetters += letters
 		r.acked(st, t, tr)
+	}
+	if err := st.resume(ctx, conn, r); err != nil {
+		return err
 	}
 	d, n, err := st.checkAside(ctx, conn)
 	if err != nil {
@@ -227,6 +231,8 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%d records, %d kills (%d of sinkers), %d kinds, %d COMMITs in doubt, %d failovers, %d looks at live tables, seed %d, %d s\n",
 		r.Records, r.Kills, r.Sinkers, len(r.Kinds), r.InDoubt, r.Failover, r.LiveLooks, r.Seed, r.Seconds)
 	fmt.Fprintf(w, "lost %d, duplicated %d, phantom %d, changed %d\n", r.Lost, r.Duplicated, r.Phantom, r.Changed)
+	fmt.Fprintf(w, "work went on\n  after a SIGKILL (static)         %v\n  after the next start            %v\n  after a SIGKILL (dynamic)        %v\n  of each after Postgres was back %v\n",
+		&r.AfterKill, &r.AfterStart, &r.AfterKillMoved, &r.AfterPostgres)
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "PROBLEM %s\n", p)
 	}

@@ -53,6 +53,8 @@ var schema = []string{
 			pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8));
 		RETURN NULL; END $$`,
 	`CREATE TRIGGER moved AFTER INSERT OR UPDATE OF next_offset, fence ON sinker.offsets FOR EACH ROW EXECUTE FUNCTION torture.moved()`,
+	`CREATE TABLE torture.pulse (at timestamptz)`,
+	`INSERT INTO torture.pulse VALUES (now())`,
 	`CREATE TABLE torture.disorder (k text, old_partition integer, old_offset bigint, new_partition integer, new_offset bigint)`,
 	`CREATE FUNCTION torture.ordered() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$ BEGIN
 		IF NEW.kafka_partition <> OLD.kafka_partition OR NEW.kafka_offset <= OLD.kafka_offset THEN

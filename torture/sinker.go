@@ -232,6 +232,7 @@ func (s *sinker) once(log io.Writer) error {
 		s.mu.Unlock()
 		return err
 	}
+	s.st.marks.started(startMark{s.name, cmd.Process.Pid, time.Now()})
 	gone := make(chan struct{})
 	s.cmd, s.gone = cmd, gone
 	s.starts++
@@ -262,11 +263,18 @@ func (s *sinker) signal(sig syscall.Signal) (gone <-chan struct{}, err error) {
 
 // kill ends the process with SIGKILL; it is started again at once.
 func (s *sinker) kill() error {
+	s.mu.Lock()
+	mark := killMark{sinker: s.name, at: time.Now()}
+	if s.cmd != nil {
+		mark.pid = s.cmd.Process.Pid
+	}
+	s.mu.Unlock()
 	gone, err := s.signal(syscall.SIGKILL)
 	if err != nil {
 		return err
 	}
 	<-gone
+	s.st.marks.killed(mark)
 	s.st.tally.killedSinker()
 	return nil
 }
