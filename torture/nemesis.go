@@ -50,6 +50,7 @@ type nemesis struct {
 	running map[string]bool
 	fired   map[string]*firing
 	quiet   int
+	scenes  int // of the killer's
 }
 
 func newNemesis(st *stage, faults []*fault) *nemesis {
@@ -120,24 +121,40 @@ func (n *nemesis) begin(ctx context.Context, kind string, seed uint64) {
 	n.running[kind] = true
 	n.wg.Go(func() {
 		evidence, err := n.fire(ctx, n.faults[i], seed)
+		n.account(kind, evidence, err)
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.running[kind] = false
-		switch f := n.fired[kind]; {
-		case err != nil || evidence == "":
-			f.Missed++
-			f.Problem = fmt.Sprint(err)
-			n.st.say("  %s: did not fire: %v", kind, err)
-		default:
-			f.Fired++
-			f.Evidence = evidence
-			n.st.say("  %s: %s", kind, evidence)
-		}
 	})
 }
 
-// fire takes the fault's locks, in one order for all, and fires it.
+// account notes what became of a fault.
+func (n *nemesis) account(kind, evidence string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch f := n.fired[kind]; {
+	case err != nil || evidence == "":
+		f.Missed++
+		f.Problem = fmt.Sprint(err)
+		n.st.say("  %s: did not fire: %v", kind, err)
+	default:
+		f.Fired++
+		f.Evidence = evidence
+		n.st.say("  %s: %s", kind, evidence)
+	}
+}
+
+// fire fires a fault unless it is a quiet scene. While a scene waits to begin no further fault does.
 func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, error) {
+	if err := tryFor(ctx, 2*time.Minute, n.calm.TryRLock, "it is a quiet scene"); err != nil {
+		return "", err
+	}
+	defer n.calm.RUnlock()
+	return n.fireAlone(ctx, f, seed)
+}
+
+// fireAlone takes the fault's locks, in one order for all, and fires it.
+func (n *nemesis) fireAlone(ctx context.Context, f *fault, seed uint64) (string, error) {
 	for i, name := range f.locks {
 		if err := tryFor(ctx, 60*time.Second, n.locks[name].TryLock, "another fault is at "+name); err != nil {
 			for _, held := range f.locks[:i] {
@@ -151,10 +168,6 @@ func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, erro
 			n.locks[name].Unlock()
 		}
 	}()
-	if err := tryFor(ctx, 2*time.Minute, n.calm.TryRLock, "it is a quiet scene"); err != nil {
-		return "", err
-	}
-	defer n.calm.RUnlock()
 	if err := n.st.ready(ctx, f.locks); err != nil {
 		return "", err
 	}

@@ -240,6 +240,9 @@ func (f *figures) quantile(q float64) float64 {
 }
 
 func (f *figures) String() string {
+	if f.Count == 0 {
+		return fmt.Sprintf("not measured: left out %d because of other faults, %d because nothing moved before", f.LeftOut, f.Idle)
+	}
 	return fmt.Sprintf("p50 %.2f s, p99 %.2f s, max %.2f s (%s) of %d; left out %d because of other faults, %d because nothing moved before",
 		f.P50, f.P99, f.Max, f.slowest, f.Count, f.LeftOut, f.Idle)
 }
