@@ -185,8 +185,12 @@ func (m *marks) measureReturn(into *figures, log []move, broken []span, p return
 	if p.sinkers != nil {
 		sinkers = p.sinkers
 	}
+	before := recently
+	if slices.Contains(cause, "pg-failover") { // it takes the newest moves, of the log too
+		before = 20 * time.Second
+	}
 	for _, name := range sinkers {
-		at, ok := m.firstCommit(log, p, name)
+		at, ok := m.firstCommit(log, p, before, name)
 		switch {
 		case !ok:
 			into.Idle++
@@ -199,7 +203,7 @@ func (m *marks) measureReturn(into *figures, log []move, broken []span, p return
 }
 
 // firstCommit is a sinker's first after Postgres has come back.
-func (m *marks) firstCommit(log []move, p returnMark, sinker string) (at time.Time, ok bool) {
+func (m *marks) firstCommit(log []move, p returnMark, before time.Duration, sinker string) (at time.Time, ok bool) {
 	pids := map[int]bool{}
 	for _, s := range m.starts {
 		if s.sinker == sinker {
@@ -207,7 +211,7 @@ func (m *marks) firstCommit(log []move, p returnMark, sinker string) (at time.Ti
 		}
 	}
 	ours := func(m move) bool { return pids[m.pid] }
-	if !slices.ContainsFunc(log[after(log, p.down.Add(-recently)):after(log, p.down)], ours) {
+	if !slices.ContainsFunc(log[after(log, p.down.Add(-before)):after(log, p.down)], ours) {
 		return at, false
 	}
 	rest := log[after(log, p.lastFail):]

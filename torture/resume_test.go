@@ -38,6 +38,8 @@ func TestTimesToResume(t *testing.T) {
 		"AFaultAsPostgresIsBack": {func(m *marks) { m.faults = append(m.faults, faultMark{"kafka-cut", at(22), at(23.1)}) }, nil, want{2, 1.8, 0, 2, 0}},
 		"AnotherKillMeanwhile":   {func(m *marks) { m.kills = append(m.kills, killMark{"two", 2, at(11)}) }, nil, want{0, 0, 0, 4, 0}},
 		"NothingMovedBefore":     {func(m *marks) { m.kills[0].pid = 99 }, nil, want{0, 0, 1, 0, 1}},
+		"AFailoverTookTheLog":    {func(m *marks) { m.returns[0].down = at(22.5) }, nil, want{2, 1.8, 1, 0, 0}},
+		"ACrashLongAfterwards":   {func(m *marks) { m.returns[0].down, m.faults[0].name = at(22.5), "pg-crash" }, nil, want{2, 1.8, 0, 0, 0}},
 		"ADynamicMember":         {func(*marks) {}, []string{"one"}, want{0, 0, 1, 0, 0}},
 		"OnlyOneWasCutOff":       {func(m *marks) { m.returns[0].sinkers = []string{"one"} }, nil, want{2, 1.8, 0.4, 0, 0}},
 	} {
