@@ -25,6 +25,7 @@ func printed() string {
 	}
 	line(0, 70, "bad-1", []byte(`{"id":`))
 	line(1, 71, "k4", []byte("null"))
+	line(0, 72, "bad-2", fmt.Appendf(nil, refused[0], 77))
 	line(0, 80, "end-0", value(50, "end-0", 0))
 	line(1, 80, "end-1", value(51, "end-1", 0))
 	return b.String()
@@ -33,6 +34,9 @@ func printed() string {
 func readPrinted(t *testing.T, upsert bool) *truth {
 	t.Helper()
 	tr := newTruth(t.TempDir(), "events", 2, upsert)
+	if !upsert {
+		tr.sums = map[string]*sums{}
+	}
 	if err := tr.read(strings.NewReader(printed())); err != nil {
 		t.Fatal(err)
 	}
@@ -66,14 +70,24 @@ func loaded(t *testing.T) *pgx.Conn {
 		if _, err := fmt.Sscanf(line, "Partition:%d\tOffset:%d\t%s\t%s\n", &partition, &offset, &key, &value); err != nil {
 			t.Fatal(err)
 		}
-		if row, _, err := rowOf([]byte(value)); err == nil {
-			run1(t, conn, fmt.Sprintf(`INSERT INTO events VALUES ('%s', %d, %d)`, strings.ReplaceAll(string(row), "\t", "', '"), partition, offset))
-		} else {
+		bury := func(table string) {
 			run1(t, conn, fmt.Sprintf(`INSERT INTO sinker.dead_letters (pipeline, topic, partition, record_offset, record_timestamp, table_name, code, reason)
-				VALUES ('torture', 'events', %d, %d, now(), 'events', 'x', 'x')`, partition, offset))
+				VALUES ('torture', 'events', %d, %d, now(), '%s', 'x', 'x')`, partition, offset, table))
+		}
+		row, err := rowOf([]byte(value))
+		if err != nil {
+			bury(`"public"."event_sums"`)
+		} else {
+			run1(t, conn, fmt.Sprintf(`INSERT INTO event_sums AS s VALUES ('%s', 1, %s, %s, %d, %s) ON CONFLICT (g) DO UPDATE SET records = s.records + 1, n = s.n + excluded.n,
+				amount = s.amount + excluded.amount, newest = greatest(s.newest, excluded.newest), least = least(s.least, excluded.least)`, row.group, row.n, row.amount, row.id, row.n))
+		}
+		if err != nil || strings.HasPrefix(key, badKey) {
+			bury(`"public"."events"`)
+		} else {
+			run1(t, conn, fmt.Sprintf(`INSERT INTO events VALUES ('%s', %d, %d)`, strings.ReplaceAll(string(row.text), "\t", "', '"), partition, offset))
 		}
 	}
-	run1(t, conn, `UPDATE sinker.offsets SET next_offset = 81, consumed = 22, written = 21, dead = 1`)
+	run1(t, conn, `UPDATE sinker.offsets SET next_offset = 81, consumed = 23 - partition, written = 21, dead = 2 - partition`)
 	run1(t, conn, `INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, fence)
 		SELECT 'torture', 'events', p, f, t, 11, 11, 0, 0, 1, 1, 1 FROM unnest(ARRAY[0,1]) p, (VALUES (0, 40), (40, 81)) r (f, t)`)
 	return conn
@@ -117,10 +131,10 @@ func TestDifferencesAreNoticed(t *testing.T) {
 		"RowOfAnUnknownPartition":  {`INSERT INTO events VALUES (99, 'k1', 1, 1, 1, 7, 3)`, differences{Phantom: 1}},
 		"ValueChanged":             {`UPDATE events SET amount = amount + 0.01 WHERE kafka_partition = 0 AND kafka_offset = 3`, differences{Changed: 1}},
 		"TwoRowsExchanged":         {`UPDATE events SET kafka_offset = 9 - kafka_offset WHERE kafka_partition = 0 AND kafka_offset IN (3, 6)`, differences{Changed: 2}},
-		"LetterLost":               {`DELETE FROM sinker.dead_letters WHERE partition = 0`, differences{Lost: 1}},
+		"LetterLost":               {`DELETE FROM sinker.dead_letters WHERE record_offset = 70 AND table_name LIKE '%events%'`, differences{Lost: 1}},
 		"LetterDoubled":            {`INSERT INTO sinker.dead_letters (pipeline, topic, partition, record_offset, record_timestamp, table_name, code, reason) VALUES ('torture', 'events', 0, 70, now(), 'events', 'x', 'x')`, differences{Duplicated: 1}},
 		"LetterOfAGoodRecord":      {`INSERT INTO sinker.dead_letters (pipeline, topic, partition, record_offset, record_timestamp, table_name, code, reason) VALUES ('torture', 'events', 0, 3, now(), 'events', 'x', 'x')`, differences{Phantom: 1}},
-		"LetterOfAnotherPipeline":  {`UPDATE sinker.dead_letters SET pipeline = 'another'`, differences{Lost: 2}},
+		"LetterOfAnotherPipeline":  {`UPDATE sinker.dead_letters SET pipeline = 'another'`, differences{Lost: 3}},
 		"DeadLetterBecameARowToo":  {`INSERT INTO events VALUES (99, 'k4', 1, 1, 1, 1, 71)`, differences{Phantom: 1}},
 		"NumberOfAnotherRecord":    {`UPDATE events SET id = id + 1 WHERE kafka_partition = 1 AND kafka_offset = 80`, differences{Changed: 1}},
 		"NoSumOfTheOthers":         {`UPDATE events SET sum = 0 WHERE kafka_partition = 1 AND kafka_offset = 80`, differences{Changed: 1}},
@@ -134,6 +148,50 @@ func TestDifferencesAreNoticed(t *testing.T) {
 			}
 			if got.Lost != c.want.Lost || got.Duplicated != c.want.Duplicated || got.Phantom != c.want.Phantom || got.Changed != c.want.Changed {
 				t.Errorf("%d rows, %d letters: %+v, want %+v", rows, letters, got, c.want)
+			}
+			if (got.total() > 0) != (len(got.examples) > 0) {
+				t.Errorf("examples: %q", got.examples)
+			}
+		})
+	}
+}
+
+// A sum that is not what its records add up to is noticed, whichever of its values is wrong.
+func TestWrongSumsAreNoticed(t *testing.T) {
+	conn := loaded(t)
+	for name, c := range map[string]struct {
+		wrong string
+		want  differences
+	}{
+		"Nothing":             {`SELECT 1`, differences{}},
+		"OneRecordTwice":      {`UPDATE event_sums SET records = records + 1, n = n + 7 WHERE g = 'g2'`, differences{Changed: 1}},
+		"CountOffByOne":       {`UPDATE event_sums SET records = records - 1 WHERE g = 'g7'`, differences{Changed: 1}},
+		"SumOffByOne":         {`UPDATE event_sums SET n = n + 1 WHERE g = 'g3'`, differences{Changed: 1}},
+		"AmountOffByACent":    {`UPDATE event_sums SET amount = amount - 0.01 WHERE g = 'g3'`, differences{Changed: 1}},
+		"MaxOffByOne":         {`UPDATE event_sums SET newest = newest + 1 WHERE g = 'g3'`, differences{Changed: 1}},
+		"MinIsNull":           {`UPDATE event_sums SET least = NULL WHERE g = 'g3'`, differences{Changed: 1}},
+		"DeadOneNotCounted":   {`UPDATE event_sums SET records = records - 1, n = n + 1, amount = amount - 1 WHERE g = 'g7'`, differences{Changed: 1}},
+		"GroupMissing":        {`DELETE FROM event_sums WHERE g = 'g11'`, differences{Lost: 1}},
+		"GroupTooMany":        {`INSERT INTO event_sums VALUES ('g99', 1, 1, 1, 1, 1)`, differences{Phantom: 1}},
+		"GroupTwice":          {`ALTER TABLE event_sums DROP CONSTRAINT event_sums_pkey; INSERT INTO event_sums SELECT * FROM event_sums WHERE g = 'g1'`, differences{Duplicated: 1}},
+		"EverythingMissing":   {`TRUNCATE event_sums`, differences{Lost: 41}},
+		"LetterLost":          {`DELETE FROM sinker.dead_letters WHERE record_offset = 70 AND table_name LIKE '%event_sums%'`, differences{Lost: 1}},
+		"LetterOfACountedOne": {`INSERT INTO sinker.dead_letters (pipeline, topic, partition, record_offset, record_timestamp, table_name, code, reason) VALUES ('torture', 'events', 0, 72, now(), 'event_sums', 'x', 'x')`, differences{Phantom: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			undone(t, conn, c.wrong)
+			ctx, tr := context.Background(), readPrinted(t, false)
+			got, groups, err := checkSums(ctx, conn, "event_sums", tr.sums)
+			if err != nil {
+				t.Fatal(err)
+			}
+			letters, _, err := checkLetters(ctx, conn, events, "event_sums", tr.all(isDead))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got.add(letters)
+			if got.Lost != c.want.Lost || got.Duplicated != c.want.Duplicated || got.Phantom != c.want.Phantom || got.Changed != c.want.Changed {
+				t.Errorf("%d groups: %+v, want %+v", groups, got, c.want)
 			}
 			if (got.total() > 0) != (len(got.examples) > 0) {
 				t.Errorf("examples: %q", got.examples)
@@ -174,10 +232,10 @@ func TestBooksAreRead(t *testing.T) {
 // A commit that is torn is seen at the next look, whichever half came first.
 func TestTornCommitsAreSeen(t *testing.T) {
 	for name, c := range map[string]struct{ then, want string }{
-		"WholeCommits":           {`INSERT INTO events VALUES (60, 'k1', 1, 1, 1, 0, 81); UPDATE sinker.offsets SET next_offset = 82, written = 22, consumed = 23 WHERE partition = 0`, ""},
+		"WholeCommits":           {`INSERT INTO events VALUES (60, 'k1', 1, 1, 1, 0, 81); UPDATE sinker.offsets SET next_offset = 82, written = 22, consumed = 24 WHERE partition = 0`, ""},
 		"RowsWithoutThePosition": {`INSERT INTO events VALUES (60, 'k1', 1, 1, 1, 0, 81)`, "there is a row of offset 81"},
-		"PositionWithoutTheRows": {`UPDATE sinker.offsets SET next_offset = 85, written = 24, consumed = 25 WHERE partition = 0`, "there are 0 rows, and 3 were written"},
-		"RowsTwice":              {`INSERT INTO events VALUES (60, 'k1', 1, 1, 1, 0, 81), (60, 'k1', 1, 1, 1, 0, 81); UPDATE sinker.offsets SET next_offset = 82, written = 22, consumed = 23 WHERE partition = 0`, "there are 2 rows, and 1 were written"},
+		"PositionWithoutTheRows": {`UPDATE sinker.offsets SET next_offset = 85, written = 24, consumed = 26 WHERE partition = 0`, "there are 0 rows, and 3 were written"},
+		"RowsTwice":              {`INSERT INTO events VALUES (60, 'k1', 1, 1, 1, 0, 81), (60, 'k1', 1, 1, 1, 0, 81); UPDATE sinker.offsets SET next_offset = 82, written = 22, consumed = 24 WHERE partition = 0`, "there are 2 rows, and 1 were written"},
 		"PositionBack":           {`DELETE FROM events WHERE kafka_offset > 30; UPDATE sinker.offsets SET next_offset = 31 WHERE partition = 1`, "back to 31"},
 	} {
 		t.Run(name, func(t *testing.T) {

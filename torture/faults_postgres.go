@@ -41,24 +41,33 @@ var postgresFaults = []*fault{
 			for _, s := range who {
 				wires = append(wires, s.postgresWires()...)
 			}
+			began := time.Now()
+			defer func() { st.marks.reached(began, who...) }()
 			return sever(ctx, rng, fmt.Sprintf("%d sinker(s) and Postgres", len(who)), wires)
 		}},
 	{name: "pgbouncer-restart", about: "SIGKILL for pgbouncer, and a start", missing: withoutBouncer, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+		began := time.Now()
 		if err := st.bouncer.kill(); err != nil {
 			return "", err
 		}
 		st.tally.killed()
 		wait(ctx, between(rng, 0, 3*time.Second))
-		return "killed and started", st.bouncer.start()
+		err := st.bouncer.start()
+		st.marks.reached(began, st.sinkers[len(st.sinkers)-1])
+		return "killed and started", err
 	}},
 	{name: "lock-offsets", about: "another session locks offset rows for some seconds", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return hold(ctx, st, rng, `SELECT FROM sinker.offsets WHERE pipeline = '`+mainPipeline+`' FOR UPDATE`)
 	}},
 	{name: "lock-table", about: "another session locks a target table for some seconds", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return hold(ctx, st, rng, `LOCK TABLE `+tables[rng.IntN(len(tables))].name+` IN ACCESS EXCLUSIVE MODE`)
+		return hold(ctx, st, rng, `LOCK TABLE `+targets()[rng.IntN(len(targets()))]+` IN ACCESS EXCLUSIVE MODE`)
 	}},
 	{name: "ddl-under-load", about: "columns added, widened and dropped, indexes made and dropped, VACUUM FULL", fire: ddl},
 }
+
+// takesPostgres names the faults for whose time Postgres takes no writes, or can not be reached.
+var takesPostgres = map[string]bool{"pg-restart": true, "pg-crash": true, "pg-backend-crash": true, "pg-failover": true, "pg-read-only": true,
+	"pg-partition": true, "pgbouncer-restart": true}
 
 // some are all sinkers, or one.
 func (st *stage) some(rng *rand.Rand) []*sinker {
@@ -287,7 +296,7 @@ func hold(ctx context.Context, st *stage, rng *rand.Rand, lock string) (string, 
 }
 
 func ddl(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-	table := tables[rng.IntN(len(tables))].name
+	table := targets()[rng.IntN(len(targets()))]
 	statements := [][]string{
 		{`ALTER TABLE ` + table + ` ADD COLUMN IF NOT EXISTS more integer DEFAULT 1`, `ALTER TABLE ` + table + ` DROP COLUMN more`},
 		{`CREATE INDEX IF NOT EXISTS more ON ` + table + ` (n)`, `DROP INDEX IF EXISTS more`},

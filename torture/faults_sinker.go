@@ -13,11 +13,11 @@ import (
 func (st *stage) one(rng *rand.Rand) *sinker { return st.sinkers[rng.IntN(len(st.sinkers))] }
 
 var sinkerFaults = []*fault{
-	{name: "sinker-kill", about: "SIGKILL for one sinker", weight: 2, fire: func(_ context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "sinker-kill", about: "SIGKILL for one sinker", weight: 2, kills: true, fire: func(_ context.Context, st *stage, rng *rand.Rand) (string, error) {
 		s := st.one(rng)
 		return "killed " + s.name, s.kill()
 	}},
-	{name: "sinker-kill-burst", about: "SIGKILL ten to twenty times in some seconds, as soon as it is up again, or a little later", weight: 3, fire: killBurst},
+	{name: "sinker-kill-burst", about: "SIGKILL ten to twenty times in some seconds, as soon as it is up again, or a little later", weight: 3, kills: true, fire: killBurst},
 	{name: "sinker-freeze", about: "SIGSTOP for longer than every timeout, then SIGCONT: a zombie that goes on where it was", fire: freezeSinker},
 	{name: "sinker-starve", about: "stopped for 95 of every 100 milliseconds, for a while", fire: starve},
 	{name: "sinker-term", about: "SIGTERM; it must end by itself", fire: func(_ context.Context, st *stage, rng *rand.Rand) (string, error) {

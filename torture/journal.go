@@ -27,7 +27,8 @@ func (j *journal) say(format string, args ...any) {
 // tally counts what the report shows.
 type tally struct {
 	mu        sync.Mutex
-	kills     int
+	kills     int // of anything
+	sinkers   int // of these: of sinkers
 	failovers int
 	problems  []string
 }
@@ -36,6 +37,13 @@ func (t *tally) killed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kills++
+}
+
+func (t *tally) killedSinker() {
+	t.killed()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sinkers++
 }
 
 func (t *tally) failedOver() {

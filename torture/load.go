@@ -128,9 +128,12 @@ func (l *load) next(t *table, keys int) *kgo.Record {
 	return r
 }
 
-// value is a record's JSON. Its last number is a sum of the others, so that a value mixed of two is noticed.
+// groups is how many rows the table of sums gets. Every partition has records of each, so that all sinkers want the same rows.
+const groups = 50
+
+// value is a record's JSON. Its last number is a sum of the others, so that a value mixed of two is noticed; g is its group.
 func value(id int64, key string, n int64) []byte {
-	return fmt.Appendf(make([]byte, 0, 96), `{"id":%d,"k":"%s","n":%d,"amount":"%d.%02d","sum":%d}`, id, key, n, id%100_000, n%100, id*31+n)
+	return fmt.Appendf(make([]byte, 0, 112), `{"id":%d,"k":"%s","n":%d,"amount":"%d.%02d","sum":%d,"g":"g%d"}`, id, key, n, id%100_000, n%100, id*31+n, id%groups)
 }
 
 // transact produces in transactions, and aborts one in ten.

@@ -39,6 +39,7 @@ type options struct {
 	only    []string
 	every   interval
 	most    int
+	kills   int
 	dir     string
 	race    bool
 	sinker  string
@@ -101,6 +102,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&only, "only", "", "comma-separated kinds of faults, instead of all; none: no faults")
 	f.StringVar(&every, "every", "", "time between two rounds of faults, low-high (default 20s-40s, less when the run is short)")
 	f.IntVar(&o.most, "most", 0, "at most so many kinds begin at once (default 4, more when the run is short)")
+	f.IntVar(&o.kills, "kills", 0, "so many SIGKILLs of sinkers besides those of the faults, evenly over the run; some of them when nothing else is broken")
 	f.StringVar(&o.dir, "dir", "", "folder for logs and other traces, kept (default: a temporary one, kept only when something was found)")
 	f.BoolVar(&o.race, "race", false, "build sinker with the race detector")
 	f.StringVar(&o.sinker, "sinker", "", "the sinker binary (default: build ./cmd/sinker)")
@@ -113,8 +115,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	case o.brokers < 1 || o.brokers > 3 || o.sinkers < 1 || o.sinkers > 3:
 		return nil, errors.New("-brokers and -sinkers must be 1, 2 or 3")
-	case o.rate < 100 || o.most < 0 || o.length <= 0:
-		return nil, errors.New("-rate must be at least 100, -most not negative, and -for more than nothing")
+	case o.rate < 100 || o.most < 0 || o.kills < 0 || o.length <= 0:
+		return nil, errors.New("-rate must be at least 100, -most and -kills not negative, and -for more than nothing")
 	}
 	if o.seed == 0 {
 		o.seed = uint64(rand.Uint32())
@@ -224,6 +226,9 @@ func (st *stage) act(ctx context.Context) (*report, error) {
 	}
 	watch, unwatch := st.startWatching(ctx)
 	defer unwatch()
+	pulsing, stopPulse := context.WithCancel(ctx)
+	defer stopPulse()
+	go st.pulse(pulsing)
 	if err := st.warm(ctx); err != nil {
 		return nil, err
 	}
@@ -233,6 +238,7 @@ func (st *stage) act(ctx context.Context) (*report, error) {
 		st.most = max(4, 1+len(faults)*22/10/max(rounds, 1))
 	}
 	broken, heal := context.WithTimeout(ctx, st.length)
+	n.wg.Go(func() { n.killer(broken) })
 	n.run(broken, makePlan(st.seed, faults, st.length, st.every, st.most))
 	<-broken.Done()
 	heal()
@@ -246,6 +252,7 @@ func (st *stage) act(ctx context.Context) (*report, error) {
 	if err := st.drain(ctx, r); err != nil {
 		return r, err
 	}
+	stopPulse()
 	unwatch()
 	r.watched(watch)
 	if err := st.settle(ctx, r); err != nil {

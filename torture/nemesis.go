@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -15,6 +16,7 @@ type fault struct {
 	name   string
 	about  string
 	weight int      // how many cards of the deck; 0: one
+	kills  bool     // it does nothing but kill sinkers
 	locks  []string // what only one fault at a time may break: kafka, postgres, aside
 	// missing says why this machine, or this run, can not have it; "" when it can.
 	missing func(*stage) string
@@ -42,11 +44,13 @@ type nemesis struct {
 	faults []*fault
 	locks  map[string]*sync.Mutex
 	wg     sync.WaitGroup
+	calm   sync.RWMutex // each fault in force reads; a quiet scene writes
 
 	mu      sync.Mutex
 	running map[string]bool
 	fired   map[string]*firing
 	quiet   int
+	scenes  int // of the killer's
 }
 
 func newNemesis(st *stage, faults []*fault) *nemesis {
@@ -117,35 +121,42 @@ func (n *nemesis) begin(ctx context.Context, kind string, seed uint64) {
 	n.running[kind] = true
 	n.wg.Go(func() {
 		evidence, err := n.fire(ctx, n.faults[i], seed)
+		n.account(kind, evidence, err)
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.running[kind] = false
-		switch f := n.fired[kind]; {
-		case err != nil || evidence == "":
-			f.Missed++
-			f.Problem = fmt.Sprint(err)
-			n.st.say("  %s: did not fire: %v", kind, err)
-		default:
-			f.Fired++
-			f.Evidence = evidence
-			n.st.say("  %s: %s", kind, evidence)
-		}
 	})
 }
 
-// fire takes the fault's locks, in one order for all, and fires it.
+// account notes what became of a fault.
+func (n *nemesis) account(kind, evidence string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch f := n.fired[kind]; {
+	case err != nil || evidence == "":
+		f.Missed++
+		f.Problem = fmt.Sprint(err)
+		n.st.say("  %s: did not fire: %v", kind, err)
+	default:
+		f.Fired++
+		f.Evidence = evidence
+		n.st.say("  %s: %s", kind, evidence)
+	}
+}
+
+// fire fires a fault unless it is a quiet scene. While a scene waits to begin no further fault does.
 func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, error) {
+	if err := tryFor(ctx, 2*time.Minute, n.calm.TryRLock, "it is a quiet scene"); err != nil {
+		return "", err
+	}
+	defer n.calm.RUnlock()
+	return n.fireAlone(ctx, f, seed)
+}
+
+// fireAlone takes the fault's locks, in one order for all, and fires it.
+func (n *nemesis) fireAlone(ctx context.Context, f *fault, seed uint64) (string, error) {
 	for i, name := range f.locks {
-		lock := n.locks[name]
-		waited, cancel := context.WithTimeout(ctx, 60*time.Second)
-		err := until(waited, 50*time.Millisecond, func() error {
-			if !lock.TryLock() {
-				return fmt.Errorf("another fault is at %s", name)
-			}
-			return nil
-		})
-		cancel()
-		if err != nil {
+		if err := tryFor(ctx, 60*time.Second, n.locks[name].TryLock, "another fault is at "+name); err != nil {
 			for _, held := range f.locks[:i] {
 				n.locks[held].Unlock()
 			}
@@ -160,7 +171,23 @@ func (n *nemesis) fire(ctx context.Context, f *fault, seed uint64) (string, erro
 	if err := n.st.ready(ctx, f.locks); err != nil {
 		return "", err
 	}
+	if !f.kills {
+		began := time.Now()
+		defer func() { n.st.marks.fault(faultMark{f.name, began, time.Now()}) }()
+	}
 	return f.fire(ctx, n.st, rand.New(rand.NewPCG(seed, 2)))
+}
+
+// tryFor tries to have a lock.
+func tryFor(ctx context.Context, limit time.Duration, try func() bool, why string) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return until(ctx, 50*time.Millisecond, func() error {
+		if !try() {
+			return errors.New(why)
+		}
+		return nil
+	})
 }
 
 // ready waits until what a fault is going to break is whole.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // report is what a run found; its JSON is the last line of standard output.
@@ -19,7 +21,9 @@ type report struct {
 	OK      bool  `json:"ok"`
 	Records int64 `json:"records"` // committed ones, as Kafka's own reader counts them, and those of the small topics
 	differences
-	Kills    int                `json:"kills"` // SIGKILLs and crashes: of sinkers, of brokers, of Postgres
+	resumes
+	Kills    int                `json:"kills"`        // SIGKILLs and crashes: of sinkers, of brokers, of Postgres
+	Sinkers  int                `json:"sinker_kills"` // of these: SIGKILLs of sinkers
 	Kinds    map[string]*firing `json:"kinds"`
 	InDoubt  int                `json:"in_doubt_commits"`
 	Failover int                `json:"failovers"`
@@ -27,6 +31,8 @@ type report struct {
 	Seconds  int                `json:"seconds"`
 
 	DeadLetters int64             `json:"dead_letters"`
+	Groups      int64             `json:"aggregate_groups"`  // rows of the table of sums, each compared
+	Summed      int64             `json:"aggregate_records"` // that are in them
 	Aborted     int64             `json:"aborted_transactions"`
 	KafkaLost   int64             `json:"kafka_lost"` // records that Kafka had taken and does not have: not sinker's
 	LiveLooks   int64             `json:"live_looks"`
@@ -104,6 +110,9 @@ func (st *stage) settle(ctx context.Context, r *report) error {
 			return err
 		}
 		d, rows, letters, err := checkTable(ctx, conn, t, tr)
+		if err == nil && t.sums != "" {
+			err = st.settleSums(ctx, conn, t, tr, r)
+		}
 		tr.close()
 		if err != nil {
 			return err
@@ -115,6 +124,9 @@ func (st *stage) settle(ctx context.Context, r *report) error {
 		r.DeadLetters += letters
 		r.acked(st, t, tr)
 	}
+	if err := st.resume(ctx, conn, r); err != nil {
+		return err
+	}
 	d, n, err := st.checkAside(ctx, conn)
 	if err != nil {
 		return err
@@ -124,6 +136,25 @@ func (st *stage) settle(ctx context.Context, r *report) error {
 	problems, err := checkBooks(ctx, conn)
 	r.Problems = append(r.Problems, problems...)
 	return err
+}
+
+// settleSums does so for a table of sums, and its dead letters.
+func (st *stage) settleSums(ctx context.Context, conn *pgx.Conn, t *table, tr *truth, r *report) error {
+	d, rows, err := checkSums(ctx, conn, t.sums, tr.sums)
+	if err != nil {
+		return err
+	}
+	e, letters, err := checkLetters(ctx, conn, t, t.sums, tr.all(isDead))
+	if err != nil {
+		return err
+	}
+	d.add(e)
+	st.say("%s: %d groups of %d records, recomputed from what Kafka's own reader shows; %d dead letters; lost %d, duplicated %d, phantom %d, changed %d",
+		t.sums, rows, totalOf(tr.sums), letters, d.Lost, d.Duplicated, d.Phantom, d.Changed)
+	r.add(d)
+	r.Groups, r.Summed = r.Groups+rows, r.Summed+totalOf(tr.sums)
+	r.DeadLetters += letters
+	return nil
 }
 
 // acked holds what Kafka holds against what the producers were told. Compaction takes records away by right.
@@ -155,7 +186,7 @@ func (r *report) watched(all []*live) {
 // judge says whether the run is good: nothing was found, and what was to fire has fired.
 func (r *report) judge(st *stage, n *nemesis) {
 	st.tally.mu.Lock()
-	r.Kills, r.Failover = st.tally.kills, st.tally.failovers
+	r.Kills, r.Sinkers, r.Failover = st.tally.kills, st.tally.sinkers, st.tally.failovers
 	r.Problems = append(r.Problems, st.tally.problems...)
 	st.tally.mu.Unlock()
 	r.InDoubt, r.Aborted = st.inDoubt(), st.load.aborts.Load()
@@ -197,9 +228,11 @@ func (r *report) print(w io.Writer) {
 	for _, kind := range slices.Sorted(maps.Keys(r.LeftOut)) {
 		fmt.Fprintf(w, "%-26s left out: %s\n", kind, r.LeftOut[kind])
 	}
-	fmt.Fprintf(w, "\n%d records, %d kills, %d kinds, %d COMMITs in doubt, %d failovers, %d looks at live tables, seed %d, %d s\n",
-		r.Records, r.Kills, len(r.Kinds), r.InDoubt, r.Failover, r.LiveLooks, r.Seed, r.Seconds)
+	fmt.Fprintf(w, "\n%d records, %d kills (%d of sinkers), %d kinds, %d COMMITs in doubt, %d failovers, %d looks at live tables, seed %d, %d s\n",
+		r.Records, r.Kills, r.Sinkers, len(r.Kinds), r.InDoubt, r.Failover, r.LiveLooks, r.Seed, r.Seconds)
 	fmt.Fprintf(w, "lost %d, duplicated %d, phantom %d, changed %d\n", r.Lost, r.Duplicated, r.Phantom, r.Changed)
+	fmt.Fprintf(w, "work went on\n  after a SIGKILL (static)         %v\n  after the next start            %v\n  after a SIGKILL (dynamic)        %v\n  of each after Postgres was back %v\n",
+		&r.AfterKill, &r.AfterStart, &r.AfterKillMoved, &r.AfterPostgres)
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "PROBLEM %s\n", p)
 	}

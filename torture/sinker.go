@@ -172,6 +172,9 @@ func (st *stage) writeConfig(name, pipeline string, brokers []string, url, insta
 			if t.upsert {
 				fmt.Fprintf(&b, "    key: [k]\n    delete: tombstone\n")
 			}
+			if t.sums != "" {
+				fmt.Fprintf(&b, "  - topic: %s\n    table: %s\n    group: { g: g }\n    add: { records: 1, n: n, amount: amount }\n    max: { newest: id }\n    min: { least: n }\n", t.name, t.sums)
+			}
 		}
 	}
 	path := filepath.Join(st.dir, name+".yaml")
@@ -229,6 +232,7 @@ func (s *sinker) once(log io.Writer) error {
 		s.mu.Unlock()
 		return err
 	}
+	s.st.marks.started(startMark{s.name, cmd.Process.Pid, time.Now()})
 	gone := make(chan struct{})
 	s.cmd, s.gone = cmd, gone
 	s.starts++
@@ -259,12 +263,19 @@ func (s *sinker) signal(sig syscall.Signal) (gone <-chan struct{}, err error) {
 
 // kill ends the process with SIGKILL; it is started again at once.
 func (s *sinker) kill() error {
+	s.mu.Lock()
+	mark := killMark{sinker: s.name, at: time.Now()}
+	if s.cmd != nil {
+		mark.pid = s.cmd.Process.Pid
+	}
+	s.mu.Unlock()
 	gone, err := s.signal(syscall.SIGKILL)
 	if err != nil {
 		return err
 	}
 	<-gone
-	s.st.tally.killed()
+	s.st.marks.killed(mark)
+	s.st.tally.killedSinker()
 	return nil
 }
 
@@ -280,7 +291,7 @@ func (s *sinker) hold(sig syscall.Signal) error {
 	s.mu.Unlock()
 	if gone, err := s.signal(sig); err == nil {
 		if sig == syscall.SIGKILL {
-			s.st.tally.killed()
+			s.st.tally.killedSinker()
 		}
 		select {
 		case <-gone:

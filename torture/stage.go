@@ -35,6 +35,7 @@ type stage struct {
 	aside    *sinker // moves the small topics, which are deleted and damaged
 	load     *load
 	tally    tally
+	marks    marks
 	expected expectations
 
 	orders   sync.Mutex // one operator at a time

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ type truth struct {
 	records int64
 	left    int // partitions whose last record has not come
 	last    map[string]place
+	sums    map[string]*sums // by group; nil: no table of sums
 }
 
 type partTruth struct {
@@ -40,6 +42,13 @@ type partTruth struct {
 	rows   int64
 	dead   int64
 }
+
+// What became of a record that a partition's file holds.
+const (
+	isRow     byte = iota
+	isDead         // in every table
+	isDeadBut      // in the table of rows, and counted in the table of sums
+)
 
 // place is a record: where, and a hash of what a row of it must hold. A hash of 0 stands for a deletion.
 type place struct {
@@ -55,6 +64,9 @@ func newTruth(dir, topic string, partitions int, upsert bool) *truth {
 // readTruth has Kafka's consumer print a topic until the last record of every partition has come.
 func (st *stage) readTruth(ctx context.Context, t *table, partitions int) (*truth, error) {
 	tr := newTruth(st.dir, t.name, partitions, t.upsert)
+	if t.sums != "" {
+		tr.sums = map[string]*sums{}
+	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancel()
 	cmd := st.kafka.Release.Command("512m", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", strings.Join(st.kafka.Brokers(), ","),
@@ -109,28 +121,42 @@ func (tr *truth) take(line []byte) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	at, key, dead := place{partition: int32(partition), offset: offset}, f[2], false
+	at, key, fate := place{partition: int32(partition), offset: offset}, f[2], isRow
 	switch {
 	case bytes.HasPrefix(key, []byte(badKey)):
-		dead = true
+		fate = isDead
+		if r, err := rowOf(f[3]); err == nil && r.group != "" && tr.sums != nil {
+			fate = isDeadBut
+			if err := tr.fold(r); err != nil {
+				return err
+			}
+		}
 	case string(f[3]) == "null":
-		dead = !tr.upsert
+		if !tr.upsert {
+			fate = isDead
+		}
 	default:
-		row, id, err := rowOf(f[3])
+		r, err := rowOf(f[3])
 		if err != nil {
 			return err
 		}
-		if tr.seen.has(id) {
+		if tr.seen.has(r.id) {
 			tr.twice++
 		}
-		tr.seen.set(id)
-		at.hash = hashRow(row)
+		tr.seen.set(r.id)
+		at.hash = hashRow(r.text)
+		if tr.sums != nil {
+			if err := tr.fold(r); err != nil {
+				return err
+			}
+		}
 	}
-	return tr.add(at, string(key), dead)
+	return tr.add(at, string(key), fate)
 }
 
 // add notes a record. Of the upserted table's only the last of each key counts.
-func (tr *truth) add(at place, key string, dead bool) error {
+func (tr *truth) add(at place, key string, fate byte) error {
+	dead := fate != isRow
 	p := tr.parts[at.partition]
 	if p == nil {
 		f, err := os.Create(filepath.Join(tr.dir, fmt.Sprintf("truth-%s-%d", tr.topic, at.partition)))
@@ -152,8 +178,8 @@ func (tr *truth) add(at place, key string, dead bool) error {
 		var rec [17]byte
 		binary.LittleEndian.PutUint64(rec[:], uint64(at.offset))
 		binary.LittleEndian.PutUint64(rec[8:], at.hash)
+		rec[16] = fate
 		if dead {
-			rec[16] = 1
 			p.dead++
 		} else {
 			p.rows++
@@ -185,8 +211,8 @@ func (tr *truth) close() {
 	}
 }
 
-// each streams a partition's records that became rows (or letters), in order of their offsets.
-func (tr *truth) each(partition int32, dead bool) func(yield func(place, error) bool) {
+// each streams a partition's records of these fates, in order of their offsets.
+func (tr *truth) each(partition int32, fates ...byte) func(yield func(place, error) bool) {
 	return func(yield func(place, error) bool) {
 		p := tr.parts[partition]
 		if p == nil {
@@ -205,7 +231,7 @@ func (tr *truth) each(partition int32, dead bool) func(yield func(place, error) 
 				}
 				return
 			}
-			if (rec[16] == 1) != dead {
+			if !slices.Contains(fates, rec[16]) {
 				continue
 			}
 			if !yield(place{partition, int64(binary.LittleEndian.Uint64(rec[:])), binary.LittleEndian.Uint64(rec[8:])}, nil) {
@@ -215,29 +241,44 @@ func (tr *truth) each(partition int32, dead bool) func(yield func(place, error) 
 	}
 }
 
-// rowOf turns the JSON that this program wrote into what Postgres prints of its row: id, k, n, amount, sum between tabs.
-func rowOf(value []byte) (row []byte, id int64, err error) {
+// row is a record's JSON: what Postgres prints of its row (id, k, n, amount, sum between tabs), and its group.
+type row struct {
+	text      []byte
+	id        int64
+	n, amount []byte
+	group     string // "": the record has none
+}
+
+// rowOf reads the JSON that this program wrote.
+func rowOf(value []byte) (r row, err error) {
 	rest := value
 	for i, head := range []string{`{"id":`, `,"k":"`, `","n":`, `,"amount":"`, `","sum":`} {
 		before, after, ok := bytes.Cut(rest, []byte(head))
 		if !ok || i == 0 && len(before) > 0 {
-			return nil, 0, errNotOurs
+			return r, errNotOurs
 		}
-		if i == 1 {
-			if id, err = strconv.ParseInt(string(before), 10, 64); err != nil {
-				return nil, 0, errNotOurs
+		switch i {
+		case 1:
+			if r.id, err = strconv.ParseInt(string(before), 10, 64); err != nil {
+				return r, errNotOurs
 			}
+		case 3:
+			r.n = before
+		case 4:
+			r.amount = before
 		}
 		if i > 0 {
-			row = append(append(row, before...), '\t')
+			r.text = append(append(r.text, before...), '\t')
 		}
 		rest = after
 	}
 	last, ok := bytes.CutSuffix(rest, []byte("}"))
 	if !ok {
-		return nil, 0, errNotOurs
+		return r, errNotOurs
 	}
-	return append(row, last...), id, nil
+	last, group, _ := bytes.Cut(last, []byte(`,"g":"`))
+	r.text, r.group = append(r.text, last...), string(bytes.TrimSuffix(group, []byte(`"`)))
+	return r, nil
 }
 
 // hashRow is never 0.
