@@ -14,8 +14,8 @@ type table struct {
 
 // tables are what the main pipeline moves. None of those that append has a unique key: it would hide duplicates.
 var tables = []*table{
-	{name: "events", partitions: 6, share: 80, sums: "event_sums"},
-	{name: "payments", partitions: 3, share: 10, transacted: true},
+	{name: "events", partitions: 6, share: 50, sums: "event_sums"},
+	{name: "payments", partitions: 3, share: 40, transacted: true},
 	{name: "accounts", partitions: 3, share: 10, upsert: true},
 }
 
