@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/await"
 	"sinker/internal/local/localtest"
 
 	"github.com/jackc/pgx/v5"
@@ -223,21 +224,6 @@ func TestRun(t *testing.T) {
 	})
 }
 
-func (s *stage) eventually(what string, ok func() bool) {
-	s.t.Helper()
-	deadline := time.NewTimer(60 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			s.t.Fatalf("never came: %s", what)
-		}
-	}
-}
-
 // deadPort is an address on which nobody listens.
 func deadPort(t *testing.T) string {
 	t.Helper()
@@ -323,4 +309,9 @@ func TestStoppedWhileStarting(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d: %s", end, code, want, out.String())
 		}
 	}
+}
+
+func (s *stage) eventually(what string, ok func() bool) {
+	s.t.Helper()
+	await.Within(s.t, 60*time.Second, what, ok)
 }

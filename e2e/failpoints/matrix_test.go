@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/local/await"
 	"sinker/internal/local/localtest"
 	"sinker/internal/txn"
 
@@ -200,21 +201,6 @@ func (s *scene) start(armed string) *process {
 	return p
 }
 
-func (s *scene) eventually(what string, ok func() bool) {
-	s.t.Helper()
-	deadline := time.NewTimer(90 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			s.t.Fatalf("never came: %s", what)
-		}
-	}
-}
-
 // passage says at which passage of the place the fault strikes: in the middle of the load where a place is passed often.
 func passage(place string) int {
 	switch place {
@@ -320,4 +306,9 @@ func (s *scene) reckon() {
 			s.t.Errorf("%s: %d, want %d", sql, got, want)
 		}
 	}
+}
+
+func (s *scene) eventually(what string, ok func() bool) {
+	s.t.Helper()
+	await.Within(s.t, 90*time.Second, what, ok)
 }

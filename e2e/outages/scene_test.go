@@ -15,6 +15,7 @@ import (
 
 	"sinker/e2e"
 	"sinker/internal/local"
+	"sinker/internal/local/await"
 	"sinker/internal/local/localtest"
 	"sinker/internal/txn"
 
@@ -173,21 +174,6 @@ func (s *scene) moves(pg *local.Postgres) {
 	s.eventually("the position to move", func() bool { return s.position(pg) > before })
 }
 
-func (s *scene) eventually(what string, ok func() bool) {
-	s.t.Helper()
-	deadline := time.NewTimer(90 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			s.t.Fatalf("never came: %s", what)
-		}
-	}
-}
-
 // reckon waits until all is loaded, and holds table, offsets and ledger against what was produced.
 func (s *scene) reckon(pg *local.Postgres) {
 	s.t.Helper()
@@ -210,4 +196,9 @@ func (s *scene) reckon(pg *local.Postgres) {
 func (s *scene) said(p *e2e.Process, text string) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("%s to say %q", p.Name, text), func() bool { return strings.Contains(p.Log(), text) })
+}
+
+func (s *scene) eventually(what string, ok func() bool) {
+	s.t.Helper()
+	await.Within(s.t, 90*time.Second, what, ok)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/await"
 	"sinker/internal/local/pgproxy"
 	"sinker/internal/transform"
 	"sinker/internal/txn"
@@ -43,12 +44,12 @@ func TestCommitCuts(t *testing.T) {
 	b.run(cfg, 4, nil)
 	_, leave := b.run(cfg, 4, nil)
 	stop := b.load()
-	within(t, 2*time.Minute, "half of the cuts", func() bool { return plan.left() < plan.total/2 })
+	await.Within(t, 2*time.Minute, "half of the cuts", func() bool { return plan.left() < plan.total/2 })
 	if err := leave(); err != nil {
 		t.Error(err)
 	}
 	b.run(cfg, 4, nil)
-	within(t, 2*time.Minute, "all cuts", func() bool { return plan.left() == 0 })
+	await.Within(t, 2*time.Minute, "all cuts", func() bool { return plan.left() == 0 })
 	stop()
 	b.reckon()
 
@@ -188,7 +189,7 @@ func (b *cutBench) count(sql string) (n int64) {
 func (b *cutBench) reckon() {
 	b.t.Helper()
 	want := b.produced.Load()
-	within(b.t, time.Minute, "all positions at the end", func() bool {
+	await.Within(b.t, time.Minute, "all positions at the end", func() bool {
 		return b.count(`SELECT coalesce(sum(next_offset), 0)::bigint FROM sinker.offsets`) == want
 	})
 	each := want / int64(b.partitions)

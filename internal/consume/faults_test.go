@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"sinker/internal/local/await"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -43,7 +44,7 @@ func TestFaults(t *testing.T) {
 		svc, _ := b.run(cfg, 1, nil)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
-		eventually(t, "retries to be counted", func() bool { return svc.States()[0].Retries == 5 })
+		await.Until(t, "retries to be counted", func() bool { return svc.States()[0].Retries == 5 })
 		if n := svc.States()[0].Rewound; n != 0 {
 			t.Errorf("%d positions went back, though the database did not", n)
 		}
@@ -58,7 +59,7 @@ func TestFaults(t *testing.T) {
 		svc, _ := b.run(cfg, 1, nil)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
-		eventually(t, "lost replies to be counted", func() bool { return svc.States()[0].Resolved == 5 })
+		await.Until(t, "lost replies to be counted", func() bool { return svc.States()[0].Resolved == 5 })
 	})
 
 	t.Run("DatabaseDownAtAssignment", func(t *testing.T) {
@@ -88,7 +89,7 @@ func TestFaults(t *testing.T) {
 		b.produce("orders", 1, 100)
 		b.caughtUp("orders") // it takes the partition again: the group says that it is its own
 		b.checkExactlyOnce()
-		eventually(t, "the fencing to be counted once", func() bool { return svc.States()[0].Fenced == 1 })
+		await.Until(t, "the fencing to be counted once", func() bool { return svc.States()[0].Fenced == 1 })
 	})
 
 	t.Run("DatabaseWentBack", func(t *testing.T) {
@@ -101,7 +102,7 @@ func TestFaults(t *testing.T) {
 		b.produce("orders", 1, 100)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
-		eventually(t, "the rewind to be counted once", func() bool { return svc.States()[0].Rewound == 1 })
+		await.Until(t, "the rewind to be counted once", func() bool { return svc.States()[0].Rewound == 1 })
 	})
 
 	t.Run("DatabaseWentBackWhileIdle", func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestFaults(t *testing.T) {
 		b.db.forget("orders", 0, 40)
 		b.caughtUp("orders") // without a new record to bring it up
 		b.checkExactlyOnce()
-		eventually(t, "the rewind to be counted once", func() bool { return svc.States()[0].Rewound == 1 })
+		await.Until(t, "the rewind to be counted once", func() bool { return svc.States()[0].Rewound == 1 })
 	})
 
 	t.Run("FencedByTheSameNumber", func(t *testing.T) {
@@ -167,7 +168,7 @@ func TestFaults(t *testing.T) {
 		}
 		svc, _ := b.run(b.config("orders"), 1, nil)
 		b.stopped(svc, tp("orders", 1), "no number")
-		eventually(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 100 })
+		await.Until(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 100 })
 		if at := b.db.position(tp("orders", 1)); at != 30 {
 			t.Errorf("position %d, want the bad record's offset 30", at)
 		}
@@ -203,7 +204,7 @@ func (m *memory) forget(topic string, partition int32, from int64) {
 // stopped waits until the partition is stopped for a reason that holds the text, in the state and in the database.
 func (b *bench) stopped(svc *Service, tp txn.TopicPartition, text string) {
 	b.t.Helper()
-	eventually(b.t, "partition stopped: "+text, func() bool {
+	await.Until(b.t, "partition stopped: "+text, func() bool {
 		for _, s := range svc.States() {
 			for _, p := range s.Partitions {
 				if p.Topic == tp.Topic && p.Partition == tp.Partition && strings.Contains(p.Stopped, text) {
@@ -232,7 +233,7 @@ func TestTheLogChanges(t *testing.T) {
 		}
 		svc, _ := b.run(b.config("orders"), 1, nil)
 		b.stopped(svc, tp("orders", 1), "[10, 60)")
-		eventually(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 110 })
+		await.Until(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 110 })
 	})
 
 	t.Run("AnOperatorDecidesWhileUp", func(t *testing.T) {
@@ -312,7 +313,7 @@ func TestTheLogChanges(t *testing.T) {
 			log := b.log("orders")
 			for p := range int32(2) {
 				b.db.change(tp("orders", p), func(r *memoryRow) { r.log, r.next, r.fence = log, 0, r.fence+1 })
-				eventually(t, "the new topic to be read", func() bool { return b.db.position(tp("orders", p)) == 20 })
+				await.Until(t, "the new topic to be read", func() bool { return b.db.position(tp("orders", p)) == 20 })
 			}
 		})
 	}
@@ -355,7 +356,7 @@ func TestTheLogChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.client.ForceMetadataRefresh()
-		eventually(t, "the producer to see the new partitions", func() bool {
+		await.Until(t, "the producer to see the new partitions", func() bool {
 			return b.client.ProduceSync(ctx, &kgo.Record{Topic: "orders", Partition: 2, Value: []byte("probe")}).FirstErr() == nil
 		})
 		b.made["orders/2@0"] = true

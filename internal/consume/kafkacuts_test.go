@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/await"
 	"sinker/internal/local/kafkaproxy"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -75,7 +76,7 @@ func strikeAt(t *testing.T, key kmsg.Key, fates []kafkaproxy.Fate) {
 	}
 	b.produce("orders", 4, 100)
 	b.caughtUp("orders")
-	eventually(t, "the faults", func() bool { return struck.Load() >= int64(len(fates)) })
+	await.Until(t, "the faults", func() bool { return struck.Load() >= int64(len(fates)) })
 	b.produce("orders", 4, 100)
 	b.caughtUp("orders")
 	b.checkExactlyOnce()

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/await"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -21,7 +23,7 @@ func TestLeaveWhileTheGroupWaits(t *testing.T) {
 			defer cancel()
 			done := make(chan error, 1)
 			go func() { done <- NewWorker(0, cfg, b.db.store("worker"), nil).Run(ctx) }()
-			eventually(t, "the worker's JoinGroup", func() bool {
+			await.Until(t, "the worker's JoinGroup", func() bool {
 				g := b.cluster.GroupInfo("test")
 				return g != nil && len(g.Members) == 2
 			})

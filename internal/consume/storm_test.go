@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sinker/internal/local/await"
 )
 
 // So many members come or go, one every stormGap.
@@ -116,7 +118,7 @@ func (s *storm) join() {
 // everyPartitionOwned waits for the calm: every member has joined, and they share the partitions.
 func (s *storm) everyPartitionOwned() {
 	s.t.Helper()
-	eventually(s.t, "every member to have joined, and every partition to have an owner", func() bool {
+	await.Until(s.t, "every member to have joined, and every partition to have an owner", func() bool {
 		joined, owned := 0, 0
 		for _, m := range s.members {
 			if w := m.svc.States()[0]; w.Joined {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"sinker/internal/local/await"
 	"sinker/internal/local/pgproxy"
 	"sinker/internal/txn"
 
@@ -75,7 +76,7 @@ func TestStream(t *testing.T) {
 		svc, _ := b.run(cfg, 1, nil)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
-		eventually(t, "what was read again to be counted", func() bool { return svc.States()[0].Discarded > 0 })
+		await.Until(t, "what was read again to be counted", func() bool { return svc.States()[0].Discarded > 0 })
 		if s := svc.States()[0]; s.Rewound+s.Fenced > 0 {
 			t.Errorf("%d positions went back and %d were fenced, though nobody touched them", s.Rewound, s.Fenced)
 		}
@@ -95,7 +96,7 @@ func TestStream(t *testing.T) {
 		svc, _ := b.run(cfg, 1, nil)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
-		eventually(t, "a lost reply to be counted", func() bool { return svc.States()[0].Resolved > 0 })
+		await.Until(t, "a lost reply to be counted", func() bool { return svc.States()[0].Resolved > 0 })
 	})
 
 	t.Run("StopsAtABadRecordAndWritesWhatIsBefore", func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestStream(t *testing.T) {
 		}
 		svc, _ := b.run(cfg, 1, nil)
 		b.stopped(svc, tp("orders", 1), "no number")
-		eventually(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 3000 })
+		await.Until(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 3000 })
 		if at := b.db.position(tp("orders", 1)); at != bad {
 			t.Errorf("position %d, want the bad record's offset %d", at, bad)
 		}
@@ -156,7 +157,7 @@ func TestStream(t *testing.T) {
 		})
 		svc, _ := b.run(cfg, 1, nil)
 		b.stopped(svc, tp("orders", 1), "Kafka has deleted offsets")
-		eventually(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 3000 })
+		await.Until(t, "the other partition to go on", func() bool { return b.db.position(tp("orders", 0)) == 3000 })
 	})
 }
 
@@ -189,7 +190,7 @@ func TestStreamedCommitCuts(t *testing.T) {
 	}
 	svc, _ := b.run(cfg, 1, nil)
 	want := int64(partitions * rounds * each)
-	eventually(t, "all positions at the end", func() bool {
+	await.Until(t, "all positions at the end", func() bool {
 		return b.count(`SELECT coalesce(sum(next_offset), 0)::bigint FROM sinker.offsets`) == want
 	})
 	for _, sql := range []string{

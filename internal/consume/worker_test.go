@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/await"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -116,28 +117,6 @@ func (b *bench) run(cfg Config, workers int, ends *Ends) (svc *Service, stop fun
 	return svc, stop
 }
 
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	within(t, 30*time.Second, what, ok)
-}
-
-// within waits for a condition, so long at most.
-func within(t *testing.T, most time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(most)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("never came: %s", what)
-		}
-	}
-}
-
 // ends asks Kafka for the end of each partition, as a read_committed reader sees it.
 func (b *bench) ends(topic string) map[txn.TopicPartition]int64 {
 	b.t.Helper()
@@ -156,7 +135,7 @@ func (b *bench) ends(topic string) map[txn.TopicPartition]int64 {
 func (b *bench) caughtUp(topic string) {
 	b.t.Helper()
 	ends := b.ends(topic)
-	eventually(b.t, "positions at the end of "+topic, func() bool {
+	await.Until(b.t, "positions at the end of "+topic, func() bool {
 		for tp, end := range ends {
 			if b.db.position(tp) != end {
 				return false
@@ -270,7 +249,7 @@ func TestWorker(t *testing.T) {
 		b.produce("orders", 1, 10)
 		b.run(b.config("orders"), 1, nil)
 		b.caughtUp("orders")
-		eventually(t, "the group's offset", func() bool {
+		await.Until(t, "the group's offset", func() bool {
 			o, err := b.admin.FetchOffsets(context.Background(), "test")
 			if err != nil {
 				return false
@@ -293,14 +272,14 @@ func TestTails(t *testing.T) {
 		b.caughtUp("orders")
 		end := b.openTransaction("orders", 5)
 		b.produce("orders", 1, 3) // committed, but behind the open transaction
-		eventually(t, "the records held back to be counted", func() bool { return heldBack(svc) == 8 })
-		eventually(t, "a word about it", func() bool { return strings.Contains(log.String(), "held_back=8") })
+		await.Until(t, "the records held back to be counted", func() bool { return heldBack(svc) == 8 })
+		await.Until(t, "a word about it", func() bool { return strings.Contains(log.String(), "held_back=8") })
 		if n := b.db.position(tp("orders", 0)); n != 10 {
 			t.Errorf("position %d, want 10", n)
 		}
 		end(kgo.TryAbort)
 		b.caughtUp("orders")
-		eventually(t, "nothing to be held back", func() bool { return heldBack(svc) == 0 })
+		await.Until(t, "nothing to be held back", func() bool { return heldBack(svc) == 0 })
 		b.checkExactlyOnce()
 	})
 
@@ -319,9 +298,9 @@ func TestTails(t *testing.T) {
 			}
 			return -1
 		}
-		eventually(t, "the end to be seen", func() bool { return end() == 110 })
+		await.Until(t, "the end to be seen", func() bool { return end() == 110 })
 		b.produce("orders", 1, 100)
-		eventually(t, "the end to be seen", func() bool { return end() == 210 })
+		await.Until(t, "the end to be seen", func() bool { return end() == 210 })
 		b.db.setFault(func(string) error { return nil })
 		b.caughtUp("orders")
 		b.checkExactlyOnce()

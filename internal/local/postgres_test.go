@@ -12,7 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"sinker/internal/local/await"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -137,7 +138,7 @@ func TestClone(t *testing.T) {
 		t.Fatal("the clone is no standby")
 	}
 	run(p, `SELECT lo_create(12345)::int`)
-	eventually(t, "the clone to follow", func() bool { return run(c, `SELECT count(*) FROM pg_largeobject_metadata`) == 1 })
+	await.Until(t, "the clone to follow", func() bool { return run(c, `SELECT count(*) FROM pg_largeobject_metadata`) == 1 })
 	if err := p.Stop("kill"); err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +224,7 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 				cmd.Process.Kill()
 			}
 			cmd.Wait()
-			eventually(t, pgDir+" and "+dir+" gone, no answer", func() bool {
+			await.Until(t, pgDir+" and "+dir+" gone, no answer", func() bool {
 				c, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", port))
 				if err == nil {
 					c.Close()
@@ -237,18 +238,4 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 func gone(path string) bool {
 	_, err := os.Stat(path)
 	return path != "" && os.IsNotExist(err)
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never came: %s", what)
-		}
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/await"
 	"sinker/internal/local/pgproxy"
 	"sinker/internal/transform"
 )
@@ -24,7 +25,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 	taken := func(l *loader, lockTimeout time.Duration) Position {
 		other := l.storeWith(Config{Owner: "b", Sinks: []Sink{orders()}, StatementTimeout: 500 * time.Millisecond, LockTimeout: lockTimeout})
 		var p Position
-		eventually(l.t, "the partition to be free", func() bool {
+		await.Until(l.t, "the partition to be free", func() bool {
 			taken, err := other.Take(ctx, []Claim{claim(orders0, 0)})
 			if err == nil {
 				p = taken.Positions[0]
@@ -104,7 +105,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 			}
 			return pgproxy.Pass
 		})
-		eventually(t, "the batch to be committed", func() bool {
+		await.Until(t, "the batch to be committed", func() bool {
 			_, err := s.Commit(ctx, Batch{rangeOf(p, `{"id":2}`)}, nil)
 			return err == nil
 		})

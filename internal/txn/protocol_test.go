@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/await"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -135,27 +137,11 @@ func (db *database) waitForLock() {
 		db.t.Fatal(err)
 	}
 	defer other.Close(context.Background())
-	eventually(db.t, "a backend to wait for a lock", func() bool {
+	await.Until(db.t, "a backend to wait for a lock", func() bool {
 		var n int
 		err := other.QueryRow(context.Background(), `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`).Scan(&n)
 		return err == nil && n > 0
 	})
-}
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("never came: %s", what)
-		}
-	}
 }
 
 // missOf returns the kind of the one miss in an error.
