@@ -45,6 +45,19 @@ func FindKafka() (*KafkaRelease, error) {
 	return &KafkaRelease{java, filepath.Join(libs, "*"), libs}, nil
 }
 
+// KafkaAtHand says whether FindKafka would not have to fetch anything.
+func KafkaAtHand() bool {
+	if os.Getenv("KAFKA_HOME") != "" {
+		return true
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return false
+	}
+	jars, _ := filepath.Glob(filepath.Join(cache, "sinker", "kafka-"+kafkaVersion, "kafka_2.*.jar"))
+	return len(jars) > 0
+}
+
 // kafkaPOM names what a broker and the tools need, for Maven.
 const kafkaPOM = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
 <dependencies>

@@ -11,25 +11,12 @@ import (
 	"testing"
 )
 
-// kafkaAtHand says whether a Kafka can be started without fetching one.
-func kafkaAtHand() bool {
-	if os.Getenv("KAFKA_HOME") != "" {
-		return true
-	}
-	cache, err := cacheDir()
-	if err != nil {
-		return false
-	}
-	jars, _ := filepath.Glob(filepath.Join(cache, "sinker", "kafka-"+kafkaVersion, "kafka_2.*.jar"))
-	return len(jars) > 0
-}
-
 // A node is killed, started and frozen, and in the end nothing stays.
 func TestKafka(t *testing.T) {
 	if testing.Short() {
 		t.Skip("Java machines take their time; left out with -short")
 	}
-	if os.Getenv("CI") == "" && !kafkaAtHand() {
+	if os.Getenv("CI") == "" && !KafkaAtHand() {
 		t.Skip("no KAFKA_HOME, and no jars in the cache yet: `go run ./torture` fetches them, a test should not")
 	}
 	ctx := context.Background()
