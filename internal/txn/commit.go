@@ -116,30 +116,8 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 	start := time.Now()
 	err := s.begin(ctx, conn, b)
 	res.Phases.Begin = since(&start)
-	if err == nil && b.Streamed() && !mutant.On(mutant.SpentIsWritten) {
-		s.settle()
-		err = ErrSpent
-	}
 	if err == nil {
-		err = wrap("write", "", failpoint.Hit(failpoint.Compared))
-	}
-	if err == nil {
-		s.buf.reset(b)
-		err = s.write(ctx, conn, b, careful, more)
-		res.Phases.Write = since(&start)
-	}
-	if err == nil {
-		err = s.judge(b)
-	}
-	if err == nil && !mutant.On(mutant.LettersApart) {
-		err = s.writeLetters(ctx, conn, b)
-		res.Phases.Dead = since(&start)
-	}
-	if err == nil && mutant.On(mutant.OffsetsApart) {
-		_, err = conn.Exec(ctx, "COMMIT; BEGIN")
-	}
-	if err == nil {
-		err = wrap("write", "", failpoint.Hit(failpoint.BeforeCommit))
+		err = s.fill(ctx, conn, b, careful, more, &res.Phases)
 	}
 	if err != nil {
 		s.rollback(conn)
@@ -147,6 +125,7 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 		return s.resolve(b, err)
 	}
 	s.buf.count(b, &res)
+	start = time.Now()
 	err = s.finish(ctx, conn, b, &res)
 	res.Phases.Commit = since(&start)
 	if err != nil {
@@ -159,6 +138,38 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 	s.settle()
 	s.prune(ctx, conn)
 	return res, err
+}
+
+// fill writes everything but the move of the positions: the rows and, if they are not too many, the dead letters.
+func (s *Store) fill(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, more More, took *Phases) error {
+	if b.Streamed() && !mutant.On(mutant.SpentIsWritten) {
+		s.settle()
+		return ErrSpent
+	}
+	if err := failpoint.Hit(failpoint.Compared); err != nil {
+		return wrap("write", "", err)
+	}
+	start := time.Now()
+	s.buf.reset(b)
+	err := s.write(ctx, conn, b, careful, more)
+	took.Write = since(&start)
+	if err != nil {
+		return err
+	}
+	if err := s.judge(b); err != nil {
+		return err
+	}
+	if !mutant.On(mutant.LettersApart) {
+		err = s.writeLetters(ctx, conn, b)
+		took.Dead = since(&start)
+	}
+	if err == nil && mutant.On(mutant.OffsetsApart) {
+		_, err = conn.Exec(ctx, "COMMIT; BEGIN")
+	}
+	if err == nil {
+		err = wrap("write", "", failpoint.Hit(failpoint.BeforeCommit))
+	}
+	return err
 }
 
 func since(t *time.Time) time.Duration {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"sinker/internal/local/pgproxy"
+	"sinker/internal/transform"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -37,6 +39,30 @@ func (g *going) more(b Batch, _ func(int) bool) bool {
 	}
 	*r, g.rest = next, g.rest[1:]
 	return true
+}
+
+// commitInPieces commits a range, which has no bad record, as a batch that goes on twice.
+func (l *loader) commitInPieces(r Range) (Result, error) {
+	first, n := r, len(r.Records)
+	first.Records, first.To = slices.Clone(r.Records[:n/3]), r.From+int64(n/3)
+	at := []int{n / 2, n}
+	res, err := l.store.Commit(context.Background(), Batch{first}, func(b Batch, _ func(int) bool) bool {
+		if len(at) == 0 {
+			return false
+		}
+		g := &b[0]
+		upto := at[0]
+		g.Streamed, at = g.records(), at[1:]
+		g.Records, g.To = slices.Clone(r.Records[g.Streamed:upto]), r.From+int64(upto)
+		return true
+	})
+	if err == nil && len(at) > 0 {
+		l.t.Fatal("the batch did not go on")
+	}
+	if err == nil {
+		l.pos.NextOffset = r.To
+	}
+	return res, err
 }
 
 // TestMore: a batch that goes on while it is written is one batch in every respect.
@@ -82,19 +108,40 @@ func TestMore(t *testing.T) {
 	})
 
 	t.Run("NotWhereRecordsAreNeededAgain", func(t *testing.T) {
-		for name, sinks := range map[string][]Sink{
-			"TwoTables": {orders(), orders(func(s *Sink) { s.Table = "copies" })},
-			"Upsert":    {orders(func(s *Sink) { s.Table = "keyed" }, keyed)},
-		} {
-			l := newLoader(t, ddl+`; CREATE TABLE copies (id bigint); CREATE TABLE keyed (id bigint PRIMARY KEY)`, Config{Sinks: sinks})
-			g := goingOn(l.pos, first, second)
-			if _, err := l.store.Commit(ctx, g.Batch, g.more); err != nil {
-				t.Fatal(err)
-			}
-			if g.asked != 0 {
-				t.Errorf("%s: asked for more", name)
-			}
+		l := newLoader(t, ddl+`; CREATE TABLE copies (id bigint)`, Config{Sinks: []Sink{orders(), orders(func(s *Sink) { s.Table = "copies" })}})
+		g := goingOn(l.pos, first, second)
+		if _, err := l.store.Commit(ctx, g.Batch, g.more); err != nil {
+			t.Fatal(err)
 		}
+		if g.asked != 0 {
+			t.Error("asked for more")
+		}
+		l.want(`SELECT (SELECT count(*) FROM orders) || ' ' || (SELECT count(*) FROM copies)`, "2 2")
+	})
+
+	t.Run("UpsertSeesTheLastOfEachKey", func(t *testing.T) {
+		l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, note text)`, Config{Sinks: []Sink{orders(keyed)}})
+		g := goingOn(l.pos, []string{`{"id":1,"note":"a"}`, `{"id":2,"note":"b"}`}, []string{`{"id":1,"note":"c"}`, `{"id":3,"note":"d"}`}, []string{`{"id":3,"note":"e"}`})
+		if res, err := l.store.Commit(ctx, g.Batch, g.more); err != nil || res.Consumed != 5 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		l.want(`SELECT string_agg(id || note, ' ' ORDER BY id) FROM orders`, "1c 2b 3e")
+		l.ledgerTiles()
+	})
+
+	t.Run("GroupsAreAddedUp", func(t *testing.T) {
+		sink := orders(func(s *Sink) {
+			s.Rule.Key = []string{"id"}
+			s.Rule.Columns = []transform.Column{{Name: "id"}, {Name: "n", Path: "1"}}
+			s.Rule.Folds = []transform.Fold{transform.Group, transform.Add}
+		})
+		l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, n bigint)`, Config{Sinks: []Sink{sink}})
+		g := goingOn(l.pos, first, first, third)
+		if res, err := l.store.Commit(ctx, g.Batch, g.more); err != nil || res.Consumed != 7 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		l.want(`SELECT string_agg(id || ':' || n, ' ' ORDER BY id) FROM orders`, "1:2 2:2 4:1 5:1 6:1")
+		l.ledgerTiles()
 	})
 
 	t.Run("RefusedByPostgres", func(t *testing.T) {
@@ -152,10 +199,11 @@ func TestMore(t *testing.T) {
 
 	t.Run("OnlyTheTableThatCan", func(t *testing.T) {
 		db := newDatabase(t)
-		db.exec(ddl + `; CREATE TABLE accounts (id bigint PRIMARY KEY)`)
+		db.exec(ddl + `; CREATE TABLE accounts (id bigint); CREATE TABLE copies (id bigint)`)
 		accounts := Sink{Topics: []string{"accounts"}, Schema: "public", Table: "accounts"}
-		keyed(&accounts)
-		s := db.store("a", orders(), accounts) // accounts come later among the sinks, and are written first
+		copies := accounts
+		copies.Table = "copies"
+		s := db.store("a", orders(), accounts, copies) // accounts, for two tables, come later among the sinks and are written first
 		ps := db.take(s, claim(TopicPartition{Topic: "accounts"}, 0), claim(orders0, 0))
 		b := Batch{rangeOf(ps[0], first...), rangeOf(ps[1], first...)}
 		g := &going{rest: [][]string{second, third}}

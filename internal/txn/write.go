@@ -90,7 +90,7 @@ func (w *writer) forgets() bool {
 			return false
 		}
 	}
-	return w.target.upsert == nil
+	return true
 }
 
 // enter begins with the records of a range, if the table takes them. The first table that does adds up the ledger's
