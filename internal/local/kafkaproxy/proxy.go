@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"sinker/internal/local/relay"
 )
 
 // Fate is what becomes of one request.
@@ -36,26 +38,30 @@ type Request struct {
 
 // Proxy listens on loopback and forwards to one broker.
 type Proxy struct {
-	listener net.Listener
-	HoldFor  time.Duration
+	*relay.Relay
+	HoldFor time.Duration
 
 	mu     sync.Mutex
 	target string
 	decide func(Request) Fate
-	open   map[net.Conn]bool
-	closed bool
-	wg     sync.WaitGroup
 }
 
 // Listen starts a proxy to a broker that Behind will make.
 func Listen() (*Proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	p := &Proxy{listener: l, HoldFor: time.Second, decide: func(Request) Fate { return Pass }, open: map[net.Conn]bool{}}
-	p.wg.Go(p.accept)
-	return p, nil
+	p := &Proxy{HoldFor: time.Second, decide: func(Request) Fate { return Pass }}
+	var err error
+	p.Relay, err = relay.Listen(p.dial, func(pair *relay.Pair) (toServer, toClient func()) {
+		l := &link{Pair: pair, proxy: p, fates: map[uint32]Fate{}}
+		return l.toBroker, l.toClient
+	})
+	return p, err
+}
+
+func (p *Proxy) dial() (net.Conn, error) {
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	return net.Dial("tcp", target)
 }
 
 // Behind makes the listener of the broker behind the proxy; kfake.ListenFn takes it. The listener gives the proxy's
@@ -68,7 +74,7 @@ func (p *Proxy) Behind(network, address string) (net.Listener, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = l.Addr().String()
-	return behind{l, p.listener.Addr()}, nil
+	return behind{l, p.Addr()}, nil
 }
 
 type behind struct {
@@ -85,62 +91,14 @@ func (p *Proxy) OnRequest(decide func(Request) Fate) {
 	p.decide = decide
 }
 
-// Close ends the proxy and all its connections.
-func (p *Proxy) Close() {
-	p.listener.Close()
-	p.mu.Lock()
-	p.closed = true
-	for c := range p.open {
-		c.Close()
-	}
-	p.mu.Unlock()
-	p.wg.Wait()
-}
-
-func (p *Proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		target := p.target
-		p.mu.Unlock()
-		broker, err := net.Dial("tcp", target)
-		if err != nil {
-			client.Close()
-			continue
-		}
-		l := &link{proxy: p, client: client, broker: broker, fates: map[uint32]Fate{}}
-		if !l.track() {
-			return
-		}
-		p.wg.Go(l.toBroker)
-		p.wg.Go(l.toClient)
-	}
-}
-
 // link is one client's connection.
 type link struct {
-	proxy          *Proxy
-	client, broker net.Conn
+	*relay.Pair
+	proxy *Proxy
 
 	mu    sync.Mutex
 	fates map[uint32]Fate // of requests under way, by their correlation id
 	hole  bool
-}
-
-// track notes the connections, so that Close can end them. It closes them when the proxy has been closed.
-func (l *link) track() bool {
-	l.proxy.mu.Lock()
-	defer l.proxy.mu.Unlock()
-	if l.proxy.closed {
-		l.client.Close()
-		l.broker.Close()
-		return false
-	}
-	l.proxy.open[l.client], l.proxy.open[l.broker] = true, true
-	return true
 }
 
 // end closes both connections, unless they have become a black hole: those stay open, with nobody reading them, until the
@@ -149,12 +107,7 @@ func (l *link) end() {
 	if l.isHole() {
 		return
 	}
-	l.client.Close()
-	l.broker.Close()
-	l.proxy.mu.Lock()
-	defer l.proxy.mu.Unlock()
-	delete(l.proxy.open, l.client)
-	delete(l.proxy.open, l.broker)
+	l.Close()
 }
 
 func (l *link) isHole() bool {
@@ -167,7 +120,7 @@ func (l *link) isHole() bool {
 func (l *link) toBroker() {
 	defer l.end()
 	for {
-		raw, err := read(l.client)
+		raw, err := read(l.Client)
 		if err != nil {
 			return
 		}
@@ -186,7 +139,7 @@ func (l *link) toBroker() {
 		if fate == CutBefore {
 			return
 		}
-		if _, err := l.broker.Write(raw); err != nil || fate == Hole {
+		if _, err := l.Server.Write(raw); err != nil || fate == Hole {
 			return
 		}
 	}
@@ -196,7 +149,7 @@ func (l *link) toBroker() {
 func (l *link) toClient() {
 	defer l.end()
 	for {
-		raw, err := read(l.broker)
+		raw, err := read(l.Server)
 		if err != nil || l.isHole() {
 			return
 		}
@@ -206,7 +159,7 @@ func (l *link) toClient() {
 		case Hold:
 			time.Sleep(l.proxy.HoldFor) // the fault itself
 		}
-		if _, err := l.client.Write(raw); err != nil {
+		if _, err := l.Client.Write(raw); err != nil {
 			return
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"sinker/internal/local/relay"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -48,28 +50,28 @@ func (f Fate) Cuts() bool { return f != Pass && f != Hold }
 
 // Proxy listens on loopback and forwards to a server.
 type Proxy struct {
-	target   string
-	listener net.Listener
-	HoldFor  time.Duration
+	*relay.Relay
+	HoldFor time.Duration
 
 	mu     sync.Mutex
 	decide func(n int) Fate // n counts COMMITs from 0
 	seen   int
 	fates  map[Fate]int
-	open   map[net.Conn]bool
-	closed bool
-	wg     sync.WaitGroup
 }
 
 // Listen starts a proxy to target, "host:port" or the path of a unix socket.
 func Listen(target string) (*Proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
+	network := "tcp"
+	if target[0] == '/' {
+		network = "unix"
 	}
-	p := &Proxy{target: target, listener: l, HoldFor: time.Second, decide: func(int) Fate { return Pass }, fates: map[Fate]int{}, open: map[net.Conn]bool{}}
-	p.wg.Go(p.accept)
-	return p, nil
+	p := &Proxy{HoldFor: time.Second, decide: func(int) Fate { return Pass }, fates: map[Fate]int{}}
+	var err error
+	p.Relay, err = relay.Listen(func() (net.Conn, error) { return net.Dial(network, target) }, func(pair *relay.Pair) (toServer, toClient func()) {
+		l := &link{Pair: pair, proxy: p, statements: map[string]string{}}
+		return l.toServer, l.toClient
+	})
+	return p, err
 }
 
 // Before starts a proxy to the server of a connection string, and returns the string that leads through it.
@@ -90,7 +92,7 @@ func Before(connection string) (p *Proxy, through string, err error) {
 }
 
 // Addr is where the proxy listens.
-func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+func (p *Proxy) Addr() string { return p.Relay.Addr().String() }
 
 // OnCommit sets what becomes of COMMITs from now on.
 func (p *Proxy) OnCommit(decide func(n int) Fate) {
@@ -110,62 +112,6 @@ func (p *Proxy) Fates() map[Fate]int {
 	return out
 }
 
-// CutAll breaks every connection.
-func (p *Proxy) CutAll() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.open {
-		c.Close()
-	}
-}
-
-// Close ends the proxy and all its connections.
-func (p *Proxy) Close() {
-	p.mu.Lock()
-	p.closed = true
-	p.mu.Unlock()
-	p.listener.Close()
-	p.CutAll()
-	p.wg.Wait()
-}
-
-func (p *Proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		network := "tcp"
-		if p.target[0] == '/' {
-			network = "unix"
-		}
-		server, err := net.Dial(network, p.target)
-		if err != nil {
-			client.Close()
-			continue
-		}
-		if !p.track(client, server) {
-			return
-		}
-		l := &link{proxy: p, client: client, server: server, statements: map[string]string{}}
-		p.wg.Go(l.toServer)
-		p.wg.Go(l.toClient)
-	}
-}
-
-func (p *Proxy) track(conns ...net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range conns {
-		if p.closed {
-			c.Close()
-			continue
-		}
-		p.open[c] = true
-	}
-	return !p.closed
-}
-
 func (p *Proxy) next() Fate {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,9 +123,9 @@ func (p *Proxy) next() Fate {
 
 // link is one client's connection.
 type link struct {
-	proxy          *Proxy
-	client, server net.Conn
-	statements     map[string]string // prepared statements: name → SQL
+	*relay.Pair
+	proxy      *Proxy
+	statements map[string]string // prepared statements: name → SQL
 
 	mu   sync.Mutex
 	fate Fate // of the COMMIT under way
@@ -199,15 +145,6 @@ func (l *link) takeFate() Fate {
 	return f
 }
 
-func (l *link) cut() {
-	l.client.Close()
-	l.server.Close()
-	l.proxy.mu.Lock()
-	defer l.proxy.mu.Unlock()
-	delete(l.proxy.open, l.client)
-	delete(l.proxy.open, l.server)
-}
-
 // errCut ends a link on purpose.
 var errCut = errors.New("cut")
 
@@ -215,7 +152,7 @@ var errCut = errors.New("cut")
 // proxy is closed.
 func (l *link) end() {
 	if f := l.peekFate(); f != HoleBefore && f != HoleAfter {
-		l.cut()
+		l.Close()
 	}
 }
 
@@ -227,7 +164,7 @@ func (l *link) toServer() {
 	}
 	committing := false
 	for {
-		kind, body, raw, err := read(l.client)
+		kind, body, raw, err := read(l.Client)
 		if err != nil {
 			return
 		}
@@ -239,7 +176,7 @@ func (l *link) toServer() {
 				return
 			}
 		}
-		if _, err := l.server.Write(raw); err != nil {
+		if _, err := l.Server.Write(raw); err != nil {
 			return
 		}
 		if committing && (kind == 'S' || kind == 'Q') {
@@ -261,7 +198,7 @@ func (l *link) peekFate() Fate {
 func (l *link) toClient() {
 	defer l.end()
 	for {
-		kind, _, raw, err := read(l.server)
+		kind, _, raw, err := read(l.Server)
 		if err != nil {
 			return
 		}
@@ -280,7 +217,7 @@ func (l *link) toClient() {
 			time.Sleep(l.proxy.HoldFor) // the fault itself
 			l.takeFate()
 		}
-		if _, err := l.client.Write(raw); err != nil {
+		if _, err := l.Client.Write(raw); err != nil {
 			return
 		}
 	}
@@ -290,21 +227,21 @@ func (l *link) toClient() {
 func (l *link) startup() error {
 	for {
 		var size [4]byte
-		if _, err := io.ReadFull(l.client, size[:]); err != nil {
+		if _, err := io.ReadFull(l.Client, size[:]); err != nil {
 			return err
 		}
 		body := make([]byte, binary.BigEndian.Uint32(size[:])-4)
-		if _, err := io.ReadFull(l.client, body); err != nil {
+		if _, err := io.ReadFull(l.Client, body); err != nil {
 			return err
 		}
 		const sslRequest, gssRequest = 80877103, 80877104
 		if code := binary.BigEndian.Uint32(body); code == sslRequest || code == gssRequest {
-			if _, err := l.client.Write([]byte("N")); err != nil {
+			if _, err := l.Client.Write([]byte("N")); err != nil {
 				return err
 			}
 			continue
 		}
-		_, err := l.server.Write(append(size[:], body...))
+		_, err := l.Server.Write(append(size[:], body...))
 		return err
 	}
 }
