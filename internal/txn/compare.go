@@ -1,0 +1,106 @@
+package txn
+
+import (
+	"context"
+
+	"sinker/internal/mutant"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const lockForCompare = `
+SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, '')
+FROM sinker.offsets o
+JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
+WHERE o.pipeline = $1
+ORDER BY o.topic, o.partition
+FOR UPDATE OF o`
+
+// begin opens the transaction, locks the offset rows in order and compares them, all in one round trip. Nothing else is
+// sent before the comparison has been looked at.
+func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	topics, partitions := rangeKeys(b)
+	var q pgx.Batch
+	q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	q.Queue(s.settings(conn))
+	q.Queue(mutant.Without(mutant.NoLock, lockForCompare, "FOR UPDATE OF o"), s.cfg.Pipeline, topics, partitions)
+	res := conn.SendBatch(ctx, &q)
+	misses, err := s.compare(res, b)
+	if e := res.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return wrap("compare", "", err)
+	}
+	if len(misses) > 0 && !(s.inDoubt != nil && mutant.On(mutant.NoReread)) {
+		return &MissError{Misses: misses}
+	}
+	return nil
+}
+
+func rangeKeys(b Batch) (topics []string, partitions []int32) {
+	topics, partitions = make([]string, len(b)), make([]int32, len(b))
+	for i := range b {
+		topics[i], partitions[i] = b[i].Topic, b[i].Partition
+	}
+	return topics, partitions
+}
+
+// compare reads the locked rows beside the batch, which is sorted the same way, and classifies every difference.
+func (s *Store) compare(res pgx.BatchResults, b Batch) ([]Miss, error) {
+	for range 2 {
+		if _, err := res.Exec(); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := res.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	stored := make(map[TopicPartition]Miss, len(b))
+	for rows.Next() {
+		var m Miss
+		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &m.LeaderEpoch, &m.Fence, &m.Owner); err != nil {
+			return nil, err
+		}
+		stored[m.TopicPartition] = m
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	var misses []Miss
+	for i := range b {
+		m, ok := stored[b[i].TopicPartition]
+		if !ok {
+			misses = append(misses, Miss{TopicPartition: b[i].TopicPartition, Kind: Gone})
+		} else if kind, miss := classifyRow(&b[i], &m, s.cfg.Owner); miss {
+			m.Kind = kind
+			misses = append(misses, m)
+		}
+	}
+	return misses, nil
+}
+
+// classifyRow holds a range against its locked offset row. The order matters: another owner or another log may stand
+// at any position, also at our To. The owner is asked beside the fence: a failover that loses a take lets the next one
+// raise the fence to the same number (the model's mutant FENCE_ALONE).
+func classifyRow(r *Range, row *Miss, owner string) (kind MissKind, miss bool) {
+	switch {
+	case !sameLog(row.Log, r.Log):
+		return OtherLog, true
+	case mutant.On(mutant.AlreadyFirst) && row.Stored == r.To:
+		return Already, true
+	case (row.Fence != r.Fence || row.Owner != owner && !mutant.On(mutant.FenceAlone)) && !mutant.On(mutant.NoFence):
+		return Fenced, true
+	case row.Stored == r.From || row.Stored < r.From && mutant.On(mutant.NoRewind):
+		return 0, false
+	case row.Stored == r.To:
+		return Already, true
+	case row.Stored < r.From:
+		return WentBack, true
+	}
+	return Ahead, true
+}

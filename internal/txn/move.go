@@ -1,0 +1,98 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sinker/internal/failpoint"
+	"sinker/internal/mutant"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// moveOffsets moves all positions of the batch, writes the ledger, and counts on the server that it moved every one of them: a smaller
+// count is a division by zero, which fails the transaction before its COMMIT, sent along with it, is looked at.
+const moveOffsets = `
+WITH moved AS (
+    UPDATE sinker.offsets o
+    SET next_offset = m.upto, leader_epoch = CASE WHEN m.epoch >= 0 THEN m.epoch ELSE o.leader_epoch END,
+        consumed = o.consumed + m.written + m.filtered + m.dead,
+        written = o.written + m.written, filtered = o.filtered + m.filtered, dead = o.dead + m.dead,
+        last_timestamp = coalesce(m.at, o.last_timestamp), updated_at = now()
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[])
+         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead)
+    WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
+      AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16
+    RETURNING 1),
+ledger AS (
+    INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence)
+    SELECT $1, topic, partition, start, upto, written + filtered + dead, written, filtered, dead, bytes, checksum, $15, $16, fence
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $13::bigint[], $14::bigint[])
+         AS l (topic, partition, start, upto, fence, written, filtered, dead, bytes, checksum))
+SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END) FROM moved`
+
+// finish moves the offset rows and commits, in one round trip and on a context of its own: a shutdown must not cancel
+// a COMMIT, because pgx answers the end of a context with a CancelRequest, and a cancelled COMMIT may be committed.
+func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result) error {
+	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
+	defer cancel()
+	var q pgx.Batch
+	move := mutant.Without(mutant.UncheckedMove, moveOffsets, "AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
+	q.Queue(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(s.moveArgs(b), s.ledgerArgs(b)...)...)
+	q.Queue("COMMIT")
+	batch := conn.SendBatch(ctx, &q)
+	_, err := batch.Exec()
+	var tag pgconn.CommandTag
+	if err == nil {
+		tag, err = batch.Exec()
+	}
+	if e := batch.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = failpoint.Hit(failpoint.Committed) // an error here plays a lost reply
+	}
+	if err == nil && tag.String() != "COMMIT" {
+		err = fmt.Errorf("Postgres answered COMMIT with %s", tag)
+	}
+	if err == nil {
+		return nil
+	}
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) || conn.IsClosed() {
+		s.inDoubt = res
+		if mutant.On(mutant.UnknownIsCommitted) {
+			return nil
+		}
+	}
+	if pe != nil && pe.Code == "22012" {
+		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy stand on sinker.offsets?")
+		return &Error{Class: Schema, Op: "commit", Err: err}
+	}
+	return wrap("commit", "", err)
+}
+
+func (s *Store) moveArgs(b Batch) []any {
+	n := b.moves()
+	topics, partitions := make([]string, 0, n), make([]int32, 0, n)
+	from, to, fence, epoch, at := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int32, 0, n), make([]*time.Time, 0, n)
+	written, filtered, dead := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
+	for i := range b {
+		r, c := &b[i], s.buf.tally[i]
+		if r.Empty() {
+			continue
+		}
+		topics, partitions = append(topics, r.Topic), append(partitions, r.Partition)
+		from, to, fence, epoch = append(from, r.From), append(to, r.To), append(fence, r.Fence), append(epoch, r.LeaderEpoch)
+		written, filtered, dead = append(written, c.written), append(filtered, c.filtered), append(dead, c.dead)
+		if r.Timestamp.IsZero() {
+			at = append(at, nil)
+		} else {
+			at = append(at, &r.Timestamp)
+		}
+	}
+	return []any{s.cfg.Pipeline, topics, partitions, from, to, fence, epoch, at, written, filtered, dead, int64(n)}
+}
