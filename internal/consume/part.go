@@ -19,6 +19,7 @@ type part struct {
 	size    int64         // of their keys and values, in bytes
 	gone    streamed      // what came before them and is not in Postgres yet either
 	end     int64         // the last stable offset the broker told of; -1 when not known yet
+	top     int64         // where the log ended when the partition was taken, open transactions included
 	seen    time.Time     // timestamp of the last record committed
 
 	// stopped says why the partition is not read any more; an operator decides. parked is the same for a reason that may
@@ -83,7 +84,7 @@ func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 }
 
 // behind says whether Kafka told of more records than were fetched.
-func (p *part) behind() bool { return p.end > p.read }
+func (p *part) behind() bool { return max(p.end, p.top) > p.read }
 
 // ready says whether there is anything to commit: records, or a position that moved past control records alone.
 func (p *part) ready() bool { return p.active() && p.read > p.NextOffset }

@@ -16,9 +16,10 @@ import (
 
 const (
 	nextFetch    = 20 * time.Millisecond // so long a COPY waits for records that Kafka is known to have
+	worthAWait   = 200                   // records of a batch that does
 	goOnFor      = time.Second           // after that a transaction is as long as it should be
 	wholeBatches = 20
-	mostRoom     = 32 // ranges of a batch that begin without records
+	mostRoom     = 1000 // ranges of a batch that begin without records
 )
 
 // late is a partition's part of a fetch.
@@ -50,7 +51,7 @@ func (w *Worker) more(ctx context.Context) txn.More {
 				parts = append(parts, w.parts[b[i].TopicPartition])
 			}
 		}
-		if !w.pollMore(ctx, parts, rows) {
+		if !w.pollMore(ctx, parts, rows, w.rows-rows >= worthAWait) {
 			return false
 		}
 		for i := range b {
@@ -62,11 +63,11 @@ func (w *Worker) more(ctx context.Context) txn.More {
 	}
 }
 
-// pollMore puts in hand what is fetched, and says whether any of it is for these partitions. It waits only for what is sure
-// to come, and not once the assignment has changed: somebody waits for our partitions then.
-func (w *Worker) pollMore(ctx context.Context, parts []*part, rows int) (found bool) {
+// pollMore puts in hand what is fetched, and says whether any of it is for these partitions. It waits, if it may, only for
+// what is sure to come, and not once the assignment has changed: somebody waits for our partitions then.
+func (w *Worker) pollMore(ctx context.Context, parts []*part, rows int, may bool) (found bool) {
 	wait := time.Duration(0)
-	if slices.ContainsFunc(parts, (*part).behind) {
+	if may && slices.ContainsFunc(parts, (*part).behind) {
 		wait = nextFetch
 	}
 	if ctx.Err() != nil || w.assign.changed() {

@@ -97,6 +97,8 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 		delete(w.doubted, p.TopicPartition)
 		w.cfg.Log.Info("took partition", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "fence", p.Fence)
 		w.ends.Moved(p.TopicPartition, p.NextOffset)
+		end, _ := log.ends.Lookup(p.Topic, p.Partition)
+		p.top = end.Offset
 		w.startReading(p)
 	}
 	return nil
