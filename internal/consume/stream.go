@@ -17,6 +17,7 @@ import (
 const (
 	nextFetch    = 20 * time.Millisecond // so long a COPY waits for records that Kafka is known to have
 	worthAWait   = 200                   // records of a batch that does
+	leastShare   = 32                    // a batch ends when the last records it got were less than this part of it
 	goOnFor      = time.Second           // after that a transaction is as long as it should be
 	wholeBatches = 20
 	mostRoom     = 1000 // ranges of a batch that begin without records
@@ -35,23 +36,24 @@ func (w *Worker) more(ctx context.Context) txn.More {
 		w.whole--
 		return nil
 	}
-	began := time.Now()
+	began, before := time.Now(), 0
 	return func(b txn.Batch, may func(int) bool) bool {
-		rows := w.rows
-		size := w.cfg.Bytes
+		held, size := 0, int64(0)
 		for _, p := range w.parts {
-			rows, size = rows-p.held(), size-p.gone.size-p.size
+			held, size = held+p.held(), size+p.gone.size+p.size
 		}
-		if rows <= 0 || size <= 0 || len(w.late) > 0 || time.Since(began) > goOnFor {
+		trickle := before > 0 && (held-before)*leastShare < held
+		if held >= w.rows || size >= w.cfg.Bytes || trickle || len(w.late) > 0 || time.Since(began) > goOnFor {
 			return false
 		}
+		before = held
 		var parts []*part
 		for i := range b {
 			if may(i) {
 				parts = append(parts, w.parts[b[i].TopicPartition])
 			}
 		}
-		if !w.pollMore(ctx, parts, rows, w.rows-rows >= worthAWait) {
+		if !w.pollMore(ctx, parts, w.rows-held, held >= worthAWait) {
 			return false
 		}
 		for i := range b {
