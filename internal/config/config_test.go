@@ -295,3 +295,26 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Where every sink aggregates, batches may be larger: their records take no memory.
+func TestBatchOfAggregates(t *testing.T) {
+	const head = "kafka: { brokers: [localhost:9092] }\npostgres: postgres://localhost/shop\n"
+	const sums, rows = "  - { topic: orders, table: sums, group: { country: country }, add: { orders: 1 } }\n", "  - { topic: orders, table: orders }\n"
+	for _, c := range []struct {
+		name, yaml string
+		rows       int
+		bytes      int64
+	}{
+		{"all", head + "sinks:\n" + sums, 500_000, 128 << 20},
+		{"some", head + "sinks:\n" + sums + rows, 100_000, 32 << 20},
+		{"said", head + "batch: { rows: 7 }\nsinks:\n" + sums, 7, 128 << 20},
+	} {
+		p, err := Parse("sinker.yaml", []byte(c.yaml), func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Batch.Rows != c.rows || p.Batch.Bytes != c.bytes {
+			t.Errorf("%s: %d rows and %d bytes, want %d and %d", c.name, p.Batch.Rows, p.Batch.Bytes, c.rows, c.bytes)
+		}
+	}
+}

@@ -51,6 +51,7 @@ func FromFlags(f Flags) (*Pipeline, error) {
 	if len(r.problems) > 0 {
 		return nil, &Errors{r.problems}
 	}
+	p.Batch.complete(p.Sinks)
 	return p, nil
 }
 

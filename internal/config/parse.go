@@ -56,6 +56,7 @@ func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Pipeli
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
 		return nil, &Errors{r.problems}
 	}
+	p.Batch.complete(p.Sinks)
 	return p, nil
 }
 

@@ -5,8 +5,10 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"sinker/internal/transform"
@@ -77,9 +79,19 @@ type Postgres struct {
 
 // Batch bounds a transaction.
 type Batch struct {
-	Rows  int           // default 100,000
-	Bytes int64         // default 32 MiB
+	Rows  int           // default 100,000; 500,000 where every sink aggregates
+	Bytes int64         // default 32 MiB; 128 MiB where every sink aggregates
 	Every time.Duration // default 0: whatever is ready
+}
+
+// complete puts the defaults in. Sinks that aggregate keep groups and no records, and the more records come to a group the
+// less Postgres has to do: so their batches may be larger.
+func (b *Batch) complete(sinks []Sink) {
+	rows, size := 100_000, int64(32<<20)
+	if !slices.ContainsFunc(sinks, func(s Sink) bool { return len(s.Rule.Folds) == 0 }) {
+		rows, size = 500_000, 128<<20
+	}
+	b.Rows, b.Bytes = cmp.Or(b.Rows, rows), cmp.Or(b.Bytes, size)
 }
 
 // Sink is the rule from topics to one table.
@@ -112,7 +124,6 @@ func defaults() *Pipeline {
 		Name:    "sinker",
 		Workers: 2,
 		HTTP:    "127.0.0.1:8080",
-		Batch:   Batch{Rows: 100_000, Bytes: 32 << 20},
 		Errors:  ErrorPolicy{Do: "dead_letter"},
 	}
 }

@@ -49,7 +49,7 @@ func (w *writer) aggregate(ctx context.Context) error {
 	}
 	groups := w.target.aggregate.groups
 	groups.Reset()
-	for more := true; more; more = w.goOn() {
+	for more := true; more; more = groups.Len() < mostGroups && w.goOn() {
 		for rng := range w.batch {
 			if w.enter(rng) {
 				w.foldRange(rng)
@@ -94,7 +94,7 @@ func (w *writer) aggregateCarefully(ctx context.Context) error {
 }
 
 const (
-	mostGroups     = 100_000 // of one statement
+	mostGroups     = 100_000 // of one statement; a batch that has so many does not go on
 	mostGroupBytes = 16 << 20
 )
 

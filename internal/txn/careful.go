@@ -24,26 +24,22 @@ type item struct {
 // to see the whole batch, and of careful writing, which has to write parts of it again.
 func (w *writer) collect() []item {
 	st := &w.store.buf
-	st.rows, st.items = st.rows[:0], st.items[:0]
-	for more := true; more; more = w.goOn() {
-		for rng := range w.batch {
-			if w.enter(rng) {
-				w.collectRange(rng)
+	st.rows = st.rows[:0]
+	items := st.items[:0]
+	for rng := range w.batch {
+		if !w.enter(rng) {
+			continue
+		}
+		for rec, r := range w.batch[rng].Records {
+			at, from := place{rng, rec}, len(st.rows)
+			var op transform.Op
+			if st.rows, op = w.encode(st.rows, at, r); op != transform.Filter {
+				items = append(items, item{at: at, from: from, to: len(st.rows), op: op})
 			}
 		}
 	}
-	return st.items
-}
-
-func (w *writer) collectRange(rng int) {
-	st := &w.store.buf
-	for rec, r := range w.batch[rng].Records {
-		at, from := place{rng, rec}, len(st.rows)
-		var op transform.Op
-		if st.rows, op = w.encode(st.rows, at, r); op != transform.Filter {
-			st.items = append(st.items, item{at: at, from: from, to: len(st.rows), op: op})
-		}
-	}
+	st.items = items
+	return items
 }
 
 // copyItems is the binary COPY of some items, as a stream.

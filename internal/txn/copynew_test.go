@@ -112,7 +112,7 @@ func TestUpsertAgainstAModel(t *testing.T) {
 			rec.Value = []byte(note(id, text))
 			model[id] = text
 		}
-		if _, err := l.commitInPieces(r); err != nil {
+		if _, err := l.commitRange(r); err != nil {
 			t.Fatal(err)
 		}
 	}

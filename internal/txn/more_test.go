@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 
 	"sinker/internal/local/pgproxy"
@@ -39,30 +38,6 @@ func (g *going) more(b Batch, _ func(int) bool) bool {
 	}
 	*r, g.rest = next, g.rest[1:]
 	return true
-}
-
-// commitInPieces commits a range, which has no bad record, as a batch that goes on twice.
-func (l *loader) commitInPieces(r Range) (Result, error) {
-	first, n := r, len(r.Records)
-	first.Records, first.To = slices.Clone(r.Records[:n/3]), r.From+int64(n/3)
-	at := []int{n / 2, n}
-	res, err := l.store.Commit(context.Background(), Batch{first}, func(b Batch, _ func(int) bool) bool {
-		if len(at) == 0 {
-			return false
-		}
-		g := &b[0]
-		upto := at[0]
-		g.Streamed, at = g.records(), at[1:]
-		g.Records, g.To = slices.Clone(r.Records[g.Streamed:upto]), r.From+int64(upto)
-		return true
-	})
-	if err == nil && len(at) > 0 {
-		l.t.Fatal("the batch did not go on")
-	}
-	if err == nil {
-		l.pos.NextOffset = r.To
-	}
-	return res, err
 }
 
 // TestMore: a batch that goes on while it is written is one batch in every respect.
@@ -108,25 +83,19 @@ func TestMore(t *testing.T) {
 	})
 
 	t.Run("NotWhereRecordsAreNeededAgain", func(t *testing.T) {
-		l := newLoader(t, ddl+`; CREATE TABLE copies (id bigint)`, Config{Sinks: []Sink{orders(), orders(func(s *Sink) { s.Table = "copies" })}})
-		g := goingOn(l.pos, first, second)
-		if _, err := l.store.Commit(ctx, g.Batch, g.more); err != nil {
-			t.Fatal(err)
+		for name, sinks := range map[string][]Sink{
+			"TwoTables": {orders(), orders(func(s *Sink) { s.Table = "copies" })},
+			"Upsert":    {orders(func(s *Sink) { s.Table = "keyed" }, keyed)},
+		} {
+			l := newLoader(t, ddl+`; CREATE TABLE copies (id bigint); CREATE TABLE keyed (id bigint PRIMARY KEY)`, Config{Sinks: sinks})
+			g := goingOn(l.pos, first, second)
+			if res, err := l.store.Commit(ctx, g.Batch, g.more); err != nil || res.Written != 2 {
+				t.Fatalf("%s: %+v, %v", name, res, err)
+			}
+			if g.asked != 0 {
+				t.Errorf("%s: asked for more", name)
+			}
 		}
-		if g.asked != 0 {
-			t.Error("asked for more")
-		}
-		l.want(`SELECT (SELECT count(*) FROM orders) || ' ' || (SELECT count(*) FROM copies)`, "2 2")
-	})
-
-	t.Run("UpsertSeesTheLastOfEachKey", func(t *testing.T) {
-		l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, note text)`, Config{Sinks: []Sink{orders(keyed)}})
-		g := goingOn(l.pos, []string{`{"id":1,"note":"a"}`, `{"id":2,"note":"b"}`}, []string{`{"id":1,"note":"c"}`, `{"id":3,"note":"d"}`}, []string{`{"id":3,"note":"e"}`})
-		if res, err := l.store.Commit(ctx, g.Batch, g.more); err != nil || res.Consumed != 5 {
-			t.Fatalf("%+v, %v", res, err)
-		}
-		l.want(`SELECT string_agg(id || note, ' ' ORDER BY id) FROM orders`, "1c 2b 3e")
-		l.ledgerTiles()
 	})
 
 	t.Run("GroupsAreAddedUp", func(t *testing.T) {

@@ -83,14 +83,15 @@ func (w *writer) takes(rng int) bool {
 	return slices.Contains(w.store.route(w.batch[rng].Topic), w.index)
 }
 
-// forgets says whether the writer needs no record of its own again once it is encoded, nor does another one.
+// forgets says whether the writer needs no record of its own again once it is encoded, nor does another one. An upsert would
+// not either, but larger merges are slower ones (docs/decisions/0009-batches-that-go-on.md).
 func (w *writer) forgets() bool {
 	for i := range w.batch {
 		if w.takes(i) && len(w.store.route(w.batch[i].Topic)) > 1 {
 			return false
 		}
 	}
-	return true
+	return w.target.upsert == nil
 }
 
 // enter begins with the records of a range, if the table takes them. The first table that does adds up the ledger's
