@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -171,12 +172,18 @@ func runPartitions(ctx context.Context, e *env, s *scenario) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := e.alternate(ctx, []side{
-		p.sinkerOn(e, fmt.Sprintf("sinker, %d partitions", partitions), p.topic, variant{}),
-		p.sinkerOn(e, fmt.Sprintf("sinker, %d partitions", e.partitions), many, variant{}),
-	})
+	sides := []side{p.sinkerOn(e, fmt.Sprintf("sinker, %d partitions", partitions), p.topic, variant{})}
+	for _, v := range append([]variant{{}}, e.variants...) {
+		name := strings.TrimSpace(fmt.Sprintf("%d partitions %s", e.partitions, v.name))
+		sides = append(sides, p.sinkerOn(e, "sinker, "+name, many, v))
+	}
+	all, err := e.alternate(ctx, sides)
 	if err != nil {
 		return nil, err
 	}
-	return []result{compare(s.name, p.rows, all)}, nil
+	var results []result
+	for _, t := range all[1:] {
+		results = append(results, compare(s.name, p.rows, []turns{all[0], t}))
+	}
+	return results, nil
 }

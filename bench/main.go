@@ -86,7 +86,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		o.with = append(o.with, line)
 		return nil
 	})
-	f.Func("variant", "`name[=binary][;line…]`: in the scenarios of append, upsert and aggregate, a further sinker that takes turns with the others: another binary, or with these lines of configuration, or both (repeatable)", func(v string) error {
+	f.Func("variant", "`name[=binary][;line…]`: in the scenarios of append, upsert, aggregate and partitions, a further sinker that takes turns with the others: another binary, or with these lines of configuration, or both (repeatable)", func(v string) error {
 		o.variants = append(o.variants, parseVariant(v))
 		return nil
 	})

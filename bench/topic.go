@@ -88,7 +88,7 @@ func (k *kafka) recreate(ctx context.Context, name string, partitions int) error
 func (k *kafka) fill(ctx context.Context, e *env, t *topic) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(k.brokers...), kgo.DefaultProduceTopic(t.name),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(codecs[e.compression]),
-		kgo.ProducerLinger(20*time.Millisecond), kgo.MaxBufferedBytes(128<<20), kgo.MaxBufferedRecords(1<<20))
+		kgo.ProducerLinger(linger(t.partitions)), kgo.MaxBufferedBytes(256<<20), kgo.MaxBufferedRecords(1<<20))
 	if err != nil {
 		return fmt.Errorf("cannot make a producer: %w", err)
 	}
@@ -114,6 +114,12 @@ func (k *kafka) fill(ctx context.Context, e *env, t *topic) error {
 		return fmt.Errorf("cannot fill topic %s: %w", t.name, *err)
 	}
 	return nil
+}
+
+// linger is how long a batch waits for more records: the longer, the more partitions share them, so that it is the number
+// of partitions that is compared and not that of the batches.
+func linger(partitions int) time.Duration {
+	return min(time.Second, max(20*time.Millisecond, time.Duration(partitions)*5*time.Millisecond))
 }
 
 // codecs are what -compression takes.

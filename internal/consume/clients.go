@@ -105,17 +105,19 @@ func newReader(c *Config, size *fetchSize, hooks []kgo.Hook) (*kgo.Client, error
 		kgo.ConsumeStartOffset(kgo.NoResetOffset()),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.KeepRetryableFetchErrors(),
-		kgo.FetchMaxBytes(size.asked),
-		kgo.FetchMaxPartitionBytes(size.asked),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.FetchMinBytes(1),
 		kgo.BrokerMaxReadBytes(256 << 20),
 		kgo.MaxDecompressBatchBytes(128 << 20),
 		kgo.MetadataMaxAge(30 * time.Second),
-		kgo.WithPools(newRecordPool(size.memory)),
+		kgo.WithPools(newRecordPool(size.most())),
 	}, c.Kafka...)
 	if mutant.On(mutant.AbortedToo) {
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
 	}
-	return kgo.NewClient(append(opts, kgo.WithHooks(append(hooks[:len(hooks):len(hooks)], size)...))...)
+	cl, err := kgo.NewClient(append(opts, kgo.WithHooks(append(hooks[:len(hooks):len(hooks)], size)...))...)
+	if err == nil {
+		cl.UpdateFetchMaxBytes(size.asked, size.ofPartition()) // as options, the first would cut the second down
+	}
+	return cl, err
 }

@@ -34,7 +34,8 @@ type Config struct {
 	Every time.Duration // at least so long between two transactions; 0: whatever is ready
 
 	// FetchMemory is about what a broker's answer may become in memory, decompressed and with what a record costs; it
-	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 8 MiB.
+	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 8 MiB; many partitions
+	// may take it up to twice that.
 	FetchMemory int64
 
 	tailEvery time.Duration // between two looks at the logs' ends; default 10 s

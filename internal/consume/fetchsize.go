@@ -12,7 +12,7 @@ import (
 // as a kgo.Record. What the last batches became says what the next will. It goes by the worst of them, and forgets it
 // slowly: too small a fetch costs a moment, too large a one memory that may not be there.
 type fetchSize struct {
-	memory int64   // that an answer of a broker may become
+	memory int64   // that an answer of a broker may become, with few partitions
 	asked  int32   // now
 	swell  float64 // bytes in memory for a byte on the wire, as expected; 0 before anything is known
 
@@ -24,6 +24,8 @@ const (
 	firstFetch   = 32 << 10 // before anything is known
 	leastFetch   = 4 << 10  // a broker gives one whole batch in any case
 	forget       = 0.05     // of the difference, at each look that finds less
+	forPartition = 16 << 10 // bytes of memory more for each partition: a broker looks at every one for every answer
+	mostFold     = 2        // but no more than so many times the memory with few
 	recordMemory = int64(unsafe.Sizeof(kgo.Record{}) + unsafe.Sizeof(&kgo.Record{}))
 )
 
@@ -42,8 +44,11 @@ func (f *fetchSize) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m 
 	}
 }
 
-// next returns how many bytes to ask for, and whether that is worth telling the client.
-func (f *fetchSize) next() (bytes int32, changed bool) {
+// most is the memory that an answer may become with any number of partitions.
+func (f *fetchSize) most() int64 { return mostFold * f.memory }
+
+// next returns how many bytes to ask for with so many partitions, and whether that is worth telling the client.
+func (f *fetchSize) next(partitions int) (bytes int32, changed bool) {
 	f.mu.Lock()
 	wire, became := f.wire, f.became
 	f.wire, f.became = 0, 0
@@ -56,7 +61,8 @@ func (f *fetchSize) next() (bytes int32, changed bool) {
 	} else {
 		f.swell -= forget * (f.swell - now)
 	}
-	want := int32(max(leastFetch, min(float64(f.memory), float64(f.memory)/f.swell)))
+	room := float64(min(f.most(), f.memory+forPartition*int64(partitions)))
+	want := int32(max(leastFetch, min(room, room/f.swell)))
 	if d := want - f.asked; d > -f.asked/8 && d < f.asked/8 {
 		return f.asked, false
 	}
@@ -64,9 +70,15 @@ func (f *fetchSize) next() (bytes int32, changed bool) {
 	return want, true
 }
 
+// ofPartition is how much of an answer one partition may fill: all of it, and that never changes. A broker remembers, as
+// part of a fetch session (KIP-227), what was said of a partition, and the client says it again only when its offset has
+// moved: hundreds of partitions that wait for their turn would keep the first fetch's few bytes, less than one batch, and
+// every answer would hold a single partition.
+func (f *fetchSize) ofPartition() int32 { return int32(f.most()) }
+
 // adjustFetch tells the client when the size has changed.
 func (w *Worker) adjustFetch() {
-	if n, changed := w.fetch.next(); changed {
-		w.reader.UpdateFetchMaxBytes(n, n)
+	if n, changed := w.fetch.next(len(w.parts)); changed {
+		w.reader.UpdateFetchMaxBytes(n, w.fetch.ofPartition())
 	}
 }
