@@ -110,7 +110,7 @@ func newReader(c *Config, size *fetchSize, hooks []kgo.Hook) (*kgo.Client, error
 		kgo.BrokerMaxReadBytes(256 << 20),
 		kgo.MaxDecompressBatchBytes(128 << 20),
 		kgo.MetadataMaxAge(30 * time.Second),
-		kgo.WithPools(newRecordPool(size.most())),
+		kgo.WithPools(newRecordPool(size.memory)),
 	}, c.Kafka...)
 	if mutant.On(mutant.AbortedToo) {
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
