@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sinker/internal/local/localtest"
 )
 
 // Process is a running `sinker run`.
@@ -46,9 +48,7 @@ func Binary(t *testing.T) string {
 		if os.Getenv("E2E_RACE") == "1" {
 			args = append(args, "-race")
 		}
-		if out, err := exec.Command("go", append(args, "sinker/cmd/sinker")...).CombinedOutput(); err != nil {
-			binary.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
+		binary.err = localtest.Go(append(args, "sinker/cmd/sinker")...)
 	})
 	if binary.err != nil {
 		t.Fatal(binary.err)

@@ -37,11 +37,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "sinker")
-	out, err := exec.Command("go", "build", "-tags", "failpoints", "-o", path, "sinker/cmd/sinker").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build sinker: %w: %s", err, out)
-	}
-	return path, nil
+	return path, localtest.Go("build", "-tags", "failpoints", "-o", path, "sinker/cmd/sinker")
 })
 
 func TestMain(m *testing.M) {

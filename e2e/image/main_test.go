@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sinker/e2e"
+	"sinker/internal/local/localtest"
 )
 
 var bed e2e.Bed
@@ -23,6 +24,9 @@ const (
 
 // build makes the image as docker-compose.yml says.
 var build = sync.OnceValue(func() error {
+	if err := localtest.LookAtSource(); err != nil {
+		return err
+	}
 	c := exec.Command("docker", "compose", "build", "-q", "sinker")
 	c.Dir, c.Env = root, append(os.Environ(), "SINKER_IMAGE="+tag)
 	if out, err := c.CombinedOutput(); err != nil {

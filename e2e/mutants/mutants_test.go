@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -130,7 +129,9 @@ func TestReleaseHoldsNoBug(t *testing.T) {
 	}
 	for tags, want := range map[string]bool{"": false, "mutants": true} {
 		path := filepath.Join(t.TempDir(), "sinker")
-		goTool(t, "build", "-tags", tags, "-o", path, "sinker/cmd/sinker")
+		if err := localtest.Go("build", "-tags", tags, "-o", path, "sinker/cmd/sinker"); err != nil {
+			t.Fatal(err)
+		}
 		program, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -158,10 +159,7 @@ var built = sync.OnceValues(func() (paths map[string]string, err error) {
 	for _, bug := range table {
 		if paths[bug.suite] == "" && err == nil {
 			paths[bug.suite] = filepath.Join(dir, bug.suite+".test")
-			var out []byte
-			if out, err = exec.Command("go", "test", "-c", "-tags", "mutants", "-o", paths[bug.suite], "sinker/internal/"+bug.suite).CombinedOutput(); err != nil {
-				err = fmt.Errorf("build the tests of %s: %w: %s", bug.suite, err, out)
-			}
+			err = localtest.Go("test", "-c", "-tags", "mutants", "-o", paths[bug.suite], "sinker/internal/"+bug.suite)
 		}
 	}
 	return paths, err
@@ -190,11 +188,4 @@ func (s suites) run(t *testing.T, suite, run, bugs string) (out string, took tim
 	start := time.Now()
 	text, err := cmd.CombinedOutput()
 	return string(text), time.Since(start), err
-}
-
-func goTool(t *testing.T, args ...string) {
-	t.Helper()
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
 }
