@@ -21,11 +21,11 @@ type fetchSize struct {
 }
 
 const (
-	firstFetch   = 32 << 10 // before anything is known
-	leastFetch   = 4 << 10  // a broker gives one whole batch in any case
-	forget       = 0.05     // of the difference, at each look that finds less
-	forPartition = 16 << 10 // bytes of memory more for each partition: a broker looks at every one for every answer
-	mostFold     = 2        // but no more than so many times the memory with few
+	firstFetch   = leastFetch // before anything is known
+	leastFetch   = 4 << 10    // a broker gives one whole batch in any case
+	forget       = 0.05       // of the difference, at each look that finds less
+	forPartition = 16 << 10   // bytes of memory more for each partition: a broker looks at every one for every answer
+	mostFold     = 2          // but no more than so many times the memory with few
 	recordMemory = int64(unsafe.Sizeof(kgo.Record{}) + unsafe.Sizeof(&kgo.Record{}))
 )
 
