@@ -48,7 +48,7 @@ func rangeKeys(b Batch) (topics []string, partitions []int32) {
 	return topics, partitions
 }
 
-// compare reads the locked rows beside the batch, which is sorted the same way, and classifies every difference.
+// compare reads the locked rows, in whatever order, and classifies every difference from the batch.
 func (s *Store) compare(res pgx.BatchResults, b Batch) ([]Miss, error) {
 	for range 2 {
 		if _, err := res.Exec(); err != nil {

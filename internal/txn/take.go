@@ -218,19 +218,21 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 		return taken, err
 	}
 	defer rows.Close()
-	for i := 0; rows.Next(); i++ {
-		if i >= len(claims) {
-			return taken, fmt.Errorf("more offset rows than claims")
-		}
+	claimed := make(map[TopicPartition]Claim, len(claims)) // rows come in the order of the database's locale, which is not Go's
+	for _, c := range claims {
+		claimed[c.TopicPartition] = c
+	}
+	for rows.Next() {
 		var m Miss
 		var epoch int32
 		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &epoch, &m.Fence, &m.Owner); err != nil {
 			return taken, err
 		}
-		claim := claims[i]
-		if claim.TopicPartition != m.TopicPartition {
-			return taken, fmt.Errorf("offset row of %s/%d is not there after it was made", claim.Topic, claim.Partition)
+		claim, ok := claimed[m.TopicPartition]
+		if !ok {
+			return taken, fmt.Errorf("an offset row that was not asked for: %s/%d", m.Topic, m.Partition)
 		}
+		delete(claimed, m.TopicPartition)
 		if !sameLog(m.Log, claim.Log) {
 			m.Kind = OtherLog
 			taken.Misses = append(taken.Misses, m)
@@ -240,6 +242,9 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 			TopicPartition: m.TopicPartition, Log: mergeLog(m.Log, claim.Log),
 			NextOffset: m.Stored, LeaderEpoch: epoch, Fence: m.Fence + 1, First: m.Fence == 0,
 		})
+	}
+	for tp := range claimed {
+		return taken, cmp.Or(rows.Err(), fmt.Errorf("the offset row of %s/%d is not there after it was made: does a trigger or a row-level policy stand on sinker.offsets?", tp.Topic, tp.Partition))
 	}
 	return taken, rows.Err()
 }

@@ -21,6 +21,7 @@ import (
 
 var (
 	once   sync.Once
+	locale string          // of the databases that are made, as CREATE DATABASE has it
 	ours   *local.Postgres // kept: were it collected, its pipe would close and the server end
 	failed error
 	serial atomic.Int64
@@ -31,6 +32,25 @@ func start() {
 	if os.Getenv(given) == "" {
 		ours, failed = local.StartPostgres(context.Background(), local.PostgresOptions{})
 	}
+	if failed == nil {
+		locale, failed = englishLocale(context.Background())
+	}
+}
+
+// englishLocale returns what CREATE DATABASE is to be told for a database that sorts text as users' databases do, "a"
+// before "B", where the server can (ICU, since 15). In one that sorts by bytes, as Go does, a test may pass by luck.
+func englishLocale(ctx context.Context) (string, error) {
+	conn, err := pgx.Connect(ctx, server())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(ctx)
+	var can bool
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int >= 150000 AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')`).Scan(&can)
+	if err != nil || !can {
+		return "", err
+	}
+	return " TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'", nil
 }
 
 // given names the variable with a server that is there already.
@@ -57,7 +77,7 @@ func Database(t testing.TB) string {
 		t.Fatal(failed)
 	}
 	name := fmt.Sprintf("t%d_%d_%d", os.Getpid(), time.Now().UnixNano(), serial.Add(1))
-	admin(t, "CREATE DATABASE "+name)
+	admin(t, "CREATE DATABASE "+name+locale)
 	t.Cleanup(func() { admin(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	u, err := url.Parse(server())
 	if err != nil {
