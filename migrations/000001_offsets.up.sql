@@ -56,5 +56,5 @@ CREATE TABLE sinker.dead_letters (
 CREATE INDEX dead_letters_place ON sinker.dead_letters (pipeline, topic, partition, record_offset);
 
 COMMENT ON TABLE sinker.dead_letters IS 'Records that could not become rows, written in the transaction that moved the position past them.';
-COMMENT ON COLUMN sinker.dead_letters.code IS 'A short name of the reason (not_json, out_of_range, …) or Postgres'' SQLSTATE.';
+COMMENT ON COLUMN sinker.dead_letters.code IS 'A short name of the reason (not_json, out_of_range and so on) or Postgres'' SQLSTATE.';
 COMMENT ON COLUMN sinker.dead_letters.headers IS 'A list of {"key", "value"}, or {"key", "value_base64"} where the value is not text.';

@@ -24,8 +24,13 @@ type database struct {
 
 func newDatabase(t testing.TB) *database {
 	t.Helper()
+	return openMigrated(t, localtest.Database(t))
+}
+
+// openMigrated opens a database that is empty, and runs the migrations.
+func openMigrated(t testing.TB, url string) *database {
+	t.Helper()
 	ctx := context.Background()
-	url := localtest.Database(t)
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		t.Fatal(err)

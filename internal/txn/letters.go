@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	text := storable(conn.PgConn().ParameterStatus("server_encoding"))
 	_, err := conn.CopyFrom(ctx, pgx.Identifier{"sinker", "dead_letters"}, letterColumns, pgx.CopyFromSlice(len(letters), func(i int) ([]any, error) {
 		l := &letters[i]
 		r := l.record
@@ -30,7 +32,7 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 			c := clean(l.bad.Column)
 			column = &c
 		}
-		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, recordTime(r), l.table, column, l.bad.Code, clean(l.bad.Reason), r.Key, r.Value, headersJSON(r.Headers), s.cfg.Hash}, nil
+		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, recordTime(r), l.table, column, l.bad.Code, text(l.bad.Reason), r.Key, r.Value, headersJSON(r.Headers, text), s.cfg.Hash}, nil
 	}))
 	return wrap("write", "sinker.dead_letters", err)
 }
@@ -43,9 +45,30 @@ func recordTime(r *kgo.Record) time.Time {
 	return r.Timestamp
 }
 
-// clean makes a message storable as text: it may quote a record that was not.
+// storable returns what makes a message storable as text in a database of the encoding: the message may quote a record
+// that was not, and then the letter must not share its fate.
+func storable(encoding string) func(string) string {
+	if encoding == "UTF8" || encoding == "SQL_ASCII" { // the latter takes any bytes
+		return clean
+	}
+	return func(s string) string { return ascii(clean(s)) }
+}
+
 func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", `\0`)
+}
+
+// ascii writes what is not ASCII as \u65e5: ASCII is what all encodings have in common.
+func ascii(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 type headerJSON struct {
@@ -54,16 +77,16 @@ type headerJSON struct {
 	Base64 *string `json:"value_base64,omitempty"`
 }
 
-// headersJSON keeps headers with their order and repetitions; a value that is not text is kept whole in base64.
-func headersJSON(headers []kgo.RecordHeader) []byte {
+// headersJSON keeps headers with their order and repetitions; a value that can not be stored as text is kept whole in base64.
+func headersJSON(headers []kgo.RecordHeader, text func(string) string) []byte {
 	if len(headers) == 0 {
 		return nil
 	}
 	list := make([]headerJSON, len(headers))
 	for i, h := range headers {
-		list[i].Key = clean(h.Key)
+		list[i].Key = text(h.Key)
 		v := string(h.Value)
-		if utf8.ValidString(v) && !strings.Contains(v, "\x00") {
+		if text(v) == v {
 			list[i].Value = &v
 		} else {
 			v = base64.StdEncoding.EncodeToString(h.Value)

@@ -70,6 +70,13 @@ func server() string {
 func Database(t testing.TB) string {
 	t.Helper()
 	once.Do(start)
+	return DatabaseOf(t, locale)
+}
+
+// DatabaseOf is Database with what CREATE DATABASE is to be told besides the name.
+func DatabaseOf(t testing.TB, options string) string {
+	t.Helper()
+	once.Do(start)
 	if errors.Is(failed, local.ErrNoPostgres) && os.Getenv("CI") == "" {
 		t.Skip(failed)
 	}
@@ -77,7 +84,7 @@ func Database(t testing.TB) string {
 		t.Fatal(failed)
 	}
 	name := fmt.Sprintf("t%d_%d_%d", os.Getpid(), time.Now().UnixNano(), serial.Add(1))
-	admin(t, "CREATE DATABASE "+name+locale)
+	admin(t, "CREATE DATABASE "+name+options)
 	t.Cleanup(func() { admin(t, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
 	u, err := url.Parse(server())
 	if err != nil {

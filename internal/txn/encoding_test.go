@@ -1,0 +1,63 @@
+package txn
+
+import (
+	"testing"
+
+	"sinker/internal/local/localtest"
+	"sinker/migrations"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A database need not be of encoding UTF8. What it can not hold is a bad record like others, found by Postgres, and its
+// dead letter is written although the reason and the headers quote what can not be held.
+func TestOtherEncodings(t *testing.T) {
+	for _, c := range []struct {
+		encoding        string
+		rows, letters   string
+		reason, headers string // of the letter of offset 3
+	}{
+		{"LATIN1", "1 Zürich | 3 last", "1 - 22P05, 3 id invalid", `"\u6771" is not valid`, `[{"key": "\\u6771", "value_base64": "5p2x"}, {"key": "k", "value": "v"}]`},
+		{"SQL_ASCII", "1 Zürich | 2 東京 | 3 last", "3 id invalid", `"東" is not valid`, `[{"key": "東", "value": "東"}, {"key": "k", "value": "v"}]`},
+	} {
+		for mode, change := range map[string]func(*Sink){"append": func(*Sink) {}, "upsert": keyed} {
+			t.Run(c.encoding+"/"+mode, func(t *testing.T) {
+				db := openMigrated(t, localtest.DatabaseOf(t, " TEMPLATE template0 ENCODING '"+c.encoding+"' LOCALE 'C'"))
+				db.exec(`SET client_encoding = UTF8; CREATE TABLE orders (id bigint PRIMARY KEY, note text)`)
+				s := db.store("a", orders(change))
+				r := rangeOf(db.take(s, claim(orders0, 0))[0], `{"id":1,"note":"Zürich"}`, `{"id":2,"note":"東京"}`, `{"id":3,"note":"last"}`, `{"id":"東"}`)
+				r.Records[3].Headers = []kgo.RecordHeader{{Key: "東", Value: []byte("東")}, {Key: "k", Value: []byte("v")}}
+				if _, err := s.Commit(t.Context(), Batch{r}, nil); err != nil {
+					t.Fatal(err)
+				}
+				db.want(`SELECT string_agg(id || ' ' || note, ' | ' ORDER BY id) FROM orders`, c.rows)
+				l := loader{database: db}
+				if got := l.letters(); got != c.letters {
+					t.Errorf("dead letters %s, want %s", got, c.letters)
+				}
+				db.want(`SELECT left(reason, position(' for' in reason) - 1) FROM sinker.dead_letters WHERE record_offset = 3`, c.reason)
+				db.want(`SELECT headers::text FROM sinker.dead_letters WHERE record_offset = 3`, c.headers)
+			})
+		}
+	}
+}
+
+// Migrations run in databases of any encoding.
+func TestMigrationsAreASCII(t *testing.T) {
+	entries, err := migrations.FS.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		sql, err := migrations.FS.ReadFile(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range sql {
+			if b >= 0x80 {
+				t.Errorf("%s: byte %d is not ASCII", e.Name(), i)
+				break
+			}
+		}
+	}
+}
