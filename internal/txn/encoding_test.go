@@ -61,3 +61,33 @@ func TestMigrationsAreASCII(t *testing.T) {
 		}
 	}
 }
+
+// What a database or a role presets must not matter.
+func TestPresetSettings(t *testing.T) {
+	db := empty(t)
+	name := db.one(`SELECT current_database()`)
+	for _, preset := range []string{
+		"client_encoding = LATIN1", "standard_conforming_strings = off", "search_path = nowhere", "datestyle = 'SQL, DMY'", "timezone = 'Asia/Kathmandu'",
+		"intervalstyle = sql_standard", "bytea_output = escape", "extra_float_digits = -10", "array_nulls = off", "transform_null_equals = on",
+		"default_transaction_isolation = serializable", "lock_timeout = 10", "idle_in_transaction_session_timeout = 10",
+	} {
+		db.exec("ALTER DATABASE " + name + " SET " + preset)
+	}
+	if _, _, err := Migrate(t.Context(), db.url, quiet); err != nil {
+		t.Fatal(err)
+	}
+	db.exec(`CREATE TABLE orders (id bigint PRIMARY KEY, note text, at timestamptz, took interval, file bytea, share float8, list int4[])`)
+	s := db.store("a", orders(keyed))
+	pos := db.take(s, claim(orders0, 0))[0]
+	values := `{"id":1,"note":"Zürich \\ 'it''s'","at":"2026-02-03T04:05:06Z","took":"1 day 02:03:04","file":"aGVsbG8=","share":0.1,"list":[1,null]}`
+	for range 2 { // insert and update
+		r := rangeOf(pos, values)
+		if _, err := s.Commit(t.Context(), Batch{r}, nil); err != nil {
+			t.Fatal(err)
+		}
+		pos.NextOffset = r.To
+	}
+	db.want(`SELECT count(*) FROM sinker.dead_letters`, "0")
+	db.want(`SELECT count(*) FROM orders WHERE note = E'Zürich \\ \'it\'\'s\'' AND at = '2026-02-03 04:05:06+00' AND took = '1 day 2 hours 3 minutes 4 seconds'
+		AND file = 'hello' AND share = 0.1 AND list = ARRAY[1, NULL]`, "1")
+}

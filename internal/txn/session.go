@@ -83,7 +83,8 @@ func connConfig(url, application string) (*pgx.ConnConfig, error) {
 	}
 	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}}).DialContext
 	cfg.RuntimeParams["application_name"] = application
-	cfg.RuntimeParams["client_encoding"] = "UTF8" // what we send, whatever the database's own encoding; pgx asks for nothing
+	// What we send, whatever the database or the role say; pgx asks for nothing. Poolers know these two.
+	cfg.RuntimeParams["client_encoding"], cfg.RuntimeParams["standard_conforming_strings"] = "UTF8", "on"
 	return cfg, nil
 }
 
