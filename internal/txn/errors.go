@@ -167,6 +167,15 @@ func wrap(op, table string, err error) error {
 	return &Error{Class: classify(err), Op: op, Table: table, Err: err, Hint: hint(err)}
 }
 
+// inFunction says whether a name was missed by a function's body and not by a statement of ours, which has no context.
+func inFunction(pe *pgconn.PgError) bool {
+	switch pe.Code {
+	case "42P01", "42883", "42704", "3F000": // a table, function, type, schema
+		return pe.Where != ""
+	}
+	return false
+}
+
 // hint is the next thing to do about errors that an operator meets often.
 func hint(err error) string {
 	const readOnly = "this server is read-only (a standby?); point postgres.url at the primary. sinker waits and tries again, nothing is lost"
@@ -176,6 +185,9 @@ func hint(err error) string {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
 		return ""
+	}
+	if inFunction(pe) {
+		return "a function that the table calls, of a trigger perhaps, finds no such name, because sinker keeps search_path empty: ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
 	}
 	switch pe.Code {
 	case "42501":
@@ -191,6 +203,8 @@ func hint(err error) string {
 			return "run `sinker migrate up`"
 		}
 		return "create the table, or set `create: yes` for the sink"
+	case "42809":
+		return "sinker writes into tables, and into views that have an INSTEAD OF INSERT trigger"
 	case "3D000":
 		return "create the database, or correct it in postgres.url"
 	case "28P01", "28000":

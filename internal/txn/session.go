@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -129,7 +130,8 @@ func (s *Store) Connected() bool { return s.conn != nil && !s.conn.IsClosed() }
 // it (endFrozen).
 func (s *Store) settings(conn *pgx.Conn) (sql string) {
 	ms := func(d time.Duration) string { return "'" + strconv.FormatInt(d.Milliseconds(), 10) + "'" }
-	sql = `SELECT set_config('search_path', '', true), set_config('timezone', 'UTC', true)` +
+	path := conn.Config().RuntimeParams["search_path"] // for triggers whose functions rely on it; we name everything in full
+	sql = `SELECT set_config('search_path', ` + literal(path) + `, true), set_config('timezone', 'UTC', true)` +
 		`, set_config('statement_timeout', ` + ms(s.cfg.StatementTimeout) + `, true)` +
 		`, set_config('lock_timeout', ` + ms(s.cfg.LockTimeout) + `, true)` +
 		`, set_config('idle_in_transaction_session_timeout', ` + ms(s.cfg.StatementTimeout) + `, true)`
@@ -142,6 +144,9 @@ func (s *Store) settings(conn *pgx.Conn) (sql string) {
 	}
 	return sql
 }
+
+// literal quotes a string for SQL, which standard_conforming_strings makes this simple.
+func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func firstNumber(s string) string {
 	for i, c := range s {

@@ -308,6 +308,25 @@ func TestPolicies(t *testing.T) {
 		wantClass(t, err, Schema, "create: yes")
 	})
 
+	t.Run("TriggerThatReliesOnSearchPath", func(t *testing.T) {
+		l := newLoader(t, ddl+`; CREATE TABLE audit (id bigint);
+			CREATE FUNCTION audited() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit VALUES (new.id); RETURN new; END $$;
+			CREATE TRIGGER audited BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION audited()`, Config{Sinks: []Sink{orders()}})
+		_, err := l.commit(`{"id":1}`)
+		wantClass(t, err, Schema, "search_path")
+		s := l.storeWith(Config{URL: l.url + "&search_path=public", Owner: "a", Sinks: []Sink{orders()}})
+		if _, err := s.Commit(ctx, Batch{rangeOf(l.pos, `{"id":1}`)}, nil); err != nil {
+			t.Errorf("with a search_path in the URL: %v", err)
+		}
+		l.want(`SELECT (SELECT count(*) FROM orders) || ' ' || count(*) FROM audit`, "1 1")
+	})
+
+	t.Run("ViewThatCanNotBeCopiedInto", func(t *testing.T) {
+		l := newLoader(t, `CREATE TABLE base (id bigint); CREATE VIEW orders AS SELECT id FROM base`, Config{Sinks: []Sink{orders()}})
+		_, err := l.commit(`{"id":1}`)
+		wantClass(t, err, Schema, "INSTEAD OF INSERT")
+	})
+
 	t.Run("ColumnDroppedWhileUp", func(t *testing.T) {
 		l := newLoader(t, `CREATE TABLE orders (id bigint, note text)`, Config{Sinks: []Sink{orders()}})
 		l.mustCommit(`{"id":1,"note":"x"}`)
