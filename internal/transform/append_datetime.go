@@ -16,7 +16,7 @@ const (
 // textOf returns the content of a text for the types of dates and times.
 func (e *Encoder) textOf(src []byte, v *value, enc *encoding, form string) ([]byte, *BadRecord) {
 	if v.kind == number {
-		return nil, bad(CodeWrongType, fmt.Sprintf("the number %s has no unit to make a %s of; send %s, or load it as bigint", glimpse(src[v.start:v.end]), enc.of, form))
+		return nil, bad(CodeWrongType, fmt.Sprintf("the number %s has no unit, so it is no %s; send %s, or load it as bigint", glimpse(src[v.start:v.end]), enc.of, form))
 	}
 	if v.kind != text {
 		return nil, wrongType(src, v, enc)

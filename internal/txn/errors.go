@@ -167,6 +167,15 @@ func wrap(op, table string, err error) error {
 	return &Error{Class: classify(err), Op: op, Table: table, Err: err, Hint: hint(err)}
 }
 
+// connectHint is hint for a session that could not be begun.
+func connectHint(err error) string {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == "42704" {
+		return "take it out of postgres.url: it is a parameter of another driver, and not one of Postgres' settings"
+	}
+	return hint(err)
+}
+
 // inFunction says whether a name was missed by a function's body and not by a statement of ours, which has no context.
 func inFunction(pe *pgconn.PgError) bool {
 	switch pe.Code {

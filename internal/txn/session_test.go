@@ -91,3 +91,10 @@ func TestPresetSettings(t *testing.T) {
 	db.want(`SELECT count(*) FROM orders WHERE note = E'Zürich \\ \'it\'\'s\'' AND at = '2026-02-03 04:05:06+00' AND took = '1 day 2 hours 3 minutes 4 seconds'
 		AND file = 'hello' AND share = 0.1 AND list = ARRAY[1, NULL]`, "1")
 }
+
+// A URL that was copied from another driver's configuration is refused with the reason.
+func TestForeignParameter(t *testing.T) {
+	db := empty(t)
+	_, err := Connect(t.Context(), db.url+"&keepalives=1", "test")
+	wantClass(t, err, Schema, "take it out of postgres.url")
+}
