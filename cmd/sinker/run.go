@@ -155,6 +155,10 @@ func (pl *plant) checkStart(ctx context.Context) error {
 	if err := store.Prepare(ctx); err != nil {
 		return err
 	}
+	var err error
+	if pl.kafka.Database, err = store.Database(ctx); err != nil {
+		return err
+	}
 	missing, present, err := consume.CheckTopics(ctx, pl.kafka)
 	if err != nil {
 		return kafkaProblem(pl.pipeline.Kafka, err)

@@ -50,7 +50,7 @@ func newMember(ctx context.Context, c *Config, on *assignment) (*kgo.Client, err
 	if c.InstanceID != "" {
 		opts = append(opts, kgo.InstanceID(c.InstanceID))
 	}
-	balancers, err := balancerOpts(c.Balancer)
+	balancers, err := balancerOpts(c.Balancer, c.Database)
 	if err != nil {
 		return nil, err
 	}
@@ -77,24 +77,38 @@ const serverSide = "server"
 // balancerOpts offers the group the wanted balancer first, and every other one after it: Kafka takes one that all members
 // offer, so that members with an old and a new setting get along while a change is rolled out. Where brokers have no
 // KIP-848, the group is a classic one.
-func balancerOpts(name string) ([]kgo.GroupOpt, error) {
+func balancerOpts(name, database string) ([]kgo.GroupOpt, error) {
 	offered, known := []kgo.GroupBalancer{}, name == "" || name == serverSide
 	for _, b := range balancers {
+		balancer := b.make()
+		if database != "" {
+			balancer = ofDatabase{balancer, database}
+		}
 		if b.name == name {
-			offered, known = slices.Insert(offered, 0, b.make()), true
+			offered, known = slices.Insert(offered, 0, balancer), true
 		} else {
-			offered = append(offered, b.make())
+			offered = append(offered, balancer)
 		}
 	}
 	if !known {
 		return nil, fmt.Errorf("unknown balancer %q: use cooperative-sticky, range, roundrobin, sticky or server", name)
 	}
-	opts := []kgo.GroupOpt{kgo.Balancers(offered...)}
-	if name == serverSide {
-		opts = append(opts, kgo.ServerSideBalancer())
+	if name == serverSide { // franz-go tells by the first one's type what to ask the brokers for
+		return []kgo.GroupOpt{kgo.Balancers(slices.Insert(offered, 0, balancers[0].make())...), kgo.ServerSideBalancer()}, nil
 	}
-	return opts, nil
+	return []kgo.GroupOpt{kgo.Balancers(offered...)}, nil
 }
+
+// ofDatabase is a balancer of the members that write to one database. Its name says which, so Kafka keeps members out that
+// write to another one, by a wrong URL or the default name in two places: a group would share out its partitions over
+// both databases, and each would have a part of the records, without an error.
+type ofDatabase struct {
+	kgo.GroupBalancer
+	database string
+}
+
+// ProtocolName is what members must have in common (KIP-429 and before).
+func (b ofDatabase) ProtocolName() string { return b.GroupBalancer.ProtocolName() + "@" + b.database }
 
 // newReader makes the client that fetches. It consumes nothing until partitions are added with their positions.
 // Control records are kept: they are what lets a position move past a tail of aborted transactions.

@@ -12,7 +12,11 @@ import (
 
 // Config is what a worker needs to know.
 type Config struct {
-	Group   string           // the consumer group: the pipeline's name
+	Group string // the consumer group: the pipeline's name
+	// Database stands for the database that the stores write to: members that write to another one are kept out of the
+	// group, except under KIP-848. Empty: not known.
+	Database string
+
 	Topics  []string         // the topics to read
 	Regexps []*regexp.Regexp // topics to read beside them, by name
 	Start   Start            // where a topic met for the first time starts

@@ -71,6 +71,13 @@ func (w *Worker) memberFailed(topic string, err error, failed chan<- error) {
 	switch {
 	case errors.Is(err, kerr.FencedInstanceID):
 		fatal(errInstanceFenced)
+	case errors.Is(err, kerr.InconsistentGroupProtocol):
+		if time.Since(w.keptOut) < 30*time.Second {
+			return
+		}
+		w.keptOut = time.Now()
+		w.cfg.Log.Error("this group's members write to another database, so this one is kept out and loads nothing: give the pipeline a name of its own (name: in the configuration), "+
+			"or end those members if this pipeline has moved; trying again", "worker", w.id, "group", w.cfg.Group, "err", err)
 	case errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
 		w.cfg.Log.Error("Kafka refuses this client; trying again", "worker", w.id, "topic", topic, "err", err)
 	default:

@@ -47,6 +47,7 @@ type Worker struct {
 	flushed     time.Time                        // last commit
 	lookedAgain bool                             // a table was looked at again after an error, without success yet
 	trouble     trouble
+	keptOut     time.Time // when it was said that the group keeps this worker out; watchMember's own
 	mirror      mirror
 	ends        *Ends
 	fetch       *fetchSize

@@ -1,7 +1,11 @@
 package txn
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -28,13 +32,31 @@ const (
 // check refuses a server on a lower timeline than one of the same lineage that was met before. It is asked while a
 // connection is made, so that the next host of the connection string is tried.
 func (l *Lineage) check(ctx context.Context, conn *pgconn.PgConn) error {
-	hex, ok := askOne(ctx, conn, askTimeline)
-	timeline, err := strconv.ParseUint(hex, 16, 32)
+	digits, ok := askOne(ctx, conn, askTimeline)
+	timeline, err := strconv.ParseUint(digits, 16, 32)
 	if !ok || err != nil {
 		return ctx.Err()
 	}
 	system, _ := askOne(ctx, conn, askSystem)
 	return l.meet(system, uint32(timeline))
+}
+
+// Database returns a short name that tells the store's database from others, also from a copy on another system, and that
+// a primary shares with its standbys. Where the server does not tell its system, equal names do not tell databases apart.
+func (s *Store) Database(ctx context.Context) (string, error) {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	name, ok := askOne(ctx, conn.PgConn(), `SELECT pg_catalog.current_database()`)
+	if !ok {
+		return "", wrap("prepare", "", cmp.Or(ctx.Err(), errors.New("Postgres did not tell the database's name")))
+	}
+	system, _ := askOne(ctx, conn.PgConn(), askSystem)
+	sum := sha256.Sum256([]byte(system + "/" + name))
+	return hex.EncodeToString(sum[:4]), nil
 }
 
 func askOne(ctx context.Context, conn *pgconn.PgConn, sql string) (value string, ok bool) {
