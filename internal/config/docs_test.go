@@ -119,6 +119,8 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 		"Example":        {readRoot(t, "sinker.example.yaml"), true},
 		"Variables":      {small + "workers: ${N:-3}\nbatch: { rows: '${N:-3}', bytes: '${N:-3}', every: '${N:-3s}' }\n", true},
 		"Forms":          {with("['a:1', 'b:2'], tls: { insecure_skip_verify: true }, session_timeout: 1m30s, balancer: server") + "    key: id\n    meta: key\n    columns: { id: , b: '. jsonb' }\nbatch: { bytes: 500KB, every: 0 }\nerrors: { stop_after: 0.01 }\n", true},
+		"Ignore":         {small + "    delete: ignore\n", true},
+		"IgnoreInGroup":  {small + "    group: { g: a }\n    add: { n: 1 }\n    delete: ignore\n", true},
 		"UnknownKey":     {small + "worker: 3\n", false},
 		"UnknownInSink":  {small + "    tabel: 3\n", false},
 		"NoKafka":        {"postgres: a=b\nsinks: [ { topic: a } ]\n", false},

@@ -110,13 +110,17 @@ func (r *reader) finishFolds(n *yaml.Node, s *Sink, given map[string]*yaml.Node)
 		r.problem(given["group"], "group needs add, max or min: `add: { records: 1 }` counts the records")
 	}
 	for _, k := range []string{"columns", "key", "delete", "meta"} {
-		if given[k] != nil {
-			r.problem(given[k], "%s does not go with group: the table's rows are groups of records, and group, add, max and min name its columns", k)
+		what := k
+		if k == "delete" {
+			what = "delete: tombstone"
+		}
+		if given[k] != nil && !(k == "delete" && s.Rule.IgnoreTombstones) {
+			r.problem(given[k], "%s does not go with group: the table's rows are groups of records, and group, add, max and min name its columns", what)
 		}
 	}
-	depth := s.Rule.MaxDepth
+	depth, ignore := s.Rule.MaxDepth, s.Rule.IgnoreTombstones
 	s.Rule, s.folded = s.folded, transform.Rule{}
-	s.Rule.MaxDepth = depth
+	s.Rule.MaxDepth, s.Rule.IgnoreTombstones = depth, ignore
 	for i, c := range s.Rule.Columns {
 		if s.Create && s.Rule.TypeOrUsual(i) == "" {
 			r.problem(given[s.Rule.Folds[i].String()], "to make the table, column %s needs a type: `%s: %s TYPE`", c.Name, c.Name, pathText(c))

@@ -97,6 +97,9 @@ func (s *Sink) node() *yaml.Node {
 	} else {
 		s.rowNodes(m)
 	}
+	if s.Rule.IgnoreTombstones {
+		m.plain("delete", "ignore")
+	}
 	if s.Rule.MaxDepth > 0 {
 		m.plain("max_depth", strconv.Itoa(s.Rule.MaxDepth))
 	}

@@ -34,6 +34,11 @@ sinks:
     meta: key
   - topics: [a, b]
     table: '"null"'
+    delete: ignore
+  - topic: c
+    group: { g: a }
+    add: { n: 1 }
+    delete: ignore
 `,
 	} {
 		t.Run(name, func(t *testing.T) {

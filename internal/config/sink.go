@@ -93,7 +93,7 @@ func (r *reader) finishSink(n *yaml.Node, s *Sink, given map[string]*yaml.Node) 
 		}
 	}
 	if s.Rule.Tombstones && len(s.Rule.Key) == 0 && given["key"] == nil {
-		r.problem(given["delete"], "delete needs a key: which row would it be?")
+		r.problem(given["delete"], "delete: tombstone needs a key: which row would it be? `delete: ignore` passes over records with a null value")
 	}
 	for _, c := range s.Rule.Columns {
 		if s.Create && c.Type == "" {
@@ -184,12 +184,12 @@ func (r *reader) create(s *Sink) func(*yaml.Node) {
 func (r *reader) deletes(s *Sink) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		if strings.ContainsAny(n.Value, "=<>!( ") {
-			r.problem(n, notYet, "delete", r.quoted(n), "tombstone is: a record with a null value deletes the row of its key")
+			r.problem(n, notYet, "delete", r.quoted(n), "tombstone is (a record with a null value deletes the row of its key), and ignore (it is passed over)")
 			return
 		}
 		var how string
-		r.oneOf(&how, "delete", "tombstone")(n)
-		s.Rule.Tombstones = how == "tombstone"
+		r.oneOf(&how, "delete", "tombstone", "ignore")(n)
+		s.Rule.Tombstones, s.Rule.IgnoreTombstones = how == "tombstone", how == "ignore"
 	}
 }
 

@@ -14,10 +14,13 @@ func Compile(r Rule, t Table) (*Plan, error) {
 	if r.Tombstones && len(r.Key) == 0 {
 		return nil, fmt.Errorf("records with a null value can delete rows only of a table with a key; set `key:` or leave `delete: tombstone` out")
 	}
+	if r.Tombstones && r.IgnoreTombstones {
+		return nil, fmt.Errorf("records with a null value can delete rows or be ignored, not both")
+	}
 	if err := r.checkFolds(); err != nil {
 		return nil, err
 	}
-	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, maxDepth: r.MaxDepth}
+	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, ignored: r.IgnoreTombstones, maxDepth: r.MaxDepth}
 	if p.maxDepth == 0 {
 		p.maxDepth = defaultDepth
 	}

@@ -46,7 +46,7 @@ func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 	if cap(e.content)+cap(e.meta) > mostScratch {
 		e.content, e.meta = nil, nil
 	}
-	if r.Value == nil && (p.value != nil || p.tombstones) {
+	if r.Value == nil && (p.value != nil || p.tombstones || p.ignored) {
 		return e.tombstone(dst, r)
 	}
 	if p.value != nil {

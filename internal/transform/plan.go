@@ -11,6 +11,7 @@ type Plan struct {
 	keys       int
 	left       []string
 	tombstones bool
+	ignored    bool // tombstones are filtered
 	maxDepth   int
 
 	value *document // nil: no column needs the value

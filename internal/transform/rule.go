@@ -19,6 +19,8 @@ type Rule struct {
 	Key []string
 	// Tombstones makes a record with a null value delete the row of its key.
 	Tombstones bool
+	// IgnoreTombstones makes a record with a null value no row and no dead letter: it is filtered. Not with Tombstones.
+	IgnoreTombstones bool `json:",omitempty"`
 	// Folds makes the rule one that aggregates: it says what becomes of each of the Columns, of which Key are the groups.
 	Folds []Fold `json:",omitempty"`
 	// MaxDepth is how many objects and arrays may be inside one another; 0 means 512. More than 10000 is not possible.

@@ -12,11 +12,14 @@ import (
 // if the key is a JSON object; if there is only one such column the key may also be its value, as JSON or as plain text.
 func (e *Encoder) tombstone(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 	p := e.plan
+	if p.ignored {
+		return dst, Filter, nil
+	}
 	if p.columns[0].fold != NoFold {
-		return dst, Filter, bad(CodeTombstone, "the value is null, and so has no group that it could be counted in")
+		return dst, Filter, bad(CodeTombstone, "the value is null, and so has no group that it could be counted in; `delete: ignore` passes over such records")
 	}
 	if !p.tombstones || p.keys == 0 {
-		return dst, Filter, bad(CodeTombstone, "the value is null, and the sink does not delete: set `key:` and `delete: tombstone`, or leave such records to the dead letters")
+		return dst, Filter, bad(CodeTombstone, "the value is null, and the sink does not delete: set `delete: ignore` to pass over such records, or `key:` and `delete: tombstone` to delete the row of the key")
 	}
 	if p.deletion != nil {
 		if r.Key == nil {
