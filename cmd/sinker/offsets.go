@@ -50,9 +50,9 @@ func newOffsetsListCommand() *cobra.Command {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(rows)
 			}
 			tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(tw, "TOPIC\tPARTITION\tPOSITION\tOWNER\tSTOPPED")
+			fmt.Fprintln(tw, "TOPIC\tPARTITION\tPOSITION\tOWNER\tSTATE\tREASON\tCOMMAND")
 			for _, r := range rows {
-				fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\n", r.Topic, r.Partition, r.NextOffset, r.Owner, r.Stopped)
+				fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Topic, r.Partition, r.NextOffset, r.Owner, r.State, r.Reason, r.Command)
 			}
 			return tw.Flush()
 		},

@@ -125,6 +125,7 @@ type statusTotals struct {
 	Dead     int64  `json:"dead"`
 	Lag      *int64 `json:"lag"` // null when that of any partition is not known
 	Letters  *int64 `json:"dead_letters"`
+	Waiting  int    `json:"waiting_partitions"`
 	Stopped  int    `json:"stopped_partitions"`
 }
 
@@ -144,7 +145,10 @@ func newStatusReport(pipeline string, o *txn.Overview) *statusReport {
 			p.Letters = &n
 			*r.Totals.Letters += n
 		}
-		if row.Stopped != "" {
+		switch row.State {
+		case txn.Waiting:
+			r.Totals.Waiting++
+		case txn.Stopped:
 			r.Totals.Stopped++
 		}
 		r.Totals.Consumed += row.Consumed
@@ -186,16 +190,12 @@ func (r *statusReport) print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "TOPIC\tPARTITION\tPOSITION\tEND\tLAG\tCONSUMED\tWRITTEN\tFILTERED\tDEAD\tLAST RECORD\tMOVED\tOWNER\tSTATE")
 	for _, p := range r.Partitions {
-		state := "ok"
-		if p.Stopped != "" {
-			state = "STOPPED"
-		}
 		last := "-"
 		if p.RecordAge != nil {
 			last = ago(*p.RecordAge)
 		}
 		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\t%s\n", p.Topic, p.Partition, p.NextOffset, known(p.EndOffset), known(p.Lag),
-			p.Consumed, p.Written, p.Filtered, p.Dead, last, ago(p.MoveAge), p.Owner, state)
+			p.Consumed, p.Written, p.Filtered, p.Dead, last, ago(p.MoveAge), p.Owner, p.State)
 	}
 	if t := r.Totals; len(r.Partitions) > 1 {
 		fmt.Fprintf(tw, "all\t\t\t\t%s\t%d\t%d\t%d\t%d\t\t\t\t\n", known(t.Lag), t.Consumed, t.Written, t.Filtered, t.Dead)
@@ -210,8 +210,12 @@ func (r *statusReport) print(w io.Writer) error {
 func (r *statusReport) printNotes(w io.Writer) error {
 	var b strings.Builder
 	for _, p := range r.Partitions {
-		if p.Stopped != "" {
-			fmt.Fprintf(&b, "\n%s/%d has stopped at %d: %s\n", p.Topic, p.Partition, p.NextOffset, p.Stopped)
+		if p.State == txn.Reading {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s/%d is %s at %d: %s\n", p.Topic, p.Partition, p.State, p.NextOffset, p.Reason)
+		if p.Command != "" {
+			fmt.Fprintf(&b, "    %s\n", p.Command)
 		}
 	}
 	if n := r.Totals.Letters; n != nil && *n > 0 {

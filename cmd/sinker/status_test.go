@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sinker/internal/txn"
 )
 
 func TestStatus(t *testing.T) {
@@ -43,11 +45,17 @@ func TestStatus(t *testing.T) {
 
 	t.Run("StoppedPartition", func(t *testing.T) {
 		s := loaded(t)
-		s.exec(`UPDATE sinker.offsets SET stopped = 'a hole [1, 2): sinker offsets set …' WHERE partition = 1`)
+		s.exec(`UPDATE sinker.offsets SET stopped = 'a hole [1, 2)', command = 'sinker offsets set …' WHERE partition = 1; UPDATE sinker.offsets SET stopped = 'no table', waiting = true WHERE partition = 2`)
 		r := s.sinker("status", "-c", s.file)
-		r.want(t, exitOK, "STOPPED")
-		r.want(t, exitOK, ": a hole [1, 2): sinker offsets set …")
-		if doc := decode(t, s.sinker("status", "-c", s.file, "--json")); doc.Totals.Stopped != 1 || doc.Partitions[1].Stopped == "" {
+		r.want(t, exitOK, "orders/1 is stopped at")
+		r.want(t, exitOK, ": a hole [1, 2)\n    sinker offsets set …\n")
+		r.want(t, exitOK, "orders/2 is waiting at")
+		for i, line := range strings.Split(r.out, "\n")[1:4] {
+			if state := []string{"reading", "stopped", "waiting"}[i]; !strings.HasSuffix(strings.TrimSpace(line), state) {
+				t.Errorf("want %s: %s", state, line)
+			}
+		}
+		if doc := decode(t, s.sinker("status", "-c", s.file, "--json")); doc.Totals.Stopped != 1 || doc.Totals.Waiting != 1 || doc.Partitions[1].State != txn.Stopped || doc.Partitions[1].Command == "" || doc.Partitions[2].State != txn.Waiting {
 			t.Errorf("%+v", doc)
 		}
 	})

@@ -161,11 +161,12 @@ func (w *Worker) missed(b txn.Batch, misses []txn.Miss) txn.Batch {
 		case txn.Fenced:
 			w.fenced(p, m)
 		case txn.Gone:
-			w.stop(p, "its row in sinker.offsets is gone. Nothing was written. Restart sinker to begin the partition anew, or put the row back")
+			w.stop(p, "its row in sinker.offsets is gone. Nothing was written. Put the row back, or restart sinker to read the partition from where kafka.start says", "")
 		case txn.OtherLog:
-			w.stop(p, otherLog(m, p.Log))
+			reason, command := otherLog(m, p.Log)
+			w.stop(p, reason, command)
 		case txn.Ahead:
-			w.stop(p, fmt.Sprintf("its stored position is %d, neither where this worker's batch begins (%d) nor where it ends: somebody moved it by hand. Restart sinker to take it from there", m.Stored, p.NextOffset))
+			w.stop(p, fmt.Sprintf("its stored position is %d, neither where this worker's batch begins (%d) nor where it ends: somebody moved it by hand. Restart sinker to take it from there", m.Stored, p.NextOffset), "")
 		}
 	}
 	return w.stillOurs(b)
@@ -210,7 +211,7 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 			n++
 		}
 		if n == 0 {
-			w.stop(p, fmt.Sprintf("%s (offset %d). Mend the cause and restart, or pass over the record. %s", stop.Reason, stop.Offset, decide(p.TopicPartition, stop.Offset+1, skipRecords)))
+			w.stop(p, fmt.Sprintf("%s (offset %d). Remove the cause and restart sinker, or pass over the record with the command", stop.Reason, stop.Offset), decide(p.TopicPartition, stop.Offset+1, skipRecords))
 			break
 		}
 		r.Records, r.To = r.Records[:n], stop.Offset

@@ -126,8 +126,8 @@ func TestFaults(t *testing.T) {
 		b.produce("orders", 1, 100)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
-		if w := svc.States()[0]; len(w.Partitions) == 1 && w.Partitions[0].Stopped != "" {
-			t.Errorf("stopped: %s", w.Partitions[0].Stopped)
+		if w := svc.States()[0]; len(w.Partitions) == 1 && w.Partitions[0].State != txn.Reading {
+			t.Errorf("%s: %s", w.Partitions[0].State, w.Partitions[0].Reason)
 		}
 	})
 
@@ -207,7 +207,7 @@ func (b *bench) stopped(svc *Service, tp txn.TopicPartition, text string) {
 	await.Until(b.t, "partition stopped: "+text, func() bool {
 		for _, s := range svc.States() {
 			for _, p := range s.Partitions {
-				if p.Topic == tp.Topic && p.Partition == tp.Partition && strings.Contains(p.Stopped, text) {
+				if p.Topic == tp.Topic && p.Partition == tp.Partition && strings.Contains(p.Reason, text) && p.State == txn.Stopped {
 					return true
 				}
 			}

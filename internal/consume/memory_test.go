@@ -215,11 +215,11 @@ func (s *memoryStore) compare(r *txn.Range) (m txn.Miss, miss bool) {
 	return m, true
 }
 
-func (s *memoryStore) MarkStopped(_ context.Context, tp txn.TopicPartition, fence int64, reason string) error {
+func (s *memoryStore) MarkStopped(_ context.Context, tp txn.TopicPartition, fence int64, why txn.Stop) error {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	if r := s.db.rows[tp]; r != nil {
-		r.stopped = reason
+		r.stopped = why.Reason
 	}
 	return nil
 }

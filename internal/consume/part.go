@@ -22,10 +22,8 @@ type part struct {
 	top     int64         // where the log ended when the partition was taken, open transactions included
 	seen    time.Time     // timestamp of the last record committed
 
-	// stopped says why the partition is not read any more; an operator decides. parked is the same for a reason that may
-	// pass by itself: the partition is taken again at parkedUntil.
-	stopped     string
-	parkedUntil time.Time
+	stop  *txn.Stop // why the partition is not read; nil: it is
+	again time.Time // when a waiting one is taken again
 }
 
 // streamed is what was in hand and went into the transaction that is open. If that fails it has to be read again.
@@ -40,7 +38,7 @@ func (p *part) start(pos txn.Position) {
 }
 
 // active says whether records of the partition may be read and written.
-func (p *part) active() bool { return p.stopped == "" }
+func (p *part) active() bool { return p.stop == nil }
 
 // heard notes where the broker said that the log ends.
 func (p *part) heard(f *kgo.FetchPartition) {

@@ -1,6 +1,10 @@
 package consume
 
-import "time"
+import (
+	"time"
+
+	"sinker/internal/txn"
+)
 
 // WorkerState is a worker as it stood at the end of its last turn, for /status, /readyz and the metrics.
 type WorkerState struct {
@@ -29,8 +33,22 @@ type PartitionState struct {
 	End       int64 // last stable offset the broker told of; -1 when not known yet
 	HeldBack  int64 // offsets from End to the log's end, behind an open transaction; as of the last look
 	Timestamp time.Time
-	Stopped   string
-	Retrying  bool // stopped for a reason that may pass: it is tried again
+	State     string // txn.Reading, txn.Waiting or txn.Stopped
+	Reason    string // why it is waiting or stopped
+	Command   string // that decides about a stopped one; empty: there is none
+}
+
+// state is the part's own state, or that of a worker that cannot go on: a partition of its is waiting for the same thing.
+func (p *part) state(t *trouble) (state, reason, command string) {
+	switch {
+	case p.stop != nil && p.stop.Waiting:
+		return txn.Waiting, p.stop.Reason, p.stop.Command
+	case p.stop != nil:
+		return txn.Stopped, p.stop.Reason, p.stop.Command
+	case t.err != nil:
+		return txn.Waiting, t.err.Error(), ""
+	}
+	return txn.Reading, "", ""
 }
 
 // publish makes the state visible to other goroutines.
@@ -45,10 +63,9 @@ func (w *Worker) publish() {
 		s.Trouble = w.trouble.err.Error()
 	}
 	for _, p := range w.sorted(func(*part) bool { return true }) {
-		s.Partitions = append(s.Partitions, PartitionState{
-			Topic: p.Topic, Partition: p.Partition, Position: p.NextOffset, Read: p.read, End: p.end,
-			Timestamp: p.seen, Stopped: p.stopped, Retrying: !p.parkedUntil.IsZero(),
-		})
+		ps := PartitionState{Topic: p.Topic, Partition: p.Partition, Position: p.NextOffset, Read: p.read, End: p.end, Timestamp: p.seen}
+		ps.State, ps.Reason, ps.Command = p.state(&w.trouble)
+		s.Partitions = append(s.Partitions, ps)
 	}
 	w.state.Store(s)
 }

@@ -13,28 +13,32 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// stop ends the reading of a partition until an operator decides. The others go on. Its reason is logged once, shown by
-// status and metrics, and written down beside the position.
-func (w *Worker) stop(p *part, reason string) {
-	w.drop(p, reason)
-	p.parkedUntil = time.Time{}
-	w.cfg.Log.Error("partition stopped", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason)
+// stop ends the reading of a partition until an operator decides; command is the one that does, or empty. The others go
+// on. Why is logged once, shown by status and metrics, and written down with the position.
+func (w *Worker) stop(p *part, reason, command string) {
+	w.drop(p, txn.Stop{Reason: reason, Command: command})
+	p.again = time.Time{}
+	attrs := []any{"worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason}
+	if command != "" {
+		attrs = append(attrs, "command", command)
+	}
+	w.cfg.Log.Error("partition stopped", attrs...)
 	w.markStopped(p)
 }
 
 // park is stop for a reason that may pass by itself: the partition is taken again after a while.
 func (w *Worker) park(p *part, reason string) {
-	w.drop(p, reason)
-	p.parkedUntil = time.Now().Add(parkFor)
-	w.pending[p.TopicPartition] = p.parkedUntil
-	w.cfg.Log.Error("partition waits", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason, "again in", parkFor)
+	w.drop(p, txn.Stop{Reason: reason, Waiting: true})
+	p.again = time.Now().Add(parkFor)
+	w.pending[p.TopicPartition] = p.again
+	w.cfg.Log.Error("partition waiting", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason, "again_in", parkFor)
 	w.markStopped(p)
 }
 
-func (w *Worker) drop(p *part, reason string) {
+func (w *Worker) drop(p *part, why txn.Stop) {
 	w.counters.Discarded.Add(int64(p.held()))
 	p.forget()
-	p.stopped = reason
+	p.stop = &why
 	w.stopReading(p.TopicPartition)
 	w.publish()
 }
@@ -48,7 +52,7 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 	}
 	w.looked = time.Now()
 	var quiet []txn.Position
-	for _, p := range w.sorted(func(p *part) bool { return !p.ready() && p.parkedUntil.IsZero() }) {
+	for _, p := range w.sorted(func(p *part) bool { return !p.ready() && p.again.IsZero() }) {
 		quiet = append(quiet, p.Position)
 	}
 	if len(quiet) == 0 {
@@ -72,8 +76,8 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 func (w *Worker) markStopped(p *part) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := w.store.MarkStopped(ctx, p.TopicPartition, p.Fence, p.stopped); err != nil {
-		w.cfg.Log.Debug("could not write down why a partition is stopped", "topic", p.Topic, "partition", p.Partition, "err", err)
+	if err := w.store.MarkStopped(ctx, p.TopicPartition, p.Fence, *p.stop); err != nil {
+		w.cfg.Log.Debug("could not write down why a partition is not read", "topic", p.Topic, "partition", p.Partition, "err", err)
 	}
 }
 
@@ -83,17 +87,19 @@ const (
 	writeAgain  = "--write-again"
 )
 
-// decide is the command that decides about a hole.
+// decide is the command that goes on from an offset.
 func decide(tp txn.TopicPartition, offset int64, flag string) string {
-	return fmt.Sprintf("To go on from there: `sinker offsets set --topic %s --partition %d --offset %d %s`", tp.Topic, tp.Partition, offset, flag)
+	return fmt.Sprintf("sinker offsets set --topic %s --partition %d --offset %d %s", tp.Topic, tp.Partition, offset, flag)
 }
 
-func otherLog(m txn.Miss, now txn.LogID) string {
+func otherLog(m txn.Miss, now txn.LogID) (reason, command string) {
 	if m.Log.ClusterID != "" && now.ClusterID != "" && m.Log.ClusterID != now.ClusterID {
-		return fmt.Sprintf("its position %d belongs to Kafka cluster %s, but this is cluster %s: is kafka.brokers right? If the log was moved here with its offsets: `sinker offsets adopt --topic %s --partition %d`", m.Stored, m.Log.ClusterID, now.ClusterID, m.Topic, m.Partition)
+		return fmt.Sprintf("its position %d belongs to Kafka cluster %s, but this is cluster %s: is kafka.brokers right? The command is for a log that was moved here with its offsets", m.Stored, m.Log.ClusterID, now.ClusterID),
+			fmt.Sprintf("sinker offsets adopt --topic %s --partition %d", m.Topic, m.Partition)
 	}
-	return fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. To read the new one from its start: `sinker offsets reset --topic %s --partition %d`",
-		m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:]), m.Topic, m.Partition)
+	return fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. The command reads the new one from its start",
+			m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:])),
+		fmt.Sprintf("sinker offsets reset --topic %s --partition %d", m.Topic, m.Partition)
 }
 
 // fetchFailed acts on an error that came instead of records.
@@ -105,7 +111,8 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 	case p == nil || !p.active():
 		return
 	case errors.As(err, &loss):
-		w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more. %s", loss.ResetTo, loss.ResetTo, loss.ConsumedTo, decide(tp, loss.ResetTo, writeAgain)))
+		w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more", loss.ResetTo, loss.ResetTo, loss.ConsumedTo),
+			decide(tp, loss.ResetTo, writeAgain))
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
 		// What it means depends on the log as it is now: taking the partition again looks.
 		if p.read > p.NextOffset {
@@ -115,7 +122,7 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 		w.discard(tp)
 		w.pending[tp] = time.Now().Add(turn)
 	case isFatalFetch(err):
-		w.park(p, fmt.Sprintf("Kafka's answer for offset %d can not be used: %v", p.read, err))
+		w.park(p, fmt.Sprintf("Kafka's answer for offset %d cannot be used: %v", p.read, err))
 	default:
 		w.cfg.Log.Debug("fetch failed, trying again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 	}

@@ -21,8 +21,8 @@ type Store interface {
 	// Commit writes a batch and moves its positions in one transaction. For its errors see txn.Store.Commit: after
 	// any of them the same call may be made again, and never writes anything twice.
 	Commit(ctx context.Context, b txn.Batch, more txn.More) (txn.Result, error)
-	// MarkStopped writes down why a partition is stopped. It changes no position.
-	MarkStopped(ctx context.Context, tp txn.TopicPartition, fence int64, reason string) error
+	// MarkStopped writes down why a partition is stopped or waiting. It changes no position.
+	MarkStopped(ctx context.Context, tp txn.TopicPartition, fence int64, why txn.Stop) error
 	// Touched says which of the positions' rows are not as we left them. It is a hint, not a proof.
 	Touched(ctx context.Context, positions []txn.Position) ([]txn.TopicPartition, error)
 	// Connected says whether the database was reachable at the last use.

@@ -79,7 +79,8 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 	}
 	for _, m := range taken.Misses {
 		p := w.newPart(txn.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored, Fence: m.Fence, Foreign: true})
-		w.stop(p, otherLog(m, p.Log))
+		reason, command := otherLog(m, p.Log)
+		w.stop(p, reason, command)
 	}
 	for _, pos := range taken.Positions {
 		p := w.newPart(pos)
@@ -90,8 +91,8 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 			}
 		}
 		delete(w.stood, p.TopicPartition)
-		if reason := log.check(pos); reason != "" {
-			w.doubt(p, reason)
+		if reason, command := log.check(pos); reason != "" {
+			w.doubt(p, reason, command)
 			continue
 		}
 		delete(w.doubted, p.TopicPartition)
@@ -107,10 +108,10 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 // doubt stops a partition for what the log shows, when it shows it at a second look too. The looks at a topic's identity, at
 // its leaders' epochs and at its offsets are not one, and brokers hear of changes one after the other: in between, a topic
 // that was made again looks like one that has lost its records, and a new leader's epoch like one from nowhere.
-func (w *Worker) doubt(p *part, reason string) {
+func (w *Worker) doubt(p *part, reason, command string) {
 	if w.doubted[p.TopicPartition] {
 		delete(w.doubted, p.TopicPartition)
-		w.stop(p, reason)
+		w.stop(p, reason, command)
 		return
 	}
 	w.discard(p.TopicPartition)
@@ -279,27 +280,27 @@ func (v *logView) lookAtEpochs(ctx context.Context, w *Worker, positions []txn.P
 	return nil
 }
 
-// check returns why a position can not be read from, or "".
-func (v *logView) check(p txn.Position) string {
+// check returns why a position cannot be read from, and the command that decides; or "".
+func (v *logView) check(p txn.Position) (reason, command string) {
 	if mutant.On(mutant.NoBounds) {
-		return ""
+		return "", ""
 	}
 	start, _ := v.starts.Lookup(p.Topic, p.Partition)
 	end, _ := v.ends.Lookup(p.Topic, p.Partition)
 	switch {
 	case p.NextOffset < start.Offset:
-		return fmt.Sprintf("Kafka has deleted offsets [%d, %d) before they were read (retention?): up to %d records are lost. %s",
-			p.NextOffset, start.Offset, start.Offset-p.NextOffset, decide(p.TopicPartition, start.Offset, skipRecords))
+		return fmt.Sprintf("Kafka has deleted offsets [%d, %d) before they were read (retention?): up to %d records are lost",
+			p.NextOffset, start.Offset, start.Offset-p.NextOffset), decide(p.TopicPartition, start.Offset, skipRecords)
 	case p.NextOffset > end.Offset:
-		return fmt.Sprintf("the position %d lies beyond the end of the log, %d: Kafka has lost [%d, %d), or this is a restored or another cluster. %s",
-			p.NextOffset, end.Offset, end.Offset, p.NextOffset, decide(p.TopicPartition, end.Offset, writeAgain))
+		return fmt.Sprintf("the position %d lies beyond the end of the log, %d: Kafka has lost [%d, %d), or this is a restored or another cluster",
+			p.NextOffset, end.Offset, end.Offset, p.NextOffset), decide(p.TopicPartition, end.Offset, writeAgain)
 	}
 	if cut, ok := v.cut[p.TopicPartition]; ok {
-		return fmt.Sprintf("Kafka's log was cut off at offset %d and written again (an unclean leader election?): what this sink wrote of [%d, %d) is not in Kafka any more, other records may stand there. %s",
-			cut, cut, p.NextOffset, decide(p.TopicPartition, cut, writeAgain))
+		return fmt.Sprintf("Kafka's log was cut off at offset %d and written again (an unclean leader election?): what this sink wrote of [%d, %d) is not in Kafka any more, other records may stand there",
+			cut, cut, p.NextOffset), decide(p.TopicPartition, cut, writeAgain)
 	}
 	if now := v.epochs[p.TopicPartition]; p.LeaderEpoch > now && now >= 0 {
-		return fmt.Sprintf("the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log. %s", p.LeaderEpoch, now, decide(p.TopicPartition, start.Offset, writeAgain))
+		return fmt.Sprintf("the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log", p.LeaderEpoch, now), decide(p.TopicPartition, start.Offset, writeAgain)
 	}
-	return ""
+	return "", ""
 }

@@ -52,7 +52,7 @@ func (t *trouble) over(w *Worker) {
 	if t.since.IsZero() {
 		return
 	}
-	w.cfg.Log.Info("working again", "worker", w.id, "after", time.Since(t.since).Round(time.Millisecond))
+	w.cfg.Log.Info("reading again", "worker", w.id, "after", time.Since(t.since).Round(time.Millisecond))
 	*t = trouble{}
 }
 

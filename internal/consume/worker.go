@@ -245,7 +245,7 @@ func (w *Worker) collect(tp txn.TopicPartition, id [16]byte, f *kgo.FetchPartiti
 	}
 	p.heard(f)
 	if below, ok := p.add(f.Records); !ok {
-		w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?). %s", below, p.read, decide(tp, below, writeAgain)))
+		w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?)", below, p.read), decide(tp, below, writeAgain))
 	}
 }
 

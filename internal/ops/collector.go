@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
+	"sinker/internal/txn"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -22,10 +23,11 @@ var (
 	lagDesc         = prometheus.NewDesc("sinker_consumer_lag_records", "Offsets between the position and the last stable offset.", partitionLabels, nil)
 	lagSecondsDesc  = prometheus.NewDesc("sinker_consumer_lag_seconds", "Age of the last committed record while there is lag, 0 without. Absent until this process has committed one.", partitionLabels, nil)
 	heldBackDesc    = prometheus.NewDesc("sinker_held_back_records", "Offsets from the last stable offset to the log's end: an open transaction holds them back. 0 when there is none.", partitionLabels, nil)
-	stoppedDesc     = prometheus.NewDesc("sinker_partition_stopped", "1 while the partition is stopped.", partitionLabels, nil)
+	waitingDesc     = prometheus.NewDesc("sinker_partition_waiting", "1 while the partition is waiting: sinker tries again by itself.", partitionLabels, nil)
+	stoppedDesc     = prometheus.NewDesc("sinker_partition_stopped", "1 while the partition is stopped: an operator decides.", partitionLabels, nil)
 
 	workerLabels   = []string{"worker"}
-	readyDesc      = prometheus.NewDesc("sinker_worker_ready", "1 while the worker has a group, and a database when it needs one.", workerLabels, nil)
+	readyDesc      = prometheus.NewDesc("sinker_worker_ready", "1 while the worker has a group, a database when it needs one, and a partition that is reading if it has any.", workerLabels, nil)
 	fencedDesc     = prometheus.NewDesc("sinker_fenced_total", "Partitions lost to another owner with records in hand; nothing was written.", workerLabels, nil)
 	rewoundDesc    = prometheus.NewDesc("sinker_rewound_total", "Positions that went back with the database.", workerLabels, nil)
 	rebalancesDesc = prometheus.NewDesc("sinker_rebalances_total", "Assignments and revocations.", workerLabels, nil)
@@ -36,7 +38,7 @@ var (
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, heldBackDesc, stoppedDesc, readyDesc, fencedDesc, rewoundDesc, rebalancesDesc, resolvedDesc, discardedDesc, transactionsDesc} {
+	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, heldBackDesc, waitingDesc, stoppedDesc, readyDesc, fencedDesc, rewoundDesc, rebalancesDesc, resolvedDesc, discardedDesc, transactionsDesc} {
 		ch <- d
 	}
 }
@@ -70,7 +72,8 @@ func collectPartition(ch chan<- prometheus.Metric, p *consume.PartitionState) {
 	}
 	gauge(positionDesc, float64(p.Position))
 	gauge(heldBackDesc, float64(p.HeldBack))
-	gauge(stoppedDesc, oneIf(p.Stopped != ""))
+	gauge(waitingDesc, oneIf(p.State == txn.Waiting))
+	gauge(stoppedDesc, oneIf(p.State == txn.Stopped))
 	lag, seconds := lagOf(p)
 	if lag != nil {
 		gauge(lagDesc, float64(*lag))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
+	"sinker/internal/txn"
 )
 
 // troubleAfter is how long something may be wrong with a worker that has partitions before the process is not ready.
@@ -23,33 +24,54 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
 			stuck = append(stuck, fmt.Sprintf("worker %d has not turned for %s", st.Worker, still.Round(time.Second)))
 		}
 	}
-	answer(w, stuck)
+	answer(w, "ok", stuck)
 }
 
-// ready says whether records flow, or would. A stopped partition is not the process's readiness: the others go on.
+// ready says whether records flow, or would. While any partition of a worker is reading, its waiting and stopped ones are
+// counted in the answer and nothing more: the others go on.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	var waiting []string
+	var problems []string
+	all := stateCounts{}
 	for _, st := range s.states() {
 		if why := notReady(st); why != "" {
-			waiting = append(waiting, fmt.Sprintf("worker %d: %s", st.Worker, why))
+			problems = append(problems, fmt.Sprintf("worker %d: %s", st.Worker, why))
 		}
+		all.add(st)
 	}
-	answer(w, waiting)
+	ok := "ok"
+	if all[txn.Waiting]+all[txn.Stopped] > 0 {
+		ok += ": " + all.String()
+	}
+	answer(w, ok, problems)
+}
+
+// stateCounts is how many partitions are in each state.
+type stateCounts map[string]int
+
+func (c stateCounts) add(st *consume.WorkerState) {
+	for i := range st.Partitions {
+		c[st.Partitions[i].State]++
+	}
+}
+
+func (c stateCounts) String() string {
+	return fmt.Sprintf("%d reading, %d waiting, %d stopped", c[txn.Reading], c[txn.Waiting], c[txn.Stopped])
 }
 
 // answer says ok, or 503 with what is wrong, a line each.
-func answer(w http.ResponseWriter, problems []string) {
+func answer(w http.ResponseWriter, ok string, problems []string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if len(problems) > 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		io.WriteString(w, strings.Join(problems, "\n")+"\n")
 		return
 	}
-	io.WriteString(w, "ok\n")
+	io.WriteString(w, ok+"\n")
 }
 
 // notReady says why a worker is not ready, or nothing. A worker that has been given partitions and could not take them
-// yet is not ready at once; one that has worked may be in trouble for a while. One without partitions needs no database.
+// yet is not ready at once; one that has worked may be in trouble for a while. One without partitions needs no database; one
+// that has some and reads none of them is not ready.
 func notReady(st *consume.WorkerState) string {
 	switch {
 	case !st.Running:
@@ -58,6 +80,12 @@ func notReady(st *consume.WorkerState) string {
 		return "has not joined the consumer group yet"
 	case st.Trouble != "" && (len(st.Partitions) == 0 || time.Since(st.Since) > troubleAfter):
 		return st.Trouble
+	case st.Trouble != "" || len(st.Partitions) == 0:
+		return ""
+	}
+	counts := stateCounts{}
+	if counts.add(st); counts[txn.Reading] == 0 {
+		return "no partition is reading: " + counts.String()
 	}
 	return ""
 }

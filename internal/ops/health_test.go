@@ -21,7 +21,9 @@ func TestReady(t *testing.T) {
 		{"DatabaseDownSinceTheStart", inTrouble(time.Second), 503, "connect: refused"},
 		{"DatabaseDownForAMoment", inTrouble(time.Second, orders0), 200, "ok"},
 		{"DatabaseDownForLong", inTrouble(time.Minute, orders0), 503, "connect: refused"},
-		{"AStoppedPartition", working(consume.PartitionState{Topic: "orders", End: -1, Stopped: "a hole"}), 200, "ok"},
+		{"SomeRead", working(orders0, stopped, waiting), 200, "ok: 1 reading, 1 waiting, 1 stopped"},
+		{"NoneReads", working(stopped, waiting), 503, "worker 0: no partition is reading: 0 reading, 1 waiting, 1 stopped"},
+		{"DatabaseDownForAMomentAndOneStopped", inTrouble(time.Second, stopped), 200, "ok"},
 	} {
 		t.Run(test.name, func(t *testing.T) { setup(t, test.state).want("/readyz", test.code, test.text) })
 	}

@@ -4,12 +4,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"sinker/internal/consume"
 )
 
 func TestMetrics(t *testing.T) {
-	w := working(orders0, consume.PartitionState{Topic: "orders", Partition: 1, End: -1, Stopped: "a hole"}, consume.PartitionState{Topic: "orders", Partition: 2, Position: 1, End: 3})
+	w := working(orders0, stopped, waiting)
 	w.Fenced, w.Retries, w.Rebalances, w.Discarded = 3, 4, 5, 6
 	f := setup(t, w)
 	f.metrics.Observe(report(time.Now(), 100))
@@ -32,6 +30,10 @@ func TestMetrics(t *testing.T) {
 		`sinker_db_offset{partition="0",pipeline="shop",topic="orders"} 90`,
 		`sinker_partition_stopped{partition="0",pipeline="shop",topic="orders"} 0`,
 		`sinker_partition_stopped{partition="1",pipeline="shop",topic="orders"} 1`,
+		`sinker_partition_stopped{partition="2",pipeline="shop",topic="orders"} 0`,
+		`sinker_partition_waiting{partition="0",pipeline="shop",topic="orders"} 0`,
+		`sinker_partition_waiting{partition="1",pipeline="shop",topic="orders"} 0`,
+		`sinker_partition_waiting{partition="2",pipeline="shop",topic="orders"} 1`,
 		`sinker_fenced_total{pipeline="shop",worker="0"} 3`,
 		`sinker_rebalances_total{pipeline="shop",worker="0"} 5`,
 		`sinker_replayed_records_skipped_total{pipeline="shop",worker="0"} 6`,

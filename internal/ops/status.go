@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"slices"
 	"time"
 
@@ -51,9 +50,9 @@ type PartitionStatus struct {
 	Lag        *int64   `json:"lag"`
 	LagSeconds *float64 `json:"lag_seconds"`
 	HeldBack   int64    `json:"held_back"` // behind an open transaction, and so not part of the lag
-	State      string   `json:"state"`     // reading, stopped, or waiting: stopped for a reason that may pass
+	State      string   `json:"state"`     // reading, waiting or stopped
 	Reason     string   `json:"reason,omitempty"`
-	Commands   []string `json:"commands,omitempty"` // those of the reason that decide what becomes of the partition
+	Command    string   `json:"command,omitempty"` // that decides what becomes of a stopped one
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
@@ -93,22 +92,10 @@ func workerStatus(st *consume.WorkerState) WorkerStatus {
 	return w
 }
 
-// inReason finds the commands that a reason names, in backquotes.
-var inReason = regexp.MustCompile("`(sinker [^`]+)`")
-
 func partitionStatus(worker int, p *consume.PartitionState) PartitionStatus {
-	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, HeldBack: p.HeldBack, State: "reading", Reason: p.Stopped}
+	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, HeldBack: p.HeldBack, State: p.State, Reason: p.Reason, Command: p.Command}
 	if out.Lag, out.LagSeconds = lagOf(p); out.Lag != nil {
 		out.End = &p.End
-	}
-	switch {
-	case p.Stopped != "" && p.Retrying:
-		out.State = "waiting"
-	case p.Stopped != "":
-		out.State = "stopped"
-	}
-	for _, m := range inReason.FindAllStringSubmatch(p.Stopped, -1) {
-		out.Commands = append(out.Commands, m[1])
 	}
 	return out
 }

@@ -11,9 +11,7 @@ import (
 
 func TestStatus(t *testing.T) {
 	t.Run("TellsOfPartitions", func(t *testing.T) {
-		reason := "Kafka has deleted [10, 20). To go on from there: `sinker offsets set --topic orders --partition 1 --offset 20 --skip-records`"
-		f := setup(t, working(orders0, consume.PartitionState{Topic: "orders", Partition: 1, Position: 10, End: -1, Stopped: reason},
-			consume.PartitionState{Topic: "p", End: 0, Stopped: "no table", Retrying: true}))
+		f := setup(t, working(orders0, stopped, waiting))
 		s := f.document()
 		if s.Pipeline != "shop" || s.Version != "1.2.3" || s.ConfigHash != "abc" || !s.Ready || len(s.Workers) != 1 || len(s.Partitions) != 3 {
 			t.Fatalf("%+v", s)
@@ -22,11 +20,10 @@ func TestStatus(t *testing.T) {
 		if p[0].State != "reading" || *p[0].Lag != 10 || *p[0].End != 100 || *p[0].LagSeconds < 59 || p[0].Reason != "" {
 			t.Errorf("reading: %+v", p[0])
 		}
-		if p[1].State != "stopped" || p[1].Lag != nil || p[1].End != nil || p[1].Reason != reason ||
-			fmt.Sprint(p[1].Commands) != "[sinker offsets set --topic orders --partition 1 --offset 20 --skip-records]" {
+		if p[1].State != "stopped" || p[1].Lag != nil || p[1].End != nil || p[1].Reason != stopped.Reason || p[1].Command != stopped.Command {
 			t.Errorf("stopped: %+v", p[1])
 		}
-		if p[2].State != "waiting" || p[2].Commands != nil {
+		if p[2].State != "waiting" || p[2].Reason != "no table" || p[2].Command != "" {
 			t.Errorf("waiting: %+v", p[2])
 		}
 	})

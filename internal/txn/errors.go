@@ -116,6 +116,14 @@ func (e *MissError) Error() string {
 	return s
 }
 
+// Stop is why a partition is not read, for people. It comes as it is to the log, to /status and the page, to metrics' readers
+// and to the offset row, and nothing is to be found out by reading its text: the command is a field of its own.
+type Stop struct {
+	Reason  string // what happened, where, and what it means for the data
+	Command string // the command that decides, as it is typed; empty: there is none
+	Waiting bool   // the reason may pass by itself: the partition is tried again. Otherwise an operator decides
+}
+
 // StopError says that a partition must stop at Offset: the first record that can not be passed. Nothing of the batch
 // was written; the records below Offset can be written by a shorter batch.
 type StopError struct {

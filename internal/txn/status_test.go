@@ -27,7 +27,7 @@ func TestLook(t *testing.T) {
 			t.Fatalf("%+v", o)
 		}
 		p := o.Partitions[0]
-		if p.NextOffset != 3 || p.Consumed != 3 || p.Written != 2 || p.Dead != 1 || p.Filtered != 0 || p.Owner != "a" || p.Fence != 1 || p.Stopped != "" ||
+		if p.NextOffset != 3 || p.Consumed != 3 || p.Written != 2 || p.Dead != 1 || p.Filtered != 0 || p.Owner != "a" || p.Fence != 1 || p.State != Reading || p.Reason != "" ||
 			!p.LastTimestamp.Equal(time.Date(2026, 11, 22, 12, 0, 2, 0, time.UTC)) || o.Now.Sub(p.UpdatedAt) > time.Minute {
 			t.Errorf("%+v", p)
 		}

@@ -97,7 +97,7 @@ FOR UPDATE OF o`
 
 const raiseFence = `
 UPDATE sinker.offsets o
-SET fence = o.fence + 1, owner = $4, cluster_id = c.cluster_id, topic_id = c.topic_id, config_hash = $7, stopped = NULL, updated_at = now()
+SET fence = o.fence + 1, owner = $4, cluster_id = c.cluster_id, topic_id = c.topic_id, config_hash = $7, stopped = NULL, command = NULL, waiting = false, updated_at = now()
 FROM unnest($2::text[], $3::int[], $5::text[], $6::uuid[]) AS c (topic, partition, cluster_id, topic_id)
 WHERE o.pipeline = $1 AND o.topic = c.topic AND o.partition = c.partition`
 
@@ -273,19 +273,19 @@ func mergeLog(stored, now LogID) LogID {
 }
 
 const markStopped = `
-UPDATE sinker.offsets SET stopped = $4, updated_at = now()
+UPDATE sinker.offsets SET stopped = $4, command = nullif($6, ''), waiting = $7, updated_at = now()
 WHERE pipeline = $1 AND topic = $2 AND partition = $3 AND ($5 = 0 OR fence = $5)`
 
-// MarkStopped writes down why a partition is stopped, for `sinker status` to show. It changes no position; fence 0
-// marks the row whoever owns it.
-func (s *Store) MarkStopped(ctx context.Context, tp TopicPartition, fence int64, reason string) error {
+// MarkStopped writes down why a partition is stopped or waiting, for `sinker status` to show. It changes no position;
+// fence 0 marks the row whoever owns it.
+func (s *Store) MarkStopped(ctx context.Context, tp TopicPartition, fence int64, why Stop) error {
 	conn, err := s.session(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err = conn.Exec(ctx, markStopped, s.cfg.Pipeline, tp.Topic, tp.Partition, reason, fence)
+	_, err = conn.Exec(ctx, markStopped, s.cfg.Pipeline, tp.Topic, tp.Partition, why.Reason, fence, why.Command, why.Waiting)
 	return wrap("stop", "", err)
 }
 

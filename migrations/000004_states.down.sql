@@ -1,0 +1,3 @@
+ALTER TABLE sinker.offsets DROP COLUMN waiting, DROP COLUMN command;
+
+COMMENT ON COLUMN sinker.offsets.stopped IS 'Why the partition is stopped; NULL while it is not.';
