@@ -8,13 +8,14 @@ ENV CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false -mod=readonly"
 COPY go.mod go.sum ./
 RUN go mod download
 RUN go build \
-      github.com/twmb/franz-go/pkg/kadm github.com/twmb/franz-go/pkg/kfake github.com/twmb/franz-go/plugin/kprom \
+      github.com/twmb/franz-go/pkg/kadm github.com/twmb/franz-go/plugin/kprom \
       github.com/jackc/pgx/v5/pgxpool github.com/golang-migrate/migrate/v4 github.com/spf13/cobra \
       github.com/prometheus/client_golang/prometheus/promhttp
 
 COPY . .
 ARG VERSION=dev
-RUN go build -ldflags "-s -w -X main.version=${VERSION}" -o /out/sinker ./cmd/sinker
+# nodemo: without the Kafka and the Postgres of `sinker demo`.
+RUN go build -tags nodemo -ldflags "-s -w -X main.version=${VERSION}" -o /out/sinker ./cmd/sinker
 
 FROM scratch
 ARG VERSION=dev

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"sinker/internal/local"
+	"sinker/internal/orderdata"
 )
 
 // groupSizes are the numbers of groups that the aggregate scenario has, and the field that has so many values.
@@ -25,7 +25,7 @@ func grouped() *dataset {
 			dst = strconv.AppendUint(append(dst, `":`...), spread(uint64(i))%g.groups, 10)
 		}
 		at := len(dst)
-		dst = local.Order(dst, i)
+		dst = orderdata.Order(dst, i)
 		dst[at] = ','
 		return dst
 	}

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sinker/internal/local"
+	"sinker/internal/orderdata"
 )
 
 // dataset is a sequence of generated JSON records and the table they go into. Record i is always the same.
@@ -32,8 +32,8 @@ type column struct {
 
 // orders are the demo's: ten fields, two of them nested, and about 210 bytes. Record i has the key i.
 func orders() *dataset {
-	d := &dataset{name: "orders", size: 256, record: local.Order, key: "id", changing: "total"}
-	for line := range strings.Lines(local.OrderColumns) {
+	d := &dataset{name: "orders", size: 256, record: orderdata.Order, key: "id", changing: "total"}
+	for line := range strings.Lines(orderdata.Columns) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
 		path, typ, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		d.columns = append(d.columns, column{name, typ, strings.Split(path, ".")})

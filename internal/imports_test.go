@@ -4,7 +4,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +32,25 @@ var rules = map[string][]rule{
 
 type rule struct{ prefix, reason string }
 
+// TestServiceWithoutDemo looks at what the image's program is made of.
+func TestServiceWithoutDemo(t *testing.T) {
+	out, err := exec.Command("go", "list", "-tags", "nodemo", "-deps", "sinker/cmd/sinker").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	packages := strings.Fields(string(out))
+	if !slices.Contains(packages, "sinker/internal/consume") {
+		t.Fatalf("go list does not name internal/consume: %s", out)
+	}
+	for _, p := range packages {
+		for _, no := range []string{"sinker/internal/local", "sinker/internal/demo", "github.com/twmb/franz-go/pkg/kfake", "github.com/fergusstrange/"} {
+			if strings.HasPrefix(p, no) {
+				t.Errorf("with the tag nodemo the program still holds %s", p)
+			}
+		}
+	}
+}
+
 func TestImportsRunOneWay(t *testing.T) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -44,8 +65,11 @@ func TestImportsRunOneWay(t *testing.T) {
 		}
 		for _, imp := range f.Imports {
 			name := strings.Trim(imp.Path.Value, `"`)
-			if strings.HasPrefix(name, "sinker/internal/local") && pkg != "local" {
+			if strings.HasPrefix(name, "sinker/internal/local") && pkg != "local" && pkg != "demo" {
 				t.Errorf("%s imports %s: test servers do not belong into the service", path, name)
+			}
+			if name == "sinker/internal/demo" {
+				t.Errorf("%s imports %s: only cmd does, and the tag nodemo leaves it out", path, name)
 			}
 			for _, r := range rules[pkg] {
 				if name == r.prefix || strings.HasPrefix(name, r.prefix+"/") || strings.HasSuffix(r.prefix, "/") && strings.HasPrefix(name, r.prefix) {

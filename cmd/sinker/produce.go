@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sinker/internal/local"
+	"sinker/internal/orderdata"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -163,7 +163,7 @@ func (p *orderProducer) run(ctx context.Context, rate int, count int64) error {
 func (p *orderProducer) send(ctx context.Context) {
 	i := p.next
 	p.next++
-	r := &kgo.Record{Key: fmt.Appendf(nil, "%d", i), Value: local.Order(nil, i)}
+	r := &kgo.Record{Key: fmt.Appendf(nil, "%d", i), Value: orderdata.Order(nil, i)}
 	p.client.Produce(ctx, r, func(_ *kgo.Record, err error) {
 		if err != nil && ctx.Err() == nil {
 			p.failed.Add(1)

@@ -10,6 +10,9 @@ import (
 // version is set when a release is built: -ldflags "-X main.version=1.2.3".
 var version = "dev"
 
+// extraCommands are those that a build tag leaves out (nodemo).
+var extraCommands []func() *cobra.Command
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sinker",
@@ -29,8 +32,11 @@ Run a pipeline:                        sinker run -c sinker.yaml`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage("%w\nSee `%s --help`", err, cmd.CommandPath())
 	})
-	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newOffsetsCommand(), newVerifyCommand(), newMigrateCommand(), newDemoCommand(),
+	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newOffsetsCommand(), newVerifyCommand(), newMigrateCommand(),
 		newProduceCommand(), newReadyCommand(), newVersionCommand())
+	for _, extra := range extraCommands {
+		root.AddCommand(extra())
+	}
 	markUsage(root)
 	return root
 }

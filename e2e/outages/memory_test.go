@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"sinker/e2e"
-	"sinker/internal/local"
+	"sinker/internal/orderdata"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -31,7 +31,7 @@ func TestMemory(t *testing.T) {
 			name: "SlowSink", bound: 150, codec: kgo.NoCompression(), batch: 1 << 20, done: 300_000,
 			sql: `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$;
 			      CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH STATEMENT EXECUTE FUNCTION slow()`,
-			fill: func(s *scene) { s.fill(1_000_000, func(i int) []byte { return local.Order(nil, int64(i)) }) },
+			fill: func(s *scene) { s.fill(1_000_000, func(i int) []byte { return orderdata.Order(nil, int64(i)) }) },
 		},
 		{
 			name: "Compressed1000ToOne", bound: 250, codec: kgo.ZstdCompression(), batch: 8 << 20, done: 20_000,

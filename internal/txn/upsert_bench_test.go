@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"sinker/internal/local"
+	"sinker/internal/orderdata"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -117,7 +117,7 @@ func (r *rows) part(want func(i int) bool) *bytes.Buffer {
 func (u *upsertBench) rows(keys []int64, version int) *rows {
 	r := &rows{keys: keys}
 	for _, k := range keys {
-		value := local.Order(nil, k)
+		value := orderdata.Order(nil, k)
 		value = bytes.Replace(value, []byte(`"note":"`), fmt.Appendf(nil, `"note":"%d `, version), 1)
 		var err error
 		if r.all, _, err = u.encoder.Append(r.all, &kgo.Record{Value: value}); err != nil {
@@ -285,7 +285,7 @@ var strategies = []strategy{
 func benchUpsert(b *testing.B, keys func(*rand.Rand, int) []int64) {
 	u := &upsertBench{db: newDatabase(b), ctx: context.Background()}
 	var columns []transform.Column
-	for line := range strings.Lines(local.OrderColumns) {
+	for line := range strings.Lines(orderdata.Columns) {
 		name, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
 		path, typ, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		columns = append(columns, transform.Column{Name: name, Path: path, Type: typ})

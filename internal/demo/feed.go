@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 )
 
 // feed produces the demonstration's records, no further than it is let: so a loader can be met in the middle of its
-// work however fast it is. Record i goes to partition i modulo demoPartitions, in order, so that it is known from a
+// work however fast it is. Record i goes to partition i modulo partitions, in order, so that it is known from a
 // row's partition and offset which record it must have come from.
 type feed struct {
 	records source
@@ -19,7 +19,7 @@ type feed struct {
 	mu      sync.Mutex
 	allowed int64
 	more    chan struct{} // closed when allowed grows
-	acked   [demoPartitions]int64
+	acked   [partitions]int64
 }
 
 func newFeed(records source) *feed {
@@ -65,7 +65,7 @@ func (f *feed) limit() (int64, <-chan struct{}) {
 }
 
 // produced is how many records Kafka has acknowledged, by partition, and in all.
-func (f *feed) produced() (by [demoPartitions]int64, all int64) {
+func (f *feed) produced() (by [partitions]int64, all int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, n := range f.acked {
@@ -76,7 +76,7 @@ func (f *feed) produced() (by [demoPartitions]int64, all int64) {
 
 func (f *feed) run(ctx context.Context, broker string) error {
 	batch := int32(max(1<<20, f.records.longest()+4096))
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic(demoTopic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(20_000), kgo.MaxBufferedBytes(int(2*batch)+64<<20),
 		kgo.ProducerBatchMaxBytes(batch), kgo.BrokerMaxWriteBytes(batch+100<<20))
 	if err != nil {
@@ -95,7 +95,7 @@ func (f *feed) run(ctx context.Context, broker string) error {
 		if err != nil {
 			return err
 		}
-		cl.Produce(ctx, &kgo.Record{Value: value, Partition: int32(i % demoPartitions)}, f.ack)
+		cl.Produce(ctx, &kgo.Record{Value: value, Partition: int32(i % partitions)}, f.ack)
 	}
 	return cl.Flush(ctx)
 }
@@ -115,4 +115,4 @@ func (f *feed) ack(r *kgo.Record, err error) {
 }
 
 // recordAt is the number of the record that was produced to a place.
-func recordAt(partition int32, offset int64) int64 { return offset*demoPartitions + int64(partition) }
+func recordAt(partition int32, offset int64) int64 { return offset*partitions + int64(partition) }

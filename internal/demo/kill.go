@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -116,7 +117,7 @@ func (w *watch) kill(ctx context.Context, held *tableLock) (dead bool, err error
 		return true, nil // the COMMIT was under way already: this one does not count
 	}
 	w.d.load.kills++
-	w.d.say(fmt.Sprint("kill ", w.d.load.kills), "%s records committed, and %s", grouped(committed), open)
+	w.d.say(fmt.Sprint("kill ", w.d.load.kills), "%s records committed, and %s", humanize.Comma(committed), open)
 	w.d.say("", "SIGKILL; Postgres rolled %s back", transactions(rolledBack))
 	return true, nil
 }
@@ -125,7 +126,7 @@ func (c openCopies) String() string {
 	if c.rows == 0 {
 		return transactions(len(c.pids)) + " held inside COPY"
 	}
-	return fmt.Sprintf("%s inside COPY, %s rows in", transactions(len(c.pids)), grouped(c.rows))
+	return fmt.Sprintf("%s inside COPY, %s rows in", transactions(len(c.pids)), humanize.Comma(c.rows))
 }
 
 func transactions(n int) string {

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -42,9 +43,9 @@ func newKillPlan(total int64, kills int, rng *rand.Rand) (p killPlan) {
 // loadAndKill runs the loader to the end, killing it on the way.
 func (d *demo) loadAndKill(ctx context.Context) error {
 	total := d.records.count()
-	plan := newKillPlan(total, d.flags.kills, d.rng)
+	plan := newKillPlan(total, d.opts.Kills, d.rng)
 	d.load.began = time.Now()
-	for d.load.kills < d.flags.kills {
+	for d.load.kills < d.opts.Kills {
 		k := d.load.kills
 		w := &watch{d: d, total: total, point: plan.points[k], want: plan.wants[k], gate: plan.gates[k], next: plan.gates[k] + 1}
 		if k+1 < len(plan.gates) {
@@ -107,7 +108,7 @@ func (w *watch) step(ctx context.Context) error {
 		}
 	}
 	if time.Since(w.moved) > patience {
-		return fmt.Errorf("nothing was loaded for %s, at %s of %s records", patience, grouped(position), grouped(w.total))
+		return fmt.Errorf("nothing was loaded for %s, at %s of %s records", patience, humanize.Comma(position), humanize.Comma(w.total))
 	}
 	return nil
 }
@@ -139,9 +140,9 @@ func (w *watch) untilLoaded(ctx context.Context) error {
 	w.d.load.loading = time.Since(w.d.load.began)
 	_, produced := w.d.feed.produced()
 	if produced != w.total {
-		return fmt.Errorf("%s records were produced and %s loaded", grouped(produced), grouped(w.total))
+		return fmt.Errorf("%s records were produced and %s loaded", humanize.Comma(produced), humanize.Comma(w.total))
 	}
-	w.d.say("loaded", "%s records", grouped(w.total))
+	w.d.say("loaded", "%s records", humanize.Comma(w.total))
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"strings"
 
-	"sinker/internal/local"
+	"sinker/internal/orderdata"
 	"sinker/internal/transform"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -26,20 +26,20 @@ type source interface {
 	close()
 }
 
-func newSource(f *demoFlags) (source, error) {
-	if f.in == "" {
-		return orderSource(f.rows), nil
+func newSource(o *Options) (source, error) {
+	if o.In == "" {
+		return orderSource(o.Rows), nil
 	}
-	return newLineSource(f.in)
+	return newLineSource(o.In)
 }
 
 // orderSource is so many generated orders.
 type orderSource int64
 
 func (n orderSource) count() int64                           { return int64(n) }
-func (n orderSource) at(dst []byte, i int64) ([]byte, error) { return local.Order(dst, i), nil }
+func (n orderSource) at(dst []byte, i int64) ([]byte, error) { return orderdata.Order(dst, i), nil }
 func (n orderSource) longest() int                           { return 256 }
-func (n orderSource) columns() (string, error)               { return local.OrderColumns, nil }
+func (n orderSource) columns() (string, error)               { return orderdata.Columns, nil }
 func (n orderSource) close()                                 {}
 
 // lineSource is the lines of a file that are not blank.

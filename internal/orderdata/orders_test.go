@@ -1,4 +1,4 @@
-package local
+package orderdata
 
 import (
 	"encoding/json"

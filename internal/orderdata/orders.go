@@ -1,12 +1,13 @@
-package local
+// Package orderdata generates example orders: the records of the demonstration, of docker-compose.yml and of benchmarks.
+package orderdata
 
 import (
 	"strconv"
 	"time"
 )
 
-// OrderColumns is the table that Order's records fit, for `columns:` of a configuration.
-const OrderColumns = `      id:          id bigint
+// Columns is the table that Order's records fit, for `columns:` of a configuration.
+const Columns = `      id:          id bigint
       customer_id: customer.id integer
       country:     customer.country text
       status:      status text

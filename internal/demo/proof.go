@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
-// proof is the outcome, and the JSON of --json.
-type proof struct {
+// Result is the outcome, and the JSON of --json.
+type Result struct {
 	Rows           int64     `json:"rows"`
 	Produced       int64     `json:"produced"`
 	Lost           int64     `json:"lost"`
@@ -26,18 +28,18 @@ type proof struct {
 }
 
 // verdict is nil if the proof holds.
-func (p proof) verdict(f *demoFlags) error {
+func (p Result) verdict(o *Options) error {
 	var wrong []string
 	add := func(n int64, what string) {
 		if n > 0 {
-			wrong = append(wrong, grouped(n)+" "+what)
+			wrong = append(wrong, humanize.Comma(n)+" "+what)
 		}
 	}
 	add(p.Lost, "lost")
 	add(p.Duplicated, "duplicated")
 	add(p.Changed, "changed")
-	add(int64(f.kills-p.Kills), "kills not made")
-	if f.in == "" {
+	add(int64(o.Kills-p.Kills), "kills not made")
+	if o.In == "" {
 		add(p.DeadLetters, "orders in sinker.dead_letters")
 	}
 	if wrong == nil {
@@ -48,9 +50,9 @@ func (p proof) verdict(f *demoFlags) error {
 
 // prove holds the table against what was produced: each place that Kafka acknowledged must be there once, as a row or as
 // a dead letter, and each row must say what the record at its place says.
-func (d *demo) prove(ctx context.Context) (p proof, err error) {
+func (d *demo) prove(ctx context.Context) (p Result, err error) {
 	d.say("proof", "every row's place and values, against what was produced")
-	p = proof{Kills: d.load.kills, Seed: d.flags.seed, Resumes: []float64{}}
+	p = Result{Kills: d.load.kills, Seed: d.opts.Seed, Resumes: []float64{}}
 	if err := d.countPlaces(ctx, &p); err != nil {
 		return p, err
 	}
@@ -68,7 +70,7 @@ func (d *demo) prove(ctx context.Context) (p proof, err error) {
 func seconds(t time.Duration) float64 { return t.Round(time.Millisecond).Seconds() }
 
 // countPlaces counts rows, and the places of Kafka that are missing or there more than once.
-func (d *demo) countPlaces(ctx context.Context, p *proof) error {
+func (d *demo) countPlaces(ctx context.Context, p *Result) error {
 	produced, all := d.feed.produced()
 	p.Produced = all
 	if _, err := d.conn.Exec(ctx, `SET work_mem = '256MB'`); err != nil {
@@ -98,7 +100,7 @@ FROM found LEFT JOIN expected USING (p)`
 }
 
 // show prints the proof and ten of the rows.
-func (d *demo) show(ctx context.Context, p proof) {
+func (d *demo) show(ctx context.Context, p Result) {
 	fmt.Fprintf(d.out, `
     rows        %-12s of %s records produced
     lost        %d
@@ -109,10 +111,10 @@ func (d *demo) show(ctx context.Context, p proof) {
                              all its deaths included
     time        %-12s of which %.1f s loading (seed %d)
 
-`, grouped(p.Rows), grouped(p.Produced), p.Lost, p.Duplicated, p.Changed, p.Kills, grouped(p.RowsPerSecond),
+`, humanize.Comma(p.Rows), humanize.Comma(p.Produced), p.Lost, p.Duplicated, p.Changed, p.Kills, humanize.Comma(p.RowsPerSecond),
 		fmt.Sprintf("%.1f s", p.Seconds), p.LoadingSeconds, p.Seed)
 	if p.DeadLetters > 0 {
-		fmt.Fprintf(d.out, "    %s records could not become rows; they are in sinker.dead_letters\n\n", grouped(p.DeadLetters))
+		fmt.Fprintf(d.out, "    %s records could not become rows; they are in sinker.dead_letters\n\n", humanize.Comma(p.DeadLetters))
 	}
 	if err := printTable(ctx, d.out, d.conn, "SELECT * FROM orders ORDER BY kafka_offset, kafka_partition LIMIT 10"); err != nil {
 		fmt.Fprintln(d.out, err)

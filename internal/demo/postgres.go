@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// demoDatabase is the empty database that the demonstration loads into.
-type demoDatabase struct {
+// database is the empty database that the demonstration loads into.
+type database struct {
 	url   string
 	shown string // the same without a password
 	about string // version and place, for people
@@ -22,21 +22,21 @@ type demoDatabase struct {
 }
 
 // temporary settings: room for a million rows without a checkpoint in the middle.
-var demoSettings = map[string]string{"max_wal_size": "4GB", "shared_buffers": "256MB"}
+var settings = map[string]string{"max_wal_size": "4GB", "shared_buffers": "256MB"}
 
-// openDemoDatabase starts a temporary server, or makes a database on the given one.
-func openDemoDatabase(ctx context.Context, given string, say func(what, format string, args ...any)) (*demoDatabase, error) {
+// openDatabase starts a temporary server, or makes a database on the given one.
+func openDatabase(ctx context.Context, given string, say func(what, format string, args ...any)) (*database, error) {
 	if given != "" {
 		return makeDatabase(ctx, given)
 	}
 	if _, err := local.FindPostgres(); errors.Is(err, local.ErrNoPostgres) {
 		say("Postgres", "none here; the first time one is downloaded")
 	}
-	server, err := local.StartPostgres(ctx, local.PostgresOptions{Fsync: true, Settings: demoSettings})
+	server, err := local.StartPostgres(ctx, local.PostgresOptions{Fsync: true, Settings: settings})
 	if err != nil {
 		return nil, err
 	}
-	db := &demoDatabase{url: server.URL("postgres"), shown: server.URL("postgres"), close: func() { server.Close() }}
+	db := &database{url: server.URL("postgres"), shown: server.URL("postgres"), close: func() { server.Close() }}
 	if db.about, err = postgresVersion(ctx, db.url); err != nil {
 		db.close()
 		return nil, err
@@ -46,17 +46,17 @@ func openDemoDatabase(ctx context.Context, given string, say func(what, format s
 }
 
 // makeDatabase makes a database on a server that is there.
-func makeDatabase(ctx context.Context, given string) (*demoDatabase, error) {
+func makeDatabase(ctx context.Context, given string) (*database, error) {
 	u, err := url.Parse(given)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		return nil, usage("--postgres must be a URL: postgres://user@host:port/database")
+		return nil, badOption("--postgres must be a URL: postgres://user@host:port/database")
 	}
 	name := fmt.Sprintf("sinker_demo_%d", os.Getpid())
 	if err := execOnce(ctx, given, "CREATE DATABASE "+name); err != nil {
-		return nil, withCode(exitUnavailable, fmt.Errorf("make a database for the demonstration: %w", err))
+		return nil, &UnavailableError{fmt.Errorf("make a database for the demonstration: %w", err)}
 	}
 	u.Path = "/" + name
-	db := &demoDatabase{url: u.String(), shown: u.Redacted(), close: func() {
+	db := &database{url: u.String(), shown: u.Redacted(), close: func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := execOnce(ctx, given, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
@@ -72,7 +72,7 @@ func makeDatabase(ctx context.Context, given string) (*demoDatabase, error) {
 }
 
 // connect returns a connection that the search for the loader's ones passes over.
-func (db *demoDatabase) connect(ctx context.Context) (*pgx.Conn, error) {
+func (db *database) connect(ctx context.Context) (*pgx.Conn, error) {
 	c, err := pgx.ParseConfig(db.url)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -8,7 +8,7 @@ import (
 	"io"
 	"strconv"
 
-	"sinker/internal/local"
+	"sinker/internal/orderdata"
 )
 
 // compareRows counts the rows that do not say what the record at their place says.
@@ -48,7 +48,7 @@ func (d *demo) compareOrders(ctx context.Context) (changed int64, err error) {
 		}
 		i, values, ok := cutPlace(line)
 		if ok {
-			original = local.Order(original[:0], i)
+			original = orderdata.Order(original[:0], i)
 			if want, err = orderAsText(want[:0], original); err != nil {
 				return changed, err
 			}
