@@ -3,7 +3,6 @@ package txn
 import (
 	"context"
 	"fmt"
-	"regexp"
 
 	"sinker/internal/transform"
 
@@ -14,10 +13,8 @@ const describeTable = `
 SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull,
        a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
        a.atthasdef OR a.attidentity <> '' AS has_default,
-       coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS default_expr,
        format_type(a.atttypid, a.atttypmod)
 FROM pg_catalog.pg_attribute a
-LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum`
 
@@ -36,7 +33,6 @@ func describeColumns(ctx context.Context, conn *pgx.Conn, oid uint32, schema, ta
 		transform.TableColumn
 		typ     uint32
 		mod     int32
-		expr    string
 		display string
 	}
 	rows, err := conn.Query(ctx, describeTable, oid)
@@ -44,7 +40,7 @@ func describeColumns(ctx context.Context, conn *pgx.Conn, oid uint32, schema, ta
 		return t, err
 	}
 	columns, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (c column, err error) {
-		err = r.Scan(&c.Name, &c.typ, &c.mod, &c.NotNull, &c.Generated, &c.HasDefault, &c.expr, &c.display)
+		err = r.Scan(&c.Name, &c.typ, &c.mod, &c.NotNull, &c.Generated, &c.HasDefault, &c.display)
 		return c, err
 	})
 	if err != nil {
@@ -54,33 +50,9 @@ func describeColumns(ctx context.Context, conn *pgx.Conn, oid uint32, schema, ta
 		if c.Type, err = typeOf(ctx, conn, c.typ, c.mod, c.display); err != nil {
 			return t, err
 		}
-		if c.HasDefault && c.expr != "" {
-			if c.Default, err = constant(ctx, conn, c.expr, c.display); err != nil {
-				return t, err
-			}
-		}
 		t.Columns = append(t.Columns, c.TableColumn)
 	}
-	return t, nil
-}
-
-// constant evaluates a column's default once when it can not change: an expression without a function call other
-// than casts. The binary value is what the encoder writes for a field that is missing.
-func constant(ctx context.Context, conn *pgx.Conn, expr, typ string) ([]byte, error) {
-	if !constantExpr.MatchString(expr) {
-		return nil, nil
-	}
-	// The expression and the type's name come from the catalog, as Postgres itself prints them.
-	rows, err := conn.Query(ctx, "SELECT ("+expr+")::"+typ, pgx.QueryExecModeExec, pgx.QueryResultFormats{pgx.BinaryFormatCode})
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var v []byte
-	for rows.Next() {
-		v = append([]byte(nil), rows.RawValues()[0]...)
-	}
-	return v, rows.Err()
+	return t, readDefaults(ctx, conn, oid, t.Columns)
 }
 
 const describeType = `
@@ -132,6 +104,3 @@ func arrayTypes(ctx context.Context, conn *pgx.Conn, columns []transform.TableCo
 	}
 	return types, nil
 }
-
-// constantExpr matches a literal with casts, as pg_get_expr prints it: 0, '-1'::integer, 'new'::text, true, '{}'::jsonb.
-var constantExpr = regexp.MustCompile(`^(?:-?[0-9.]+|true|false|\(-?[0-9.]+\)|'(?:[^']|'')*')(?:::[a-z][a-z0-9_ ]*(?:\([0-9, ]*\))?(?:\[\])*)*$`)
