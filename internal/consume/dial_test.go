@@ -85,7 +85,8 @@ func TestSASL(t *testing.T) {
 }
 
 // saslBroker is a Kafka that answers to SASL as Apache Kafka does, also to a mechanism that kfake has not, and to a
-// wrong secret, where kfake hangs up. allow says whether the client's first bytes are right.
+// wrong secret, where kfake hangs up: a refused token is answered with the reason, and the client's answer to that with
+// an error code. allow says whether the client's first bytes are right.
 func saslBroker(t *testing.T, mechanism string, allow func(first string) bool) []string {
 	c := localtest.Kafka(t)
 	c.ControlKey(int16(kmsg.SASLHandshake), func(req kmsg.Request) (kmsg.Response, error, bool) {
@@ -101,7 +102,7 @@ func saslBroker(t *testing.T, mechanism string, allow func(first string) bool) [
 		c.KeepControl()
 		resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 		first := string(req.(*kmsg.SASLAuthenticateRequest).SASLAuthBytes)
-		if ok := allow(first); !ok && mechanism == "OAUTHBEARER" {
+		if ok := allow(first); !ok && mechanism == "OAUTHBEARER" && first != "\x01" {
 			resp.SASLAuthBytes = []byte(`{"status":"invalid_token"}`)
 		} else if !ok {
 			message := "Authentication failed: Invalid username or password"

@@ -47,7 +47,8 @@ func (d Dial) refusal(err error) string {
 		plaintext tls.RecordHeaderError
 	)
 	switch msg := err.Error(); {
-	case errors.Is(err, kerr.SaslAuthenticationFailed), strings.Contains(msg, "unexpected data in oauth response"): // the client's word for a refused token
+	case errors.Is(err, kerr.SaslAuthenticationFailed),
+		strings.Contains(msg, "OAUTHBEARER authentication failed"): // a broker that gives the reason and no error code
 		return "check kafka.sasl: " + d.credentials()
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return "check kafka.sasl.mechanism: the broker does not offer this one on this port"
