@@ -53,7 +53,19 @@ It writes nothing and leaves no trace in the consumer group.`,
 type finding struct {
 	What   string `json:"what"`
 	OK     bool   `json:"ok"`
+	Warn   bool   `json:"warn,omitempty"` // works, but somebody should know
 	Detail string `json:"detail"`
+}
+
+// sign is how the finding's line begins.
+func (f finding) sign() string {
+	switch {
+	case !f.OK:
+		return "FAIL"
+	case f.Warn:
+		return "WARN"
+	}
+	return "ok  "
 }
 
 type checker struct {
@@ -69,8 +81,13 @@ func (c *checker) say(what string, err error, detail string) bool {
 			c.code = codeOf(err)
 		}
 	}
-	c.findings = append(c.findings, finding{what, err == nil, detail})
+	c.findings = append(c.findings, finding{What: what, OK: err == nil, Detail: detail})
 	return err == nil
+}
+
+// warn notes what works, and what somebody should know about all the same. The exit code stays.
+func (c *checker) warn(what, detail string) {
+	c.findings = append(c.findings, finding{What: what, OK: true, Warn: true, Detail: detail})
 }
 
 // live asks both sides. A side that can not be reached ends its part, not the other's.
@@ -104,6 +121,9 @@ func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
 	}
 	for _, s := range sinks {
 		c.say("table "+s.Table, s.Err, strings.TrimSuffix(s.Mode+": "+strings.Join(s.Columns, ", "), ": "))
+		for _, w := range s.Warnings {
+			c.warn("table "+s.Table, w)
+		}
 	}
 }
 
@@ -143,7 +163,7 @@ func (c *checker) sample(ctx context.Context, pl *plant, store *txn.Store, topic
 	c.say("topic "+topic, first, fmt.Sprintf("a sample of %d records fits", good))
 }
 
-// finish prints the report: a tick or a cross each.
+// finish prints the report, one finding per line.
 func (c *checker) finish(w io.Writer, asJSON bool) error {
 	if asJSON {
 		if err := json.NewEncoder(w).Encode(map[string]any{"ok": c.code == exitOK, "checks": c.findings}); err != nil {
@@ -151,11 +171,7 @@ func (c *checker) finish(w io.Writer, asJSON bool) error {
 		}
 	} else {
 		for _, f := range c.findings {
-			sign := "ok  "
-			if !f.OK {
-				sign = "FAIL"
-			}
-			fmt.Fprintf(w, "%s  %-22s %s\n", sign, f.What, strings.ReplaceAll(f.Detail, "\n", "\n"+strings.Repeat(" ", 30)))
+			fmt.Fprintf(w, "%s  %-22s %s\n", f.sign(), f.What, strings.ReplaceAll(f.Detail, "\n", "\n"+strings.Repeat(" ", 30)))
 		}
 	}
 	if c.code != exitOK {

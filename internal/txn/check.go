@@ -16,6 +16,8 @@ type SinkCheck struct {
 	Columns []string // that would be written
 	Mode    string   // append, upsert or aggregate
 	Err     error
+	// Warnings are about a table that can be served.
+	Warnings []string
 }
 
 // Check looks at every sink's table without changing anything: a table that `create: yes` would make is not made.
@@ -35,8 +37,10 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 			c.Err = wrap("check", c.Table, err)
 		case oid == 0 && t.sink.Create:
 			c.Mode = "will be made"
+			c.Err = wrap("check", c.Table, refuseCreate(ctx, conn, t.sink))
 		default:
 			c.Err = wrap("check", c.Table, t.prepare(ctx, s, conn, nil))
+			c.Warnings = t.warnings
 		}
 		if t.plan != nil {
 			for _, col := range t.plan.Columns() {

@@ -18,11 +18,11 @@ FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum`
 
-// lookup finds a table without erring when it is not there. oid is 0 then.
+// lookup finds a relation of any kind without erring when it is not there. oid is 0 then.
 func lookup(ctx context.Context, conn *pgx.Conn, schema, table string) (oid uint32, err error) {
 	err = conn.QueryRow(ctx, `
 SELECT coalesce((SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v')), 0)`, schema, table).Scan(&oid)
+                 WHERE n.nspname = $1 AND c.relname = $2), 0)`, schema, table).Scan(&oid)
 	return oid, err
 }
 

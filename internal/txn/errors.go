@@ -37,6 +37,7 @@ type Error struct {
 	Class Class
 	Op    string // what was being done: "connect", "take", "compare", "write", "commit"
 	Table string // the target table, when one is meant
+	Code  string // a short name of the reason, where sinker itself found it: "row_security"
 	// Topics says which topics the trouble holds up, when it is not all of them.
 	Topics func(topic string) bool
 	Err    error

@@ -123,6 +123,9 @@ func (s *Store) Prepare(ctx context.Context) error {
 		if err := t.prepare(ctx, s, conn, nil); err != nil && err != errNeedSample {
 			return wrap("prepare", t.sink.Name(), err)
 		}
+		for _, w := range t.warnings {
+			s.cfg.Log.Warn(w)
+		}
 	}
 	return nil
 }

@@ -1,11 +1,9 @@
 package txn
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"sinker/internal/transform"
@@ -24,6 +22,7 @@ type target struct {
 	copySQL   string
 	upsert    *upsertSQL // both nil: append
 	aggregate *aggregate
+	warnings  []string // about the table as it stands
 }
 
 // forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
@@ -38,16 +37,11 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	if t.plan != nil {
 		return nil
 	}
-	oid, err := lookup(ctx, conn, t.sink.Schema, t.sink.Table)
+	rel, err := t.relation(ctx, s, conn, sample)
 	if err != nil {
 		return err
 	}
-	if oid == 0 {
-		if oid, err = t.create(ctx, s, conn, sample); err != nil {
-			return err
-		}
-	}
-	table, err := describeColumns(ctx, conn, oid, t.sink.Schema, t.sink.Table)
+	table, err := describeColumns(ctx, conn, rel.OID, t.sink.Schema, t.sink.Table)
 	if err != nil {
 		return err
 	}
@@ -55,13 +49,13 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	if err != nil {
 		return &Error{Class: Schema, Op: "prepare", Table: t.sink.Name(), Err: err}
 	}
-	if err := t.checkPrivileges(ctx, conn, oid, plan); err != nil {
+	if err := t.checkPrivileges(ctx, conn, rel.OID, plan); err != nil {
 		return err
 	}
 	t.copySQL = "COPY " + t.sink.Name() + " (" + columnList(plan.Columns()) + ") FROM STDIN (FORMAT binary)"
 	t.upsert, t.aggregate = nil, nil
 	if plan.KeyColumns() > 0 {
-		if err := needUnique(ctx, conn, oid, t.sink); err != nil {
+		if err := needUnique(ctx, conn, rel, t.sink); err != nil {
 			return err
 		}
 		columns := plan.Columns()
@@ -83,11 +77,32 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	return nil
 }
 
+// relation looks at what has the sink's name, makes the table when nothing has, and refuses what cannot be served.
+func (t *target) relation(ctx context.Context, s *Store, conn *pgx.Conn, sample []*kgo.Record) (*relation, error) {
+	rel, err := readRelationOf(ctx, conn, t.sink)
+	if err != nil {
+		return nil, err
+	}
+	if rel == nil {
+		if _, err := t.create(ctx, s, conn, sample); err != nil {
+			return nil, err
+		}
+		if rel, err = readRelationOf(ctx, conn, t.sink); err != nil {
+			return nil, err
+		}
+		if rel == nil {
+			return nil, unfit(t.sink, "no_table", "look who drops it", "the table was dropped as soon as it was made")
+		}
+	}
+	t.warnings = rel.warnings(t.sink)
+	return rel, rel.refuse(t.sink, conn.Config().User)
+}
+
 // create makes the table in a transaction of its own: DDL never shares the data's transaction, so a record that can not
 // be written does not take the table with it.
 func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []*kgo.Record) (oid uint32, err error) {
-	if !t.sink.Create {
-		return 0, &Error{Class: Schema, Op: "prepare", Table: t.sink.Name(), Err: errors.New("the table does not exist"), Hint: "create it, or set `create: yes` for the sink"}
+	if err := refuseCreate(ctx, conn, t.sink); err != nil {
+		return 0, err
 	}
 	rule := t.sink.Rule
 	if len(rule.Columns) == 0 {
@@ -162,65 +177,4 @@ func columnList(columns []transform.TableColumn) string {
 		names[i] = c.Name
 	}
 	return quoteAll(names)
-}
-
-// checkPrivileges asks Postgres whether this user may do what the sink's mode does, so that a missing grant is an error
-// at the start and not at the first record.
-func (t *target) checkPrivileges(ctx context.Context, conn *pgx.Conn, oid uint32, plan *transform.Plan) error {
-	need := []string{"INSERT"}
-	if plan.KeyColumns() > 0 {
-		need = append(need, "UPDATE", "SELECT")
-	}
-	if t.sink.Rule.Tombstones {
-		need = append(need, "DELETE")
-	}
-	for _, p := range need {
-		var ok bool
-		// DELETE is a privilege of tables only; the others may be granted by column.
-		sql := `SELECT has_table_privilege($1::oid, $2) OR has_any_column_privilege($1::oid, $2)`
-		if p == "DELETE" {
-			sql = `SELECT has_table_privilege($1::oid, $2)`
-		}
-		if err := conn.QueryRow(ctx, sql, oid, p).Scan(&ok); err != nil {
-			return err
-		}
-		if !ok {
-			return &Error{Class: Schema, Op: "prepare", Table: t.sink.Name(), Err: fmt.Errorf("user %s has no %s privilege", conn.Config().User, p),
-				Hint: fmt.Sprintf("GRANT %s ON %s TO %s", p, t.sink.Name(), quote(conn.Config().User))}
-		}
-	}
-	return nil
-}
-
-const uniqueIndexes = `
-SELECT array_agg(a.attname::text ORDER BY a.attname)
-FROM pg_catalog.pg_index i
-JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate
-  AND i.indnkeyatts = i.indnatts
-GROUP BY i.indexrelid`
-
-// needUnique checks that a unique index stands on exactly the key: ON CONFLICT needs one.
-func needUnique(ctx context.Context, conn *pgx.Conn, oid uint32, sink *Sink) error {
-	rows, err := conn.Query(ctx, uniqueIndexes, oid)
-	if err != nil {
-		return err
-	}
-	indexes, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
-	if err != nil {
-		return err
-	}
-	want := slices.SortedFunc(slices.Values(sink.Rule.Key), cmp.Compare[string])
-	for _, index := range indexes {
-		slices.Sort(index)
-		if slices.Equal(index, want) {
-			return nil
-		}
-	}
-	what := "key"
-	if len(sink.Rule.Folds) > 0 {
-		what = "group"
-	}
-	return &Error{Class: Schema, Op: "prepare", Table: sink.Name(), Err: fmt.Errorf("no unique index on its %s (%s)", what, strings.Join(sink.Rule.Key, ", ")),
-		Hint: fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)", sink.Name(), quoteAll(sink.Rule.Key))}
 }
