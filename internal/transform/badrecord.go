@@ -9,6 +9,7 @@ import (
 const (
 	CodeNotJSON     = "not_json"     // the value, or the key where it is read as JSON, is not one JSON text
 	CodeNotObject   = "not_object"   // it is JSON, but columns are read from fields and it has none
+	CodeNoField     = "no_field"     // it is an object, and has none of the fields that columns are read from
 	CodeTooDeep     = "too_deep"     // nested deeper than Rule.MaxDepth
 	CodeTombstone   = "tombstone"    // the value is null, and the sink does not delete
 	CodeMissing     = "missing"      // a NOT NULL column gets nothing: the field is not there, or null

@@ -168,7 +168,8 @@ func (c *compiler) column(w Column, t Table, isKey bool) error {
 	if fold != NoFold {
 		tc.Default = nil // that of a row, not of a record's value
 	}
-	col := column{TableColumn: tc, encoding: enc, origin: at.origin, header: at.header, fold: fold}
+	col := column{TableColumn: tc, encoding: enc, origin: at.origin, header: at.header, fold: fold, fields: at.fields,
+		listed: slices.ContainsFunc(c.rule.Columns, func(l Column) bool { return l.Name == w.Name })}
 	if !isKey {
 		col.absent = absent(tc)
 	}
@@ -238,6 +239,7 @@ func (c *compiler) number() {
 	if p.deletion != nil {
 		p.deletion = c.deletion.document()
 	}
+	p.sought = sought(p.columns)
 	inValue := 0
 	for i := range p.columns[:p.keys] {
 		if p.columns[i].origin == fromField {

@@ -11,7 +11,8 @@
 // # What a JSON value becomes
 //
 // A field that is not there becomes the column's constant default, or else NULL; null becomes NULL; in a NOT NULL column
-// both are bad records. Of a repeated field the last one counts. Fields that no column wants are only checked to be JSON.
+// both are bad records, and so is a record that has none of the fields that columns are read from. Of a repeated field the
+// last one counts. Fields that no column wants are only checked to be JSON.
 //
 //   - boolean: true, false, 1, 0, and the texts Postgres reads as one.
 //   - smallint, integer, bigint: integers, also as 5.0 or 1e2, or as a text of digits with or without a sign.

@@ -63,6 +63,7 @@ func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 		values = e.value.values
 	}
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(p.columns)))
+	lacking := 0 // fields that are not there
 	for i := range p.columns {
 		c := &p.columns[i]
 		var err *BadRecord
@@ -70,15 +71,24 @@ func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 			if v := &values[c.node]; v.kind > null {
 				dst, err = c.append(e, dst, src, v, &c.encoding)
 			} else {
+				if v.kind == missing {
+					lacking++
+				}
 				dst, err = e.nothing(dst, src, v, c, e.value)
 			}
 		} else {
 			dst, err = e.other(dst, r, c)
 		}
 		if err != nil {
+			if err.Code == CodeMissing && c.fold == NoFold && e.foundNothing(r) {
+				return dst[:base], Filter, e.noField(src)
+			}
 			err.Column = c.Name
 			return dst[:base], Filter, err
 		}
+	}
+	if lacking == p.sought && e.foundNothing(r) {
+		return dst[:base], Filter, e.noField(src)
 	}
 	return dst, Write, nil
 }

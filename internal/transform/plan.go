@@ -19,6 +19,9 @@ type Plan struct {
 	// deletion finds the key columns of a tombstone in the record's key; nil: there is nothing to find.
 	deletion *document
 	fields   bool // columns come from fields of the value, which must be an object then
+	// sought is how many columns come from fields of the value; -1 where a record that has none of them is a row all the same,
+	// because a listed column takes what every record has.
+	sought int
 }
 
 // column is one column of the tuple. What every record needs stands first, in one line of the processor's cache.
@@ -30,7 +33,9 @@ type column struct {
 
 	TableColumn
 	header string
-	way    []int32 // the nodes of the objects it is in
+	fields []string // fromField, fromKeyField: the path
+	way    []int32  // the nodes of the objects it is in
+	listed bool     // under columns:, and not one of Meta's
 
 	// Of key columns: where a tombstone's key has it, first choice and second.
 	deletion [2]int32

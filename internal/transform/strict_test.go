@@ -30,11 +30,13 @@ func strictRow(value []byte, columns []strictColumn, maxDepth int) ([]byte, erro
 		return nil, errStrict
 	}
 	out := binary.BigEndian.AppendUint16(nil, uint16(len(columns)))
+	found := false
 	for _, c := range columns {
 		field, err := strictField(value, c.path)
 		if err != nil {
 			return nil, err
 		}
+		found = found || strictHas(value, c.path)
 		if field == nil || string(field) == "null" {
 			if c.notNull {
 				return nil, errStrict
@@ -48,7 +50,20 @@ func strictRow(value []byte, columns []strictColumn, maxDepth int) ([]byte, erro
 		}
 		out = append(binary.BigEndian.AppendUint32(out, uint32(len(b))), b...)
 	}
+	if !found {
+		return nil, errStrict
+	}
 	return out, nil
+}
+
+// strictHas says whether the field itself is there, null or not.
+func strictHas(object []byte, path []string) bool {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(object, &fields); err != nil {
+		return false
+	}
+	field, ok := fields[path[0]]
+	return ok && (len(path) == 1 || strictHas(field, path[1:]))
 }
 
 type strictColumn struct {

@@ -1,0 +1,182 @@
+package transform
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// sought is Plan.sought of the columns.
+func sought(columns []column) (n int) {
+	for i := range columns {
+		switch c := &columns[i]; c.origin {
+		case fromField:
+			n++
+		case fromValue, fromTopic, fromPartition, fromOffset, fromTimestamp:
+			if c.listed {
+				return -1
+			}
+		}
+	}
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// foundNothing says whether the record whose value was scanned fills none of the plan's columns: it has none of the fields, and
+// nothing for the listed columns that come from its key and headers. A default, and what Meta adds, fill no column; a null does.
+func (e *Encoder) foundNothing(r *kgo.Record) bool {
+	if e.plan.sought < 0 {
+		return false
+	}
+	for i := range e.plan.columns {
+		switch c := &e.plan.columns[i]; {
+		case c.origin == fromField:
+			if e.value.values[c.node].kind != missing {
+				return false
+			}
+		case c.listed && e.hasOther(r, c):
+			return false
+		}
+	}
+	return true
+}
+
+// hasOther says whether the record has what a column takes from its key or headers.
+func (e *Encoder) hasOther(r *kgo.Record, c *column) bool {
+	switch c.origin {
+	case fromKey:
+		return r.Key != nil
+	case fromKeyField:
+		return r.Key != nil && e.key.scan(r.Key) && e.key.values[0].kind == object && e.key.values[c.node].kind != missing
+	case fromHeader:
+		return slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == c.header })
+	case fromHeaders:
+		return len(r.Headers) > 0
+	}
+	return false
+}
+
+// noField is the refusal of a record that fills no column. It names fields that the record has and fields that columns want.
+func (e *Encoder) noField(src []byte) *BadRecord {
+	var has, inner []string
+	if e.element.scan(src) {
+		e.element.fields(func(name string, v *value) {
+			has = append(has, name)
+			if v.kind == object && len(inner) == 0 {
+				inner = e.within(name, src[v.start:v.end])
+			}
+		})
+	}
+	var wants []string
+	for i := range e.plan.columns {
+		if c := &e.plan.columns[i]; c.origin == fromField {
+			wants = append(wants, pathString(c.fields))
+		}
+	}
+	what := "the record has no field"
+	if len(has) > 0 {
+		what = "the record has none of the fields that fill a column; it has " + few(has)
+	}
+	reason := what + ", the columns want " + few(wants)
+	for _, w := range wants {
+		if near := sameButForm(w, has); near != "" {
+			reason += fmt.Sprintf("; the names differ in form only: list the column as `%s: %s`", w, quoteSegment(near))
+			break
+		}
+	}
+	if len(inner) > 0 {
+		reason += fmt.Sprintf("; %s is within %s: list such columns with their paths, `%s: %s`",
+			inner[1], quoteName(inner[0]), inner[1], pathString(inner))
+	}
+	return bad(CodeNoField, reason)
+}
+
+// within looks in an object for the first field that a column wants at the top, and returns its path. The places of e.element
+// are as they were when it returns.
+func (e *Encoder) within(name string, object []byte) (path []string) {
+	s := newScanner(&document{nodes: []node{{end: 1}}}, e.plan.maxDepth)
+	if !s.scan(object) {
+		return nil
+	}
+	s.fields(func(inner string, _ *value) {
+		wanted := func(c column) bool { return c.origin == fromField && len(c.fields) == 1 && c.fields[0] == inner }
+		if path == nil && slices.ContainsFunc(e.plan.columns, wanted) {
+			path = []string{name, inner}
+		}
+	})
+	return path
+}
+
+// fields calls f for each field of the object that s has scanned as a whole, in their order. A repeated field comes
+// repeatedly. The value holds until f returns, and s has no other values afterwards.
+func (s *scanner) fields(f func(name string, v *value)) {
+	for i := skipSpace(s.b, int(s.values[0].start)+1); s.b[i] != '}'; {
+		end, flags := s.name(i)
+		name := s.b[i+1 : end]
+		if flags&escaped != 0 {
+			name = unescapeName(nil, name)
+		}
+		i = s.value(skipSpace(s.b, s.colon(end+1)), 0, 1)
+		f(string(name), &s.values[0])
+		if i = skipSpace(s.b, i); s.b[i] == ',' {
+			i = skipSpace(s.b, i+1)
+		}
+	}
+}
+
+// few lists the first names.
+func few(names []string) string {
+	const most = 5
+	shown := make([]string, min(len(names), most))
+	for i := range shown {
+		shown[i] = quoteName(names[i])
+	}
+	s := strings.Join(shown, ", ")
+	if n := len(names) - most; n > 0 {
+		s += fmt.Sprintf(" and %d more", n)
+	}
+	return s
+}
+
+// quoteName shows a name as it is, or in quotes and cut where it is long or odd.
+func quoteName(name string) string {
+	if len(name) <= 40 && strconv.Quote(name) == `"`+name+`"` && name != "" && !strings.ContainsAny(name, " ,;") {
+		return name
+	}
+	return glimpse([]byte(name))
+}
+
+// pathString is a path as a configuration has it.
+func pathString(fields []string) string {
+	quoted := make([]string, len(fields))
+	for i, f := range fields {
+		quoted[i] = quoteSegment(f)
+	}
+	return strings.Join(quoted, ".")
+}
+
+// sameButForm returns the first of the candidates that differs from a name only in case, underscores, dashes, blanks and dots:
+// customerId, CustomerID, customer-id and customer_id are one. It returns "" when there is none.
+func sameButForm(name string, candidates []string) string {
+	plain := formless(name)
+	for _, c := range candidates {
+		if c != name && plain != "" && formless(c) == plain {
+			return c
+		}
+	}
+	return ""
+}
+
+func formless(name string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("_- .", r) {
+			return -1
+		}
+		return r
+	}, strings.ToLower(name))
+}
