@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // the image is built from scratch and has no time zones of its own
+
+	"sinker/internal/printable"
 )
 
 func main() {
@@ -36,9 +38,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			stop()
 		}
 	}()
+	errors := newDrain(stderr)
+	defer errors.close()
 	root := newRootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
-	return report(root.ExecuteContext(ctx), stderr)
+	// What is printed may hold words of a record or of a table; none of them acts on the terminal.
+	root.SetOut(printable.NewWriter(stdout))
+	root.SetErr(printable.NewWriter(errors))
+	return report(root.ExecuteContext(ctx), root.ErrOrStderr())
 }

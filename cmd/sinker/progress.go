@@ -14,6 +14,9 @@ import (
 // seconds elsewhere.
 func showProgress(ctx context.Context, w io.Writer, ends *consume.Ends, sum *summary) {
 	terminal := isTerminal(w)
+	if d, ok := unwrap[*drain](w); ok {
+		w = d // past what writes control characters out: these are ours
+	}
 	every := 10 * time.Second
 	if terminal {
 		every = 250 * time.Millisecond

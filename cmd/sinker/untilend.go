@@ -37,6 +37,7 @@ func (pl *plant) untilEnd(cmd *cobra.Command, asJSON bool) error {
 	err = pl.serve(ctx, ends)
 	stop()
 	wg.Wait()
+	flushErrors(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
