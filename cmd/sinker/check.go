@@ -26,6 +26,9 @@ func newCheckCommand() *cobra.Command {
 		Long: `Checks everything that ` + "`run`" + ` needs, and says what to do about each thing that is missing.
 It writes nothing and leaves no trace in the consumer group.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := excludes(cmd, "print", "offline", "json"); err != nil {
+				return err
+			}
 			p, err := f.load()
 			if err != nil {
 				return err
@@ -43,6 +46,7 @@ It writes nothing and leaves no trace in the consumer group.`,
 		},
 	}
 	f.add(cmd)
+	f.addCreate(cmd)
 	cmd.Flags().BoolVar(&offline, "offline", false, "check the configuration only")
 	cmd.Flags().BoolVar(&print, "print", false, "print the configuration as sinker understands it, with every default and without the secrets, and check nothing else")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")

@@ -4,7 +4,9 @@ package main
 
 import (
 	"errors"
+	"os"
 
+	"sinker/internal/config"
 	"sinker/internal/demo"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,9 @@ Nothing is left behind, however it ends. Exit code 1: the proof failed.`,
   sinker demo --in events.jsonl --kills 5
   sinker demo --keep`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := demoFlags(cmd, &o); err != nil {
+				return err
+			}
 			o.Out = cmd.OutOrStdout()
 			if json {
 				o.Out, o.Result = cmd.ErrOrStderr(), cmd.OutOrStdout()
@@ -45,6 +50,25 @@ Nothing is left behind, however it ends. Exit code 1: the proof failed.`,
 	fs.BoolVar(&json, "json", false, "print one JSON object on the last line of standard output, and the rest on standard error")
 	fs.Uint64Var(&o.Seed, "seed", 0, "random seed for kill times (default: random)")
 	return cmd
+}
+
+// demoFlags refuses flags that would have no effect, and reads the connection URL.
+func demoFlags(cmd *cobra.Command, o *demo.Options) error {
+	if err := excludes(cmd, "in", "rows"); err != nil {
+		return err
+	}
+	if o.Kills == 0 && cmd.Flags().Changed("seed") {
+		return usage("--seed has no effect with --kills 0: it chooses the moments of the kills")
+	}
+	if o.Postgres == "" {
+		return nil
+	}
+	url, err := config.DatabaseURL(o.Postgres, os.LookupEnv)
+	if err != nil {
+		return usage("--postgres %w", err)
+	}
+	o.Postgres = url.Reveal()
+	return nil
 }
 
 // demoCode gives an error of the demonstration its exit code.

@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 
-	"sinker/internal/config"
 	"sinker/internal/txn"
 
 	"github.com/spf13/cobra"
@@ -22,8 +20,11 @@ given --migrate=false. Several may do it at once, and each may be killed: the ne
 It needs the server's own address where a transaction pooler stands between
 (postgres.migrate_url).`,
 		Example: `  sinker migrate up -c sinker.yaml
-  sinker migrate --print-sql | psql -v ON_ERROR_STOP=1 $DATABASE_URL`,
+  sinker migrate --print-sql | psql -v ON_ERROR_STOP=1 service=shop`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := needs(cmd, "print-sql", "from"); err != nil {
+				return err
+			}
 			if !printSQL {
 				return cmd.Help()
 			}
@@ -39,32 +40,6 @@ It needs the server's own address where a transaction pooler stands between
 	cmd.Flags().UintVar(&from, "from", 0, "with --print-sql: the version the database has (see `migrate version`)")
 	cmd.AddCommand(newMigrateUpCommand(), newMigrateVersionCommand())
 	return cmd
-}
-
-// databaseFlags name a database without a whole pipeline.
-type databaseFlags struct{ file, to string }
-
-func (f *databaseFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.file, "config", "c", "sinker.yaml", "configuration file")
-	cmd.Flags().StringVar(&f.to, "to", "", "Postgres connection URL, instead of a configuration file")
-}
-
-// url prefers the direct connection: migrations take a session's lock.
-func (f *databaseFlags) url() (string, error) {
-	if f.to != "" {
-		if err := txn.ParseURL(f.to); err != nil {
-			return "", usage("--to: %w", err)
-		}
-		return f.to, nil
-	}
-	p, err := config.Load(f.file, os.LookupEnv)
-	if err != nil {
-		return "", err
-	}
-	if u := p.Postgres.MigrateURL.Reveal(); u != "" {
-		return u, nil
-	}
-	return p.Postgres.URL.Reveal(), nil
 }
 
 func newMigrateUpCommand() *cobra.Command {

@@ -38,7 +38,7 @@ func newOffsetsListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List the positions of the pipeline",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := f.load()
+			p, err := f.loadDatabase()
 			if err != nil {
 				return err
 			}
@@ -57,7 +57,7 @@ func newOffsetsListCommand() *cobra.Command {
 			return tw.Flush()
 		},
 	}
-	f.add(cmd)
+	f.addDatabase(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
 	return cmd
 }
@@ -91,11 +91,14 @@ func newOffsetsChangeCommand(action, short string) *cobra.Command {
 }
 
 func changeOffset(cmd *cobra.Command, action string, f *changeFlags) error {
+	if err := excludes(cmd, "skip-records", "write-again"); err != nil {
+		return err
+	}
 	if f.topic == "" || f.partition < 0 || action == "set" && f.offset < 0 {
 		return usage("offsets %s needs --topic and --partition%s", action, map[bool]string{true: " and --offset"}[action == "set"])
 	}
 	ctx := cmd.Context()
-	p, err := config.Load(f.file, os.LookupEnv)
+	p, err := loadFile(ctx, f.file)
 	if err != nil {
 		return err
 	}

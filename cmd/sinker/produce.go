@@ -50,6 +50,9 @@ until told to stop or --count is reached. Started again, it goes on where the to
 }
 
 func produceOrders(cmd *cobra.Command, f *produceFlags) error {
+	if err := excludes(cmd, "check", "partitions", "rate", "count", "log-level", "log-format"); err != nil {
+		return err
+	}
 	if f.rate < 0 || f.count < 0 || f.partitions < 1 {
 		return usage("produce-orders: --rate and --count must not be negative, --partitions must be at least 1")
 	}

@@ -22,16 +22,14 @@ offsets in one Postgres transaction, so whatever dies, nothing is lost and nothi
 written twice.
 
 See it work, with nothing installed:   sinker demo
-Load a topic:                          sinker run --brokers localhost:9092 --topic orders --to $DATABASE_URL --create
+Load a topic:                          sinker run --brokers localhost:9092 --topic orders --create
 Run a pipeline:                        sinker run -c sinker.yaml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w\nSee `%s --help`", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newOffsetsCommand(), newVerifyCommand(), newMigrateCommand(),
 		newProduceCommand(), newReadyCommand(), newVersionCommand())
 	for _, extra := range extraCommands {
@@ -45,16 +43,13 @@ Run a pipeline:                        sinker run -c sinker.yaml`,
 func markUsage(cmd *cobra.Command) {
 	check := cmd.Args
 	if check == nil {
-		check = cobra.ArbitraryArgs
-		if !cmd.HasSubCommands() {
-			check = cobra.NoArgs
-		}
+		check = cobra.NoArgs
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return usage("%w\nSee `%s --help`", err, cmd.CommandPath())
+			return argumentError(cmd, args)
 		}
-		return nil
+		return noEmpty(cmd)
 	}
 	for _, c := range cmd.Commands() {
 		markUsage(c)

@@ -39,17 +39,18 @@ topics have now.
 SIGTERM or Ctrl-C finishes or rolls back the transaction in hand and leaves the consumer
 group; a second one ends the process at once. Both are safe.`,
 		Example: `  sinker run -c sinker.yaml
-  sinker run --brokers localhost:9092 --topic orders --to $DATABASE_URL --create
+  DATABASE_URL=… sinker run --brokers localhost:9092 --topic orders --create
   sinker run -c sinker.yaml --until-end`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPipeline(cmd, &f) },
 	}
 	f.pipeline.add(cmd)
+	f.pipeline.addCreate(cmd)
 	f.logs.add(cmd)
 	fs := cmd.Flags()
 	fs.BoolVar(&f.migrate, "migrate", true, "bring schema sinker up to date first")
 	fs.BoolVar(&f.untilEnd, "until-end", false, "stop at the end the topics have now, and print a summary")
 	fs.BoolVar(&f.json, "json", false, "with --until-end: print the summary as one JSON object")
-	fs.StringVar(&f.http, "http", "", "address of health, metrics and the status page, or off (default from the configuration: 127.0.0.1:8080)")
+	fs.StringVar(&f.http, "http", "", "address of health, metrics and the status page, or off (default: what SINKER_HTTP holds, then the configuration)")
 	fs.BoolVar(&f.parent, "with-parent", false, "end when standard input closes: for a program that starts sinker and may die")
 	fs.MarkHidden("with-parent")
 	return cmd
@@ -63,6 +64,9 @@ func endWithParent(stdin io.Reader) {
 
 // runPipeline is the whole life of `sinker run`.
 func runPipeline(cmd *cobra.Command, f *runFlags) error {
+	if err := f.refuse(cmd); err != nil {
+		return err
+	}
 	stopProfile, err := profile()
 	if err != nil {
 		return err
@@ -72,11 +76,14 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 	if f.parent {
 		go endWithParent(cmd.InOrStdin())
 	}
+	log := f.logs.logger(cmd.ErrOrStderr())
 	p, err := f.pipeline.load()
 	if err != nil {
-		return err
+		return f.unlessStopped(ctx, err, log)
 	}
-	log := f.logs.logger(cmd.ErrOrStderr())
+	if f.http != "" {
+		p.HTTP = f.http
+	}
 	if f.migrate {
 		if err := migrateForRun(ctx, p, log); err != nil {
 			return f.unlessStopped(ctx, err, log)
@@ -89,13 +96,28 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 	if err := pl.checkStart(ctx); err != nil {
 		return f.unlessStopped(ctx, err, log)
 	}
-	if f.http != "" {
-		p.HTTP = f.http
-	}
 	if f.untilEnd {
 		return pl.untilEnd(cmd, f.json)
 	}
 	return pl.serve(ctx, nil)
+}
+
+// refuse refuses flags that would have no effect, and takes the address from the environment where no flag has it.
+func (f *runFlags) refuse(cmd *cobra.Command) error {
+	if err := needs(cmd, "until-end", "json"); err != nil {
+		return err
+	}
+	source := "--http"
+	if f.http == "" {
+		f.http, source = os.Getenv(httpVariable), httpVariable
+	}
+	if f.http == "" {
+		return nil
+	}
+	if problem := config.BadHTTP(f.http); problem != "" {
+		return usage("%s %s", source, problem)
+	}
+	return nil
 }
 
 // unlessStopped drops the error of a service's start that SIGTERM broke off: to be told to stop is no failure. A load up to

@@ -256,7 +256,7 @@ func TestBadDays(t *testing.T) {
 		{"NoSuchFlag", []string{"run", "--tpoic", "x"}, exitUsage, "unknown flag"},
 		{"NoSuchCommand", []string{"rnu"}, exitUsage, "rnu"},
 		{"ExtraArgument", []string{"status", "x"}, exitUsage, "x"},
-		{"FileAndFlags", []string{"run", "-c", s.file, "--topic", "x"}, exitUsage, "not both"},
+		{"FileAndFlags", []string{"run", "-c", s.file, "--topic", "x"}, exitUsage, "--topic would have no effect beside --config"},
 		{"NoBroker", flags(deadPort(t), "orders", s.url), exitUnavailable, "can not be reached"},
 		{"NoDatabaseServer", flags(s.brokers, "orders", "postgres://postgres@"+deadPort(t)+"/x?connect_timeout=2"), exitUnavailable, "connect"},
 		{"NoSuchDatabase", flags(s.brokers, "orders", s.url[:strings.LastIndex(s.url, "/")]+"/nothing_here"), exitConfig, "create the database, or correct it"},

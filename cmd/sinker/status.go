@@ -30,9 +30,9 @@ func newStatusCommand() *cobra.Command {
 		Long: `Shows where the pipeline stands, from Postgres alone, whether sinker is running or not. When
 Kafka answers within three seconds the ends of the logs and the lag are shown too.`,
 		Example: `  sinker status -c sinker.yaml
-  sinker status --to $DATABASE_URL --name orders-to-pg`,
+  DATABASE_URL=… sinker status --name orders-to-pg`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := f.loadForStatus()
+			p, err := f.loadDatabase()
 			if err != nil {
 				return err
 			}
@@ -48,25 +48,10 @@ Kafka answers within three seconds the ends of the logs and the lag are shown to
 			return r.print(cmd.OutOrStdout())
 		},
 	}
-	f.add(cmd)
+	f.addDatabase(cmd)
+	f.addBrokers(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
-}
-
-// loadForStatus needs no topics and no brokers: --to is enough.
-func (f *pipelineFlags) loadForStatus() (*config.Pipeline, error) {
-	if f.file != "" || f.flags.To == "" || len(f.flags.Topics) > 0 {
-		return f.load()
-	}
-	if err := txn.ParseURL(f.flags.To); err != nil {
-		return nil, usage("--to: %w", err)
-	}
-	p := &config.Pipeline{Name: f.flags.Name}
-	if p.Name == "" {
-		p.Name = "sinker"
-	}
-	p.Postgres.URL, p.Kafka.Brokers = config.Secret(f.flags.To), f.flags.Brokers
-	return p, nil
 }
 
 var errNotAsked = errors.New("no brokers are given: --brokers, or a configuration file")

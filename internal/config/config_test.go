@@ -74,7 +74,7 @@ func TestProblems(t *testing.T) {
 		{"RequiredVariable", strings.Replace(small, "${DATABASE_URL}", "${X:?the database}", 1), `variable X is not set, or empty: the database`},
 		{"WrongType", small + "workers: many\n", `x.yaml:6:10: workers must be a whole number from 1 to 64, not "many"`},
 		{"TooMany", small + "workers: 65\n", `from 1 to 64`},
-		{"NoSinks", "kafka: {brokers: 'a:1'}\npostgres: a=b\nsinks: []\n", `x.yaml:3:8: sinks must be a list`},
+		{"NoSinks", "kafka: {brokers: 'a:1'}\npostgres: host=a\nsinks: []\n", `x.yaml:3:8: sinks must be a list`},
 		{"NothingThere", "name: x\n", `kafka is missing`},
 		{"Empty", "", `is empty`},
 		{"Comment", "# nothing\n", `is empty`},
@@ -132,13 +132,13 @@ func TestProblems(t *testing.T) {
 		{"EmptyTopics", strings.Replace(small, "topic: orders", "topics: []", 1), `topic is an empty list`},
 		{"EmptyKey", small + "    key: []\n", `key is an empty list; give at least one, or leave the key out`},
 		{"EmptyColumns", small + "    columns: {}\n", `columns must be a mapping of column: path type, not an empty one`},
-		{"NoBrokersBehindAnAlias", "postgres: a=b\nsinks: [ { topic: a, table: b, columns: &c { start: latest } } ]\nkafka: *c\n", `kafka.brokers is missing`},
+		{"NoBrokersBehindAnAlias", "postgres: host=a\nsinks: [ { topic: a, table: b, columns: &c { start: latest } } ]\nkafka: *c\n", `kafka.brokers is missing`},
 		{"BrokerURL", with("http://kafka:9092"), `"http://kafka:9092" is not host:port; a broker's address has no scheme, user or path`},
 		{"BrokerPort", with("kafka:99999"), `"kafka:99999" has no port from 1 to 65535`},
 		{"VariableIsNotShown", with("'${DATABASE_URL}'"), "what ${DATABASE_URL} holds is not host:port"},
 		{"SSLMode", strings.Replace(small, "${DATABASE_URL}", "postgres://u:secret@h/db?sslmode=strict", 1), `postgres has a wrong sslmode: it is disable, `},
 		{"URLPort", strings.Replace(small, "${DATABASE_URL}", "postgres://u:secret@h:x/db", 1), `postgres has a wrong port`},
-		{"Keywords", strings.Replace(small, "${DATABASE_URL}", "host=h password='secret", 1), `can not be read as keyword=value pairs`},
+		{"Keywords", strings.Replace(small, "${DATABASE_URL}", "host=h password='secret", 1), `cannot be read as keyword=value pairs`},
 		{"HTTP", small + "http: everywhere\n", `http must be host:port, such as 127.0.0.1:8080`},
 		{"Instance", with("localhost:9092, instance: 'pod 7'"), `kafka.instance must be up to 240 letters`},
 		{"ShareOrPercent", small + "errors: { stop_after: 1 }\n", `must be a share such as 1% or 0.01, not "1"`},
@@ -154,7 +154,7 @@ func TestProblems(t *testing.T) {
 		{"TopicTwice", strings.Replace(small, "topic: orders", "topics: [orders, orders]", 1), `topic "orders" is given twice`},
 		{"TopicAndTopics", small + "    topics: [a]\n", `give topic or topics, not both`},
 		{"RegexpAmongTopics", strings.Replace(small, "topic: orders", "topics: [a, /b/]", 1), `must be the sink's only topic`},
-		{"NoTableForARegexp", "kafka: { brokers: 'a:1' }\npostgres: a=b\nsinks: [ { topic: /a/ } ]\n", `table is missing; only a sink of one topic has a default`},
+		{"NoTableForARegexp", "kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks: [ { topic: /a/ } ]\n", `table is missing; only a sink of one topic has a default`},
 		{"TableWithBlanks", strings.Replace(small, "table: orders", "table: sales . orders", 1), `"sales " is not made of letters, digits, _, $ and -`},
 		{"ZeroByte", strings.Replace(small, "table: orders", `table: "a\0b"`, 1), `table: a zero byte can not be part of it`},
 		{"KeyTwice", small + "    key: [id, id]\n", `key column "id" is given twice`},
@@ -164,7 +164,7 @@ func TestProblems(t *testing.T) {
 		{"Path", small + "    columns: { at: a..b }\n", `there is nothing between two dots`},
 		{"NestedVariable", small + "http: ${A:-${B}}\n", `a default can not hold another variable`},
 		{"TooDeep", small + "x: " + strings.Repeat("[", 20_000) + "\n", `exceeded max depth`},
-		{"TooManySinks", "kafka: { brokers: 'a:1' }\npostgres: a=b\nsinks: [" + strings.Repeat("{topic: a},", 1001) + "]\n", `1001 are more than the 1000 that one pipeline takes`},
+		{"TooManySinks", "kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks: [" + strings.Repeat("{topic: a},", 1001) + "]\n", `1001 are more than the 1000 that one pipeline takes`},
 		{"TooLarge", strings.Repeat("# nothing\n", 200_000), `larger than 1 MiB`},
 		{"NotText", "\xff\xff", `not YAML: invalid leading UTF-8`},
 	} {
@@ -197,7 +197,7 @@ func TestProblems(t *testing.T) {
 		}
 	})
 	t.Run("OneSinkThousandTimes", func(t *testing.T) {
-		src := "kafka: { brokers: 'a:1' }\npostgres: a=b\nsinks: [ &s { topic: a, table: b }" + strings.Repeat(", *s", 999) + " ]\n"
+		src := "kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks: [ &s { topic: a, table: b }" + strings.Repeat(", *s", 999) + " ]\n"
 		_, err := Parse("x.yaml", []byte(src), database)
 		if err == nil || !strings.Contains(err.Error(), "and 949 more") {
 			t.Errorf("%.1000v", err)
@@ -222,7 +222,7 @@ func TestExpand(t *testing.T) {
 	t.Run("AVariableStaysOneValue", func(t *testing.T) {
 		p, err := Parse("x.yaml", []byte(with("localhost:9092, tls: { server_name: '${EVIL}' }")), func(n string) (string, bool) {
 			if n == "DATABASE_URL" {
-				return "a=b", true
+				return "host=a", true
 			}
 			return lookup(n)
 		})
@@ -250,18 +250,18 @@ func TestHash(t *testing.T) {
 
 func TestFromFlags(t *testing.T) {
 	good := Flags{Brokers: []string{"localhost:9092"}, Topics: []string{"orders"}, To: "postgres://h/db", Table: "sales.orders", Key: []string{"id"}, Create: true}
-	p, err := FromFlags(good)
+	p, err := FromFlags(good, vars())
 	if err != nil || p.Sinks[0].Schema != "sales" || p.Sinks[0].Rule.Key[0] != "id" || !p.Sinks[0].Create || p.Name != "sinker" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	p, err = FromFlags(Flags{Brokers: []string{"localhost:9092"}, Topics: []string{"/^a-.*/"}, To: "postgres://h/db", Table: "t"})
+	p, err = FromFlags(Flags{Brokers: []string{"localhost:9092"}, Topics: []string{"/^a-.*/"}, To: "postgres://h/db", Table: "t"}, vars())
 	if err != nil || !p.Sinks[0].Regexp().MatchString("a-b") {
 		t.Errorf("a regular expression: %+v, %v", p, err)
 	}
 	for want, f := range map[string]Flags{
 		"--brokers is missing":    {Topics: []string{"a"}, To: "postgres://h"},
 		"--topic is missing":      {Brokers: []string{"h:1"}, To: "postgres://h"},
-		"--to is empty":           {Brokers: []string{"h:1"}, Topics: []string{"a"}},
+		"--to is missing":           {Brokers: []string{"h:1"}, Topics: []string{"a"}},
 		"--table goes with one":   {Brokers: []string{"h:1"}, Topics: []string{"a", "b"}, To: "postgres://h", Table: "t"},
 		"--table is missing":      {Brokers: []string{"h:1"}, Topics: []string{"/a/"}, To: "postgres://h"},
 		"63: choose a shorter":    {Brokers: []string{"h:1"}, Topics: []string{strings.Repeat("a", 64)}, To: "postgres://h"},
@@ -272,7 +272,7 @@ func TestFromFlags(t *testing.T) {
 		"--to has a wrong":        {Brokers: []string{"h:1"}, Topics: []string{"a"}, To: "postgres://h/?sslmode=x"},
 		"--table: \"a b\" is not": {Brokers: []string{"h:1"}, Topics: []string{"a"}, To: "postgres://h", Table: "a b"},
 	} {
-		if _, err := FromFlags(f); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := FromFlags(f, vars()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", f, err, want)
 		}
 	}

@@ -123,9 +123,9 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 		"IgnoreInGroup":  {small + "    group: { g: a }\n    add: { n: 1 }\n    delete: ignore\n", true},
 		"UnknownKey":     {small + "worker: 3\n", false},
 		"UnknownInSink":  {small + "    tabel: 3\n", false},
-		"NoKafka":        {"postgres: a=b\nsinks: [ { topic: a } ]\n", false},
-		"NoTopic":        {"kafka: { brokers: 'a:1' }\npostgres: a=b\nsinks: [ { table: a } ]\n", false},
-		"NoSinks":        {"kafka: { brokers: 'a:1' }\npostgres: a=b\nsinks: []\n", false},
+		"NoKafka":        {"postgres: host=a\nsinks: [ { topic: a } ]\n", false},
+		"NoTopic":        {"kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks: [ { table: a } ]\n", false},
+		"NoSinks":        {"kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks: []\n", false},
 		"WrongMechanism": {with("localhost:9092, sasl: { mechanism: GSSAPI }"), false},
 		"WrongBalancer":  {with("localhost:9092, balancer: fair"), false},
 		"WrongNumber":    {small + "workers: 65\n", false},
@@ -137,7 +137,7 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 		"LaterFormat":    {small + "    format: avro\n", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Parse("x.yaml", []byte(c.src), vars("DATABASE_URL", "a=b", "KAFKA_PASSWORD", "x"))
+			_, err := Parse("x.yaml", []byte(c.src), vars("DATABASE_URL", "host=a", "KAFKA_PASSWORD", "x"))
 			if (err == nil) != c.good {
 				t.Errorf("the parser says %v", err)
 			}

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -16,9 +18,14 @@ type Flags struct {
 	Name    string
 }
 
-// FromFlags makes the pipeline that the flags stand for: one sink a topic. Its errors name the flag.
-func FromFlags(f Flags) (*Pipeline, error) {
+// FromFlags makes the pipeline that the flags stand for: one sink per topic. ${VAR} in a flag is replaced as in a file.
+// Without --to, DATABASE_URL is read. Its errors name the flag.
+func FromFlags(f Flags, lookup func(string) (string, bool)) (*Pipeline, error) {
 	p := defaults()
+	f, err := f.expanded(lookup)
+	if err != nil {
+		return nil, err
+	}
 	r := &reader{file: "command line"}
 	if f.Name != "" {
 		p.Name = f.Name
@@ -36,13 +43,12 @@ func FromFlags(f Flags) (*Pipeline, error) {
 	if len(f.Brokers) == 0 {
 		r.problem(nil, "--brokers is missing: host:port of at least one Kafka broker")
 	}
-	if problem := badURL(f.To); problem != "" {
-		r.problem(nil, "--to %s", problem)
+	if p.Postgres.URL, err = DatabaseFlag(f.To, lookup); err != nil {
+		r.problem(nil, "%v", err)
 	}
-	p.Postgres.URL = Secret(f.To)
 	for i, k := range f.Key {
 		if problem := badIdentifier(k); problem != "" {
-			r.problem(nil, "--key %q %s", k, problem)
+			r.problem(nil, "--key %s %s", shownText(k), problem)
 		} else if slices.Contains(f.Key[:i], k) {
 			r.problem(nil, "--key %q is given twice", k)
 		}
@@ -71,7 +77,7 @@ func (r *reader) flagSinks(f Flags, p *Pipeline) {
 			problem = "is given twice"
 		}
 		if problem != "" {
-			r.problem(nil, "--topic %q %s", t, problem)
+			r.problem(nil, "--topic %s %s", shownText(t), problem)
 			continue
 		}
 		switch problem := badIdentifier(t); {
@@ -88,4 +94,73 @@ func (r *reader) flagSinks(f Flags, p *Pipeline) {
 		}
 		p.Sinks = append(p.Sinks, s)
 	}
+}
+
+// expanded replaces the variables in every flag but --to, which database reads.
+func (f Flags) expanded(lookup func(string) (string, bool)) (Flags, error) {
+	r := &reader{file: "command line"}
+	one := func(flag string, dst *string) {
+		s, err := expand(*dst, lookup)
+		if err != nil {
+			r.problem(nil, "--%s: %v", flag, err)
+			return
+		}
+		*dst = s
+	}
+	list := func(flag string, dst *[]string) {
+		*dst = slices.Clone(*dst)
+		for i := range *dst {
+			one(flag, &(*dst)[i])
+		}
+	}
+	list("brokers", &f.Brokers)
+	list("topic", &f.Topics)
+	list("key", &f.Key)
+	one("table", &f.Table)
+	one("name", &f.Name)
+	if len(r.problems) > 0 {
+		return f, &Errors{r.problems}
+	}
+	return f, nil
+}
+
+// DatabaseFlag reads a command's --to, in which ${VAR} is replaced. Where it is empty it reads DATABASE_URL, so that no
+// password has to stand on a command line, which every user of the machine can see. Its error holds no part of either.
+func DatabaseFlag(to string, lookup func(string) (string, bool)) (Secret, error) {
+	source, text := "--to", to
+	if to == "" {
+		source = "DATABASE_URL"
+		if text, _ = lookup(source); text == "" {
+			return "", fmt.Errorf("--to is missing, and DATABASE_URL is not set: set it, or give --to '${NAME}' with the name of another variable")
+		}
+		text = strings.ReplaceAll(text, "$", "$$") // what a variable holds is not read again
+	}
+	url, err := DatabaseURL(text, lookup)
+	if err != nil {
+		return "", fmt.Errorf("%s %w", source, err)
+	}
+	return url, nil
+}
+
+// DatabaseOnly makes a pipeline of a name and a database, for commands that need no topics and may do without brokers.
+func DatabaseOnly(f Flags, lookup func(string) (string, bool)) (*Pipeline, error) {
+	f, err := f.expanded(lookup)
+	if err != nil {
+		return nil, err
+	}
+	p := defaults()
+	if f.Name != "" {
+		p.Name = f.Name
+	}
+	if !pipelineName.MatchString(p.Name) {
+		return nil, errors.New("--name must be up to 200 letters, digits, dots, dashes and underscores")
+	}
+	for _, b := range f.Brokers {
+		if problem := badBroker(b); problem != "" {
+			return nil, fmt.Errorf("--brokers: %s %s", shownText(b), problem)
+		}
+	}
+	p.Kafka.Brokers = f.Brokers
+	p.Postgres.URL, err = DatabaseFlag(f.To, lookup)
+	return p, err
 }

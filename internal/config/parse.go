@@ -164,13 +164,21 @@ func (r *reader) http(dst *string) func(*yaml.Node) {
 		if !ok {
 			return
 		}
-		_, port, err := net.SplitHostPort(s)
-		if p, badPort := strconv.Atoi(port); s != "off" && (err != nil || badPort != nil || p < 0 || p > 65535) {
-			r.problem(n, "http must be host:port, such as 127.0.0.1:8080 or :8080 (every address), or off, not %s", r.quoted(n))
+		if problem := BadHTTP(s); problem != "" {
+			r.problem(n, "http %s, not %s", problem, r.quoted(n))
 			return
 		}
 		*dst = s
 	}
+}
+
+// BadHTTP says what is wrong with an address for health, metrics and the status page.
+func BadHTTP(s string) string {
+	_, port, err := net.SplitHostPort(s)
+	if p, badPort := strconv.Atoi(port); s != "off" && (err != nil || badPort != nil || p < 0 || p > 65535) {
+		return "must be host:port, such as 127.0.0.1:8080 or :8080 (every address), or off"
+	}
+	return ""
 }
 
 func (r *reader) batch(n *yaml.Node, b *Batch) {

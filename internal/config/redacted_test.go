@@ -22,7 +22,7 @@ kafka:
   sasl: { mechanism: OAUTHBEARER, token_file: /t, extensions: { logicalCluster: lkc-1, a: $$x }, insecure: yes }
   start: 2026-11-22T12:00:00.5+02:00
   instance: "off"
-postgres: { url: a=b, synchronous_commit: "off" }
+postgres: { url: host=a, synchronous_commit: "off" }
 batch: { bytes: 500KB, every: 1h, rows: 1_000 }
 errors: { stop_after: 0.5% }
 http: "off"

@@ -42,7 +42,7 @@ func (s Secret) LogValue() slog.Value         { return slog.StringValue(s.String
 // RedactURL returns a connection string, in either of Postgres' forms, without its passwords, for messages. Where it is
 // not certain what belongs to a password it hides more rather than less.
 func RedactURL(s string) string {
-	if strings.Contains(s, "://") {
+	if strings.Contains(s, "://") && !keywordForm.MatchString(s) {
 		return redactURL(s)
 	}
 	return redactKeywords(s)

@@ -33,7 +33,7 @@ func printTable(ctx context.Context, w io.Writer, conn *pgx.Conn, sql string) er
 	var g grid
 	var names []string
 	for _, f := range rows.FieldDescriptions() {
-		names = append(names, printable(f.Name))
+		names = append(names, inCell(f.Name))
 		g.numbers = append(g.numbers, slices.Contains([]uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.NumericOID, pgtype.Float4OID, pgtype.Float8OID}, f.DataTypeOID))
 	}
 	g.cells = append(g.cells, names)
@@ -43,7 +43,7 @@ func printTable(ctx context.Context, w io.Writer, conn *pgx.Conn, sql string) er
 			if len(v) > 200 {
 				v = v[:200]
 			}
-			cells = append(cells, printable(string(v)))
+			cells = append(cells, inCell(string(v)))
 		}
 		g.cells = append(g.cells, cells)
 	}
@@ -54,8 +54,8 @@ func printTable(ctx context.Context, w io.Writer, conn *pgx.Conn, sql string) er
 	return nil
 }
 
-// printable keeps a value in its cell.
-func printable(s string) string {
+// inCell keeps a value in its cell.
+func inCell(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' {
 			return '⏎'

@@ -87,6 +87,10 @@ func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change
 func (c *Change) allowed(from, to int64) error {
 	otherLog := c.Log != nil && c.Action == "reset"
 	switch {
+	case to > from && c.WriteAgain:
+		return fmt.Errorf("%w: --write-again is for moving a position back, but it is %d and %d lies above it", ErrRefused, from, to)
+	case to < from && c.SkipRecords:
+		return fmt.Errorf("%w: --skip-records is for moving a position on, but it is %d and %d lies below it", ErrRefused, from, to)
 	case to > from && !c.SkipRecords && !otherLog:
 		return fmt.Errorf("%w: the position is %d; moving it to %d means that up to %d records are never written. If that is what you want, add --skip-records", ErrRefused, from, to, to-from)
 	case to < from && !c.WriteAgain && !otherLog:

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"sinker/internal/config"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// A flag either takes effect or is refused with exit code 64; none is ignored (TestFlags walks all of them).
+
+// pipelineFlags are how a command is told of a pipeline: a file, or flags that make one.
+type pipelineFlags struct {
+	cmd   *cobra.Command
+	file  string
+	flags config.Flags
+	own   []string // those of its flags that make a pipeline without a file
+}
+
+// add declares the flags of a whole pipeline on a command.
+func (f *pipelineFlags) add(cmd *cobra.Command) {
+	f.addDatabase(cmd)
+	f.addBrokers(cmd)
+	fs := cmd.Flags()
+	fs.StringSliceVar(&f.flags.Topics, "topic", nil, "topic to load, or a /regular expression/")
+	fs.StringVar(&f.flags.Table, "table", "", "target table (default: the topic's name)")
+	fs.StringSliceVar(&f.flags.Key, "key", nil, "key columns: upsert instead of append")
+	f.own = append(f.own, "topic", "table", "key")
+}
+
+// addCreate declares --create, for the commands that make tables or look at what making them would do.
+func (f *pipelineFlags) addCreate(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.flags.Create, "create", false, "make the table when it is missing")
+	f.own = append(f.own, "create")
+}
+
+// addBrokers declares --brokers.
+func (f *pipelineFlags) addBrokers(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.flags.Brokers, "brokers", nil, "Kafka brokers, host:port,…")
+	f.own = append(f.own, "brokers")
+}
+
+// addDatabase declares the flags of a command that needs the database and the pipeline's name only.
+func (f *pipelineFlags) addDatabase(cmd *cobra.Command) {
+	f.cmd = cmd
+	fs := cmd.Flags()
+	fs.StringVarP(&f.file, "config", "c", "", "configuration file (default sinker.yaml, when no flag describes the pipeline)")
+	fs.StringVar(&f.flags.To, "to", "", toUsage)
+	fs.StringVar(&f.flags.Name, "name", "", "pipeline: the consumer group, and the owner of its offsets (default sinker)")
+	f.own = append(f.own, "to", "name")
+}
+
+const toUsage = "Postgres connection URL; '${NAME}' in it is a variable (default: what DATABASE_URL holds)"
+
+// given are the flags on the command line that make a pipeline without a file.
+func (f *pipelineFlags) given() (names []string) {
+	for _, name := range f.own {
+		if f.cmd.Flags().Changed(name) {
+			names = append(names, "--"+name)
+		}
+	}
+	return names
+}
+
+// fromFile says whether the pipeline comes from a file, and refuses a mixture: the flags would not take effect.
+func (f *pipelineFlags) fromFile() (bool, error) {
+	given := f.given()
+	switch {
+	case f.file != "" && len(given) > 0:
+		return false, usage("%s would have no effect beside --config %s, which describes the whole pipeline: change the file, or leave one of them out",
+			strings.Join(given, ", "), f.file)
+	case f.file != "":
+		return true, nil
+	case len(given) > 0:
+		return false, nil
+	}
+	if _, err := os.Stat("sinker.yaml"); err == nil {
+		f.file = "sinker.yaml"
+		return true, nil
+	}
+	return false, nil
+}
+
+// loadFile reads a configuration. It gives up when ctx ends: the file may be a pipe that nobody writes into.
+func loadFile(ctx context.Context, path string) (*config.Pipeline, error) {
+	type answer struct {
+		p   *config.Pipeline
+		err error
+	}
+	read := make(chan answer, 1)
+	go func() {
+		p, err := config.Load(path, os.LookupEnv)
+		read <- answer{p, err}
+	}()
+	select {
+	case a := <-read:
+		return a.p, a.err
+	case <-ctx.Done():
+		return nil, withCode(exitFailed, fmt.Errorf("stopped while reading %s; nothing was done", path))
+	}
+}
+
+// load returns the checked pipeline.
+func (f *pipelineFlags) load() (*config.Pipeline, error) {
+	file, err := f.fromFile()
+	if err != nil {
+		return nil, err
+	}
+	if file {
+		return loadFile(f.cmd.Context(), f.file)
+	}
+	if len(f.given()) == 0 {
+		return nil, usage("there is no sinker.yaml here: give --config FILE, or --brokers, --topic and --to")
+	}
+	p, err := config.FromFlags(f.flags, os.LookupEnv)
+	return p, withCode(exitUsage, err)
+}
+
+// loadDatabase is load for a command that needs no topics and no brokers: a database and a name are enough.
+func (f *pipelineFlags) loadDatabase() (*config.Pipeline, error) {
+	file, err := f.fromFile()
+	if err != nil {
+		return nil, err
+	}
+	if file {
+		return loadFile(f.cmd.Context(), f.file)
+	}
+	p, err := config.DatabaseOnly(f.flags, os.LookupEnv)
+	if err != nil && len(f.given()) == 0 && os.Getenv("DATABASE_URL") == "" {
+		return nil, usage("there is no sinker.yaml here: give --config FILE, or set DATABASE_URL, or give --to")
+	}
+	return p, withCode(exitUsage, err)
+}
+
+// databaseFlags name a database without a pipeline.
+type databaseFlags struct {
+	cmd      *cobra.Command
+	file, to string
+}
+
+func (f *databaseFlags) add(cmd *cobra.Command) {
+	f.cmd = cmd
+	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration file (default sinker.yaml, when it is there and --to is not given)")
+	cmd.Flags().StringVar(&f.to, "to", "", toUsage)
+}
+
+// url prefers the direct connection: migrations take a session's lock.
+func (f *databaseFlags) url() (string, error) {
+	if f.file != "" && f.to != "" {
+		return "", usage("--to would have no effect beside --config %s: leave one of them out", f.file)
+	}
+	file := f.file
+	if file == "" && f.to == "" {
+		if _, err := os.Stat("sinker.yaml"); err == nil {
+			file = "sinker.yaml"
+		}
+	}
+	if file == "" {
+		url, err := config.DatabaseFlag(f.to, os.LookupEnv)
+		if err != nil {
+			return "", usage("%w", err)
+		}
+		return url.Reveal(), nil
+	}
+	p, err := loadFile(f.cmd.Context(), file)
+	if err != nil {
+		return "", err
+	}
+	if u := p.Postgres.MigrateURL.Reveal(); u != "" {
+		return u, nil
+	}
+	return p.Postgres.URL.Reveal(), nil
+}
+
+// needs refuses flags that mean nothing without another one.
+func needs(cmd *cobra.Command, other string, flags ...string) error {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) && !cmd.Flags().Changed(other) {
+			return usage("--%s has no effect without --%s", name, other)
+		}
+	}
+	return nil
+}
+
+// excludes refuses flags that mean nothing beside another one.
+func excludes(cmd *cobra.Command, other string, flags ...string) error {
+	for _, name := range flags {
+		if cmd.Flags().Changed(name) && cmd.Flags().Changed(other) {
+			return usage("--%s has no effect beside --%s: leave one of them out", name, other)
+		}
+	}
+	return nil
+}
+
+// noEmpty refuses a flag with an empty value: a variable that the shell did not find, mostly. Its default would be taken
+// without a word.
+func noEmpty(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		list, ok := f.Value.(pflag.SliceValue)
+		if empty := f.Value.String() == ""; !(empty && !ok || ok && len(list.GetSlice()) == 0) || err != nil {
+			return
+		}
+		err = usage("--%s is empty: give it a value, or leave it out", f.Name)
+	})
+	return err
+}
+
+// flagError is the client library's error of a flag, without the value: it may be a connection URL in the wrong place.
+func flagError(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	var missing *pflag.ValueRequiredError
+	var unknown *pflag.NotExistError
+	see := fmt.Sprintf("\nSee `%s --help`", cmd.CommandPath())
+	switch {
+	case errors.As(err, &invalid):
+		return usage("--%s takes another kind of value (%s)%s", invalid.GetFlag().Name, invalid.GetFlag().Value.Type(), see)
+	case errors.As(err, &missing):
+		return usage("--%s needs a value%s", missing.GetSpecifiedName(), see)
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return usage("unknown flag -%s: a flag with a longer name begins with two dashes%s", unknown.GetSpecifiedName(), see)
+	case errors.As(err, &unknown) && plainWord(unknown.GetSpecifiedName()):
+		return usage("unknown flag --%s%s", unknown.GetSpecifiedName(), see)
+	}
+	return usage("a flag cannot be read%s", see)
+}
+
+// argumentError is cobra's error of an argument, without the argument unless it is a plain word.
+func argumentError(cmd *cobra.Command, args []string) error {
+	word := ""
+	if len(args) > 0 && plainWord(args[0]) {
+		word = " " + args[0]
+	}
+	kind := "argument"
+	if cmd.HasSubCommands() {
+		kind = "command"
+	}
+	return usage("unknown %s%s for %s\nSee `%s --help`", kind, word, cmd.CommandPath(), cmd.CommandPath())
+}
+
+// plainWord says whether a word on the command line is surely no secret: short, and lower-case letters with dashes.
+func plainWord(s string) bool {
+	return len(s) <= 24 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz-") == ""
+}
