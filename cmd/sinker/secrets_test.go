@@ -48,17 +48,26 @@ func TestNoPieceOfAPassword(t *testing.T) {
 	yaml := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 	dollars := func(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 	places := map[string]func(t *testing.T, s string) (args []string){
-		"url":         func(t *testing.T, s string) []string { write(t, "  url: "+yaml(s)+"\n"); return []string{"-c", file} },
-		"escaped":     func(t *testing.T, s string) []string { write(t, "  url: "+yaml(dollars(s))+"\n"); return []string{"-c", file} },
-		"migrate_url": func(t *testing.T, s string) []string { write(t, "  url: postgres://u@"+at+"/db\n  migrate_url: "+yaml(s)+"\n"); return []string{"-c", file} },
+		"url": func(t *testing.T, s string) []string { write(t, "  url: "+yaml(s)+"\n"); return []string{"-c", file} },
+		"escaped": func(t *testing.T, s string) []string {
+			write(t, "  url: "+yaml(dollars(s))+"\n")
+			return []string{"-c", file}
+		},
+		"migrate_url": func(t *testing.T, s string) []string {
+			write(t, "  url: postgres://u@"+at+"/db\n  migrate_url: "+yaml(s)+"\n")
+			return []string{"-c", file}
+		},
 		"variable": func(t *testing.T, s string) []string {
 			t.Setenv("A_DATABASE", s)
 			write(t, "  url: ${A_DATABASE}\n")
 			return []string{"-c", file}
 		},
-		"flag":           func(_ *testing.T, s string) []string { return []string{"--to", s} },
-		"flagOfVariable": func(t *testing.T, s string) []string { t.Setenv("A_DATABASE", s); return []string{"--to", "${A_DATABASE}"} },
-		"environment":    func(t *testing.T, s string) []string { t.Setenv("DATABASE_URL", s); return nil },
+		"flag": func(_ *testing.T, s string) []string { return []string{"--to", s} },
+		"flagOfVariable": func(t *testing.T, s string) []string {
+			t.Setenv("A_DATABASE", s)
+			return []string{"--to", "${A_DATABASE}"}
+		},
+		"environment": func(t *testing.T, s string) []string { t.Setenv("DATABASE_URL", s); return nil },
 	}
 	commands := [][]string{{"run", "--until-end"}, {"check"}, {"check", "--json"}, {"status"}, {"verify"}, {"migrate", "up"}, {"migrate", "version"}, {"offsets", "list"}}
 	n, refused := 0, 0

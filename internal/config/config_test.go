@@ -261,7 +261,7 @@ func TestFromFlags(t *testing.T) {
 	for want, f := range map[string]Flags{
 		"--brokers is missing":    {Topics: []string{"a"}, To: "postgres://h"},
 		"--topic is missing":      {Brokers: []string{"h:1"}, To: "postgres://h"},
-		"--to is missing":           {Brokers: []string{"h:1"}, Topics: []string{"a"}},
+		"--to is missing":         {Brokers: []string{"h:1"}, Topics: []string{"a"}},
 		"--table goes with one":   {Brokers: []string{"h:1"}, Topics: []string{"a", "b"}, To: "postgres://h", Table: "t"},
 		"--table is missing":      {Brokers: []string{"h:1"}, Topics: []string{"/a/"}, To: "postgres://h"},
 		"63: choose a shorter":    {Brokers: []string{"h:1"}, Topics: []string{strings.Repeat("a", 64)}, To: "postgres://h"},
