@@ -10,17 +10,17 @@ const mostDimensions = 6
 
 // appendArray writes an array. Arrays within arrays are further dimensions and must all be of one length, but for
 // elements of json and jsonb, which are taken whole. A null is a NULL element.
-func appendArray(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendArray(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	if v.kind != list {
-		return dst, wrongType(src, v, enc)
+		return dst, wrongType(v, enc)
 	}
-	a := arrayWriter{e: e, src: src, enc: enc, at: len(dst)}
+	a := arrayWriter{enc: enc, json: formOf(enc.of) == asListOfJSON, at: len(dst)}
 	a.dims = a.shape(v)
 	if a.dims > mostDimensions {
 		return dst, bad(CodeOutOfRange, fmt.Sprintf("an array has %d dimensions, Postgres takes %d", a.dims, mostDimensions))
 	}
 	dst = append(dst, 0, 0, 0, 0)
-	if a.dims == 1 && a.isEmpty(v) {
+	if a.dims == 1 && len(v.items) == 0 {
 		a.dims = 0
 	}
 	dst = appendInt32(dst, int32(a.dims))
@@ -32,7 +32,7 @@ func appendArray(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, 
 	}
 	var err *BadRecord
 	if a.dims > 0 {
-		if dst, err = a.list(dst, *v, 0); err != nil {
+		if dst, err = a.list(dst, v, 0); err != nil {
 			return dst, err
 		}
 	}
@@ -44,48 +44,38 @@ func appendArray(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, 
 }
 
 type arrayWriter struct {
-	e     *Encoder
-	src   []byte
 	enc   *encoding
-	at    int // of the array in dst
+	json  bool // elements are JSON texts, whatever they are
+	at    int  // of the array in dst
 	dims  int
 	nulls bool
 }
 
 // shape counts the dimensions by the first element of each list.
 func (a *arrayWriter) shape(v *value) int {
-	if k := a.enc.element.of.Kind; k == JSON || k == JSONB {
+	if a.json {
 		return 1
 	}
-	n := 0
-	for i := int(v.start); a.src[i] == '['; n++ {
-		i = skipSpace(a.src, i+1)
+	n := 1
+	for len(v.items) > 0 && v.items[0].kind == list {
+		v = &v.items[0]
+		n++
 	}
 	return n
 }
 
-func (a *arrayWriter) isEmpty(v *value) bool {
-	return a.src[skipSpace(a.src, int(v.start)+1)] == ']'
-}
-
 // list writes the elements of a list, or the lists in it, and checks that it is as long as the others of its dimension.
-func (a *arrayWriter) list(dst []byte, v value, dim int) ([]byte, *BadRecord) {
+func (a *arrayWriter) list(dst []byte, v *value, dim int) ([]byte, *BadRecord) {
 	if v.kind != list {
-		return dst, bad(CodeWrongType, fmt.Sprintf("%s is %s, and the elements beside it are arrays", glimpse(a.src[v.start:v.end]), v.kind))
+		return dst, bad(CodeWrongType, fmt.Sprintf("%s is %s, and the elements beside it are arrays", glimpse(v.b), v.kind))
 	}
-	count := int32(0)
-	i := skipSpace(a.src, int(v.start)+1)
-	for a.src[i] != ']' {
-		elem, end := a.e.elementAt(a.src, i)
+	for i := range v.items {
 		var err *BadRecord
-		if dst, err = a.element(dst, elem, dim); err != nil {
+		if dst, err = a.element(dst, &v.items[i], dim); err != nil {
 			return dst, err
 		}
-		count++
-		if i = skipSpace(a.src, end); a.src[i] == ',' {
-			i = skipSpace(a.src, i+1)
-		}
 	}
+	count := int32(len(v.items))
 	length := dst[a.at+16+8*dim:]
 	if have := int32(binary.BigEndian.Uint32(length)); have < 0 && count > 0 {
 		binary.BigEndian.PutUint32(length, uint32(count))
@@ -95,7 +85,7 @@ func (a *arrayWriter) list(dst []byte, v value, dim int) ([]byte, *BadRecord) {
 	return dst, nil
 }
 
-func (a *arrayWriter) element(dst []byte, v value, dim int) ([]byte, *BadRecord) {
+func (a *arrayWriter) element(dst []byte, v *value, dim int) ([]byte, *BadRecord) {
 	if dim+1 < a.dims {
 		return a.list(dst, v, dim+1)
 	}
@@ -103,17 +93,8 @@ func (a *arrayWriter) element(dst []byte, v value, dim int) ([]byte, *BadRecord)
 		a.nulls = true
 		return appendInt32(dst, -1), nil
 	}
-	if k := a.enc.element.of.Kind; v.kind == list && k != JSON && k != JSONB {
-		return dst, bad(CodeWrongType, fmt.Sprintf("%s is an array, and the elements before it are not", glimpse(a.src[v.start:v.end])))
+	if v.kind == list && !a.json {
+		return dst, bad(CodeWrongType, fmt.Sprintf("%s is an array, and the elements before it are not", glimpse(v.b)))
 	}
-	a.e.v = v
-	return a.enc.element.append(a.e, dst, a.src, &a.e.v, a.enc.element)
-}
-
-// elementAt reads the value at i of a text that was scanned before, and so has no error and no depth to fear.
-func (e *Encoder) elementAt(src []byte, i int) (value, int) {
-	s := e.element
-	s.b = src
-	end := s.value(i, 0, 0)
-	return s.values[0], end
+	return a.enc.element.append(dst, v, a.enc.element)
 }

@@ -13,11 +13,11 @@ const (
 
 // appendBytea writes bytes given as a text: hexadecimal behind \x, as Postgres writes them, or else base64 of the
 // standard alphabet with padding, as JSON encoders of bytes write it.
-func appendBytea(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendBytea(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	if v.kind != text {
-		return dst, wrongType(src, v, enc)
+		return dst, wrongType(v, enc)
 	}
-	s, err := e.contentOf(src, v)
+	s, err := v.content()
 	if err != nil {
 		return dst, err
 	}
@@ -62,11 +62,11 @@ func appendFromBase64(dst, s []byte) ([]byte, bool) {
 }
 
 // appendUUID writes a UUID in any form Postgres reads: hyphens after each four digits or not, braces around or not.
-func appendUUID(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendUUID(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	if v.kind != text {
-		return dst, wrongType(src, v, enc)
+		return dst, wrongType(v, enc)
 	}
-	s, err := e.contentOf(src, v)
+	s, err := v.content()
 	if err != nil {
 		return dst, err
 	}

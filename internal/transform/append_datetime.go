@@ -13,15 +13,15 @@ const (
 	formTimestampTZ = "a time with its zone as 2026-11-22T12:34:56.789Z or …+01:00"
 )
 
-// textOf returns the content of a text for the types of dates and times.
-func (e *Encoder) textOf(src []byte, v *value, enc *encoding, form string) ([]byte, *BadRecord) {
+// timeText returns the content of a text for the types of dates and times.
+func timeText(v *value, enc *encoding, form string) ([]byte, *BadRecord) {
 	if v.kind == number {
-		return nil, bad(CodeWrongType, fmt.Sprintf("the number %s has no unit, so it is no %s; send %s, or load it as bigint", glimpse(src[v.start:v.end]), enc.of, form))
+		return nil, bad(CodeWrongType, fmt.Sprintf("the number %s has no unit, so it is no %s; send %s, or load it as bigint", glimpse(v.b), enc.of, form))
 	}
 	if v.kind != text {
-		return nil, wrongType(src, v, enc)
+		return nil, wrongType(v, enc)
 	}
-	s, err := e.contentOf(src, v)
+	s, err := v.content()
 	return trimSpace(s), err
 }
 
@@ -36,8 +36,8 @@ func infinite(s []byte) int {
 	return 0
 }
 
-func appendDate(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s, err := e.textOf(src, v, enc, formDate)
+func appendDate(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s, err := timeText(v, enc, formDate)
 	if err != nil {
 		return dst, err
 	}
@@ -59,8 +59,8 @@ func appendDate(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 	return binary.BigEndian.AppendUint32(dst, uint32(int32(c.days))), nil
 }
 
-func appendTime(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s, err := e.textOf(src, v, enc, formTime)
+func appendTime(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s, err := timeText(v, enc, formTime)
 	if err != nil {
 		return dst, err
 	}
@@ -84,8 +84,8 @@ func (c *clock) checkFraction(s []byte, enc *encoding) *BadRecord {
 
 // appendTimestamp writes timestamp without time zone. A zone of Z or +00:00 is taken, because the clock's reading is
 // UTC's and stays what it is; any other would be lost.
-func appendTimestamp(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s, err := e.textOf(src, v, enc, formTimestamp)
+func appendTimestamp(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s, err := timeText(v, enc, formTimestamp)
 	if err != nil {
 		return dst, err
 	}
@@ -94,8 +94,8 @@ func appendTimestamp(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]by
 
 // appendTimestampTZ writes timestamp with time zone. A text without a zone is refused: which one is meant is not known
 // here, and Postgres would take its session's.
-func appendTimestampTZ(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s, err := e.textOf(src, v, enc, formTimestampTZ)
+func appendTimestampTZ(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s, err := timeText(v, enc, formTimestampTZ)
 	if err != nil {
 		return dst, err
 	}

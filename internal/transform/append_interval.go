@@ -58,8 +58,8 @@ var (
 	}{{'H', hour}, {'M', minute}, {'S', second}}
 )
 
-func appendInterval(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s, err := e.textOf(src, v, enc, formInterval)
+func appendInterval(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s, err := timeText(v, enc, formInterval)
 	if err != nil {
 		return dst, err
 	}

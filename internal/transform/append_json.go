@@ -10,8 +10,8 @@ import (
 )
 
 // appendJSON writes json: the value's own text, spaces and all.
-func appendJSON(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s := jsonText(src, v)
+func appendJSON(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s := v.b
 	if err := checkJSON(s, v.flags); err != nil {
 		return dst, err
 	}
@@ -19,21 +19,13 @@ func appendJSON(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 }
 
 // appendJSONB writes jsonb, whose binary form is a version and the JSON text.
-func appendJSONB(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s := jsonText(src, v)
+func appendJSONB(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s := v.b
 	if err := checkJSON(s, v.flags); err != nil {
 		return dst, err
 	}
 	dst = appendInt32(dst, int32(len(s))+1)
 	return append(append(dst, 1), s...), nil
-}
-
-// jsonText is a value's text; a string's includes its quotes.
-func jsonText(src []byte, v *value) []byte {
-	if v.kind == text {
-		return src[v.start-1 : v.end+1]
-	}
-	return src[v.start:v.end]
 }
 
 // mostExponent is how far a number in json or jsonb may be shifted by an exponent. Postgres would take 1e131071 and store
@@ -143,6 +135,6 @@ func (e *Encoder) headers(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRec
 	}
 	b = append(b, ']')
 	e.meta = b
-	e.v = value{kind: list, end: int32(len(b))}
-	return c.append(e, dst, b, &e.v, &c.encoding)
+	e.v = value{kind: list, b: b}
+	return c.append(dst, &e.v, &c.encoding)
 }

@@ -12,15 +12,15 @@ const (
 )
 
 // appendInet writes inet and cidr.
-func appendInet(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendInet(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	form, isNetwork := formInet, byte(0)
 	if enc.of.Kind == CIDR {
 		form, isNetwork = formCIDR, 1
 	}
 	if v.kind != text {
-		return dst, wrongType(src, v, enc)
+		return dst, wrongType(v, enc)
 	}
-	s, err := e.contentOf(src, v)
+	s, err := v.content()
 	if err != nil {
 		return dst, err
 	}
@@ -156,11 +156,11 @@ func readIPv6(to, s []byte) bool {
 }
 
 // appendMACAddr writes macaddr: six bytes with colons or hyphens between them, or twelve digits without.
-func appendMACAddr(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendMACAddr(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	if v.kind != text {
-		return dst, wrongType(src, v, enc)
+		return dst, wrongType(v, enc)
 	}
-	s, err := e.contentOf(src, v)
+	s, err := v.content()
 	if err != nil {
 		return dst, err
 	}

@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-func appendInt8(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendInt8(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	n := v.num
 	if v.kind != number || v.flags&exact == 0 || v.scale != 0 {
 		var err *BadRecord
-		if n, err = e.integerOf(src, v, enc); err != nil {
+		if n, err = integerOf(v, enc); err != nil {
 			return dst, err
 		}
 	}
@@ -18,50 +18,50 @@ func appendInt8(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 	return binary.BigEndian.AppendUint64(dst, uint64(n)), nil
 }
 
-func appendInt4(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendInt4(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	n := v.num
 	if v.kind != number || v.flags&exact == 0 || v.scale != 0 {
 		var err *BadRecord
-		if n, err = e.integerOf(src, v, enc); err != nil {
+		if n, err = integerOf(v, enc); err != nil {
 			return dst, err
 		}
 	}
 	if n != int64(int32(n)) {
-		return dst, outOfRange(src[v.start:v.end], enc)
+		return dst, outOfRange(v.b, enc)
 	}
 	dst = append(dst, 0, 0, 0, 4)
 	return binary.BigEndian.AppendUint32(dst, uint32(n)), nil
 }
 
-func appendInt2(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendInt2(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	n := v.num
 	if v.kind != number || v.flags&exact == 0 || v.scale != 0 {
 		var err *BadRecord
-		if n, err = e.integerOf(src, v, enc); err != nil {
+		if n, err = integerOf(v, enc); err != nil {
 			return dst, err
 		}
 	}
 	if n != int64(int16(n)) {
-		return dst, outOfRange(src[v.start:v.end], enc)
+		return dst, outOfRange(v.b, enc)
 	}
 	return append(dst, 0, 0, 0, 2, byte(n>>8), byte(n)), nil
 }
 
 // integerOf reads an integer that is not written plainly. A number may have a point or an exponent as long as it is an
 // integer: 1e2 and 5.0 are. A text must be digits with or without a sign, as Postgres reads one.
-func (e *Encoder) integerOf(src []byte, v *value, enc *encoding) (int64, *BadRecord) {
+func integerOf(v *value, enc *encoding) (int64, *BadRecord) {
 	var s []byte
 	switch v.kind {
 	case number:
-		s = src[v.start:v.end]
+		s = v.b
 	case text:
-		content, err := e.contentOf(src, v)
+		content, err := v.content()
 		if err != nil {
 			return 0, err
 		}
 		s = trimSpace(content)
 	default:
-		return 0, wrongType(src, v, enc)
+		return 0, wrongType(v, enc)
 	}
 	d, ok := parseDecimal(s)
 	if !ok || v.kind == text && len(d.whole) != len(s) && (s[0]-'0' <= 9 || len(d.whole) != len(s)-1) {
@@ -77,8 +77,8 @@ func (e *Encoder) integerOf(src []byte, v *value, enc *encoding) (int64, *BadRec
 	return n, nil
 }
 
-func appendFloat8(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	f, err := e.floatOf(src, v, enc, 64)
+func appendFloat8(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	f, err := nearestFloat(v, enc, 64)
 	if err != nil {
 		return dst, err
 	}
@@ -86,8 +86,8 @@ func appendFloat8(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte,
 	return binary.BigEndian.AppendUint64(dst, math.Float64bits(f)), nil
 }
 
-func appendFloat4(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	f, err := e.floatOf(src, v, enc, 32)
+func appendFloat4(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	f, err := nearestFloat(v, enc, 32)
 	if err != nil {
 		return dst, err
 	}
@@ -97,17 +97,17 @@ func appendFloat4(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte,
 
 var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
 
-// floatOf reads a floating point number: the nearest one, as is the nature of the type. What would become infinite, or
+// nearestFloat reads a floating point number: the nearest one, as is the nature of the type. What would become infinite, or
 // zero without being it, is out of range. A text may also be NaN or Infinity, as Postgres reads it.
-func (e *Encoder) floatOf(src []byte, v *value, enc *encoding, size int) (float64, *BadRecord) {
-	s := src[v.start:v.end]
+func nearestFloat(v *value, enc *encoding, size int) (float64, *BadRecord) {
+	s := v.b
 	switch v.kind {
 	case number:
 		if v.flags&exact != 0 && v.num != 0 && size == 64 && -1<<53 <= v.num && v.num <= 1<<53 {
 			return float64(v.num) / powersOfTen[v.scale], nil // both exact, so the quotient is the nearest
 		}
 	case text:
-		content, err := e.contentOf(src, v)
+		content, err := v.content()
 		if err != nil {
 			return 0, err
 		}
@@ -116,7 +116,7 @@ func (e *Encoder) floatOf(src []byte, v *value, enc *encoding, size int) (float6
 			return f, nil
 		}
 	default:
-		return 0, wrongType(src, v, enc)
+		return 0, wrongType(v, enc)
 	}
 	d, ok := parseDecimal(s)
 	if !ok {
@@ -182,19 +182,19 @@ func equalFold(s []byte, word string) bool {
 }
 
 // appendBool writes booleans: true and false, the numbers 1 and 0, and the texts that Postgres reads as one.
-func appendBool(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendBool(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	switch v.kind {
 	case isTrue:
 		return append(dst, 0, 0, 0, 1, 1), nil
 	case isFalse:
 		return append(dst, 0, 0, 0, 1, 0), nil
 	case number:
-		if s := src[v.start:v.end]; len(s) == 1 && s[0] <= '1' {
+		if s := v.b; len(s) == 1 && s[0] <= '1' {
 			return append(dst, 0, 0, 0, 1, s[0]-'0'), nil
 		}
-		return dst, invalid(src[v.start:v.end], enc, "true, false, 1 or 0")
+		return dst, invalid(v.b, enc, "true, false, 1 or 0")
 	case text:
-		content, err := e.contentOf(src, v)
+		content, err := v.content()
 		if err != nil {
 			return dst, err
 		}
@@ -203,7 +203,7 @@ func appendBool(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *
 		}
 		return dst, invalid(content, enc, "true or false, yes or no, on or off, 1 or 0")
 	}
-	return dst, wrongType(src, v, enc)
+	return dst, wrongType(v, enc)
 }
 
 // boolOf reads a boolean as Postgres does: a word may be cut short as long as it is clear.

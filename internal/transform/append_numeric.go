@@ -22,8 +22,8 @@ const (
 
 // appendNumeric writes numeric without loss. numeric(p,s) takes a number only if it has no digits but zeros behind the
 // s-th, where Postgres itself would round.
-func appendNumeric(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	s := src[v.start:v.end]
+func appendNumeric(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	s := v.b
 	switch v.kind {
 	case number:
 		if v.flags&exact != 0 && (enc.precision > 0 || !enc.isKey) {
@@ -32,7 +32,7 @@ func appendNumeric(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte
 			}
 		}
 	case text:
-		content, err := e.contentOf(src, v)
+		content, err := v.content()
 		if err != nil {
 			return dst, err
 		}
@@ -44,7 +44,7 @@ func appendNumeric(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte
 			return appendNumericHeader(dst, 0, 0, uint16(sign), 0), nil
 		}
 	default:
-		return dst, wrongType(src, v, enc)
+		return dst, wrongType(v, enc)
 	}
 	d, ok := parseDecimal(s)
 	if !ok {

@@ -173,7 +173,7 @@ func (c *compiler) column(w Column, t Table, isKey bool) error {
 	if !isKey {
 		col.absent = absent(tc)
 	}
-	c.note(at, isKey)
+	c.note(at, isKey, formOf(enc.comesAs()))
 	c.plan.columns = append(c.plan.columns, col)
 	c.paths = append(c.paths, at)
 	return nil
@@ -207,22 +207,23 @@ func absent(c TableColumn) []byte {
 }
 
 // note enters a column's path into the trees of what to look for.
-func (c *compiler) note(at path, isKey bool) {
+func (c *compiler) note(at path, isKey bool, f form) {
 	p := c.plan
 	switch at.origin {
 	case fromValue:
+		c.value.forms[f] = true
 		p.value = &document{}
 	case fromField:
-		c.value.add(at.fields)
+		c.value.add(at.fields).forms[f] = true
 		p.value = &document{}
 		p.fields = true
 		if isKey {
-			c.deletion.add(at.fields)
-			c.deletion.add(at.fields[len(at.fields)-1:])
+			c.deletion.add(at.fields).forms[f] = true
+			c.deletion.add(at.fields[len(at.fields)-1:]).forms[f] = true
 			p.deletion = &document{}
 		}
 	case fromKeyField:
-		c.key.add(at.fields)
+		c.key.add(at.fields).forms[f] = true
 		p.key = &document{}
 	}
 }
@@ -248,16 +249,19 @@ func (c *compiler) number() {
 	}
 	for i := range p.columns {
 		col, fields := &p.columns[i], c.paths[i].fields
+		f := formOf(col.comesAs())
 		switch col.origin {
+		case fromValue:
+			col.node, _ = p.value.find(nil, f)
 		case fromField:
-			col.node, col.way = p.value.find(fields)
+			col.node, col.way = p.value.find(fields, f)
 			if i < p.keys {
-				col.deletion[0], _ = p.deletion.find(fields)
-				col.deletion[1], _ = p.deletion.find(fields[len(fields)-1:])
+				col.deletion[0], _ = p.deletion.find(fields, f)
+				col.deletion[1], _ = p.deletion.find(fields[len(fields)-1:], f)
 				col.soleKey = inValue == 1
 			}
 		case fromKeyField:
-			col.node, col.way = p.key.find(fields)
+			col.node, col.way = p.key.find(fields, f)
 		}
 	}
 }

@@ -25,17 +25,13 @@ type Encoder struct {
 	value    *scanner
 	key      *scanner
 	deletion *scanner
-	element  *scanner // of arrays
-	keyRead  bool     // the key of the record in hand was scanned
+	bare     [forms]*scanner // of JSON outside of the value and of key fields, by the form wanted
+	keyRead  bool            // the key of the record in hand was scanned
 	keyErr   *BadRecord
 
-	content []byte // scratch: a text without its escapes
-	meta    []byte // scratch: provenance as text or JSON
-	v       value  // scratch: a value that no scanner found
+	meta []byte // scratch: provenance as text or JSON
+	v    value  // scratch: a value that no scanner found
 }
-
-// mostScratch bytes are kept from record to record; one huge record does not hold on to its memory.
-const mostScratch = 1 << 20
 
 // Append appends one tuple of the binary COPY format for the record to dst: the field count in two bytes, then each
 // field's length in four and its bytes. A Delete has the key columns only. With an error, which is a *BadRecord, dst
@@ -43,8 +39,8 @@ const mostScratch = 1 << 20
 func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 	p := e.plan
 	e.keyRead = false
-	if cap(e.content)+cap(e.meta) > mostScratch {
-		e.content, e.meta = nil, nil
+	if cap(e.meta) > mostScratch {
+		e.meta = nil
 	}
 	if r.Value == nil && (p.value != nil || p.tombstones || p.ignored) {
 		return e.tombstone(dst, r)
@@ -57,7 +53,7 @@ func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 			return dst, Filter, notObject("value", r.Value, &e.value.values[0])
 		}
 	}
-	base, src := len(dst), r.Value
+	base := len(dst)
 	var values []value
 	if p.value != nil {
 		values = e.value.values
@@ -69,26 +65,26 @@ func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 		var err *BadRecord
 		if c.origin == fromField {
 			if v := &values[c.node]; v.kind > null {
-				dst, err = c.append(e, dst, src, v, &c.encoding)
+				dst, err = c.append(dst, v, &c.encoding)
 			} else {
 				if v.kind == missing {
 					lacking++
 				}
-				dst, err = e.nothing(dst, src, v, c, e.value)
+				dst, err = e.nothing(dst, v, c, e.value)
 			}
 		} else {
 			dst, err = e.other(dst, r, c)
 		}
 		if err != nil {
 			if err.Code == CodeMissing && c.fold == NoFold && e.foundNothing(r) {
-				return dst[:base], Filter, e.noField(src)
+				return dst[:base], Filter, e.noField(r.Value)
 			}
 			err.Column = c.Name
 			return dst[:base], Filter, err
 		}
 	}
 	if lacking == p.sought && e.foundNothing(r) {
-		return dst[:base], Filter, e.noField(src)
+		return dst[:base], Filter, e.noField(r.Value)
 	}
 	return dst, Write, nil
 }
@@ -98,13 +94,13 @@ func notObject(what string, src []byte, v *value) *BadRecord {
 }
 
 // nothing appends what stands for a field that is null or not there.
-func (e *Encoder) nothing(dst, src []byte, v *value, c *column, s *scanner) ([]byte, *BadRecord) {
+func (e *Encoder) nothing(dst []byte, v *value, c *column, s *scanner) ([]byte, *BadRecord) {
 	isNull := v.kind == null
 	for _, n := range c.way {
 		if w := &s.values[n]; w.kind == null {
 			isNull = true
 		} else if w.kind > null && w.kind != object {
-			return dst, bad(CodeWrongType, fmt.Sprintf("it is a field within %s, which is %s and has none", glimpse(src[w.start:w.end]), w.kind))
+			return dst, bad(CodeWrongType, fmt.Sprintf("it is a field within %s, which is %s and has none", glimpse(w.b), w.kind))
 		}
 	}
 	return e.absent(dst, isNull, c)
@@ -164,7 +160,7 @@ func (e *Encoder) other(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecor
 
 // whole appends a column of the whole value: its bytes for texts and bytea, its JSON for anything else.
 func (e *Encoder) whole(dst, b []byte, c *column) ([]byte, *BadRecord) {
-	v := &e.value.values[0]
+	v := &e.value.values[c.node]
 	if v.kind == null {
 		return e.absent(dst, true, c)
 	}
@@ -172,10 +168,10 @@ func (e *Encoder) whole(dst, b []byte, c *column) ([]byte, *BadRecord) {
 	case Bytea:
 		return append(appendInt32(dst, int32(len(b))), b...), nil
 	case Text, Varchar, Char:
-		e.v = value{kind: text, flags: raw | v.flags&nonASCII, end: int32(len(b))}
+		e.v = value{kind: text, flags: raw | v.flags&nonASCII, b: b}
 		v = &e.v
 	}
-	return c.append(e, dst, b, v, &c.encoding)
+	return c.append(dst, v, &c.encoding)
 }
 
 // keyField appends a field of the record's key, which is read as JSON once a record.
@@ -196,9 +192,9 @@ func (e *Encoder) keyField(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRe
 	}
 	v := &e.key.values[c.node]
 	if v.kind <= null {
-		return e.nothing(dst, r.Key, v, c, e.key)
+		return e.nothing(dst, v, c, e.key)
 	}
-	return c.append(e, dst, r.Key, v, &c.encoding)
+	return c.append(dst, v, &c.encoding)
 }
 
 // bytes appends a column from bytes that need not be JSON: a key, a header, the topic's name. Texts and bytea take them
@@ -208,31 +204,43 @@ func (e *Encoder) bytes(dst, b []byte, c *column) ([]byte, *BadRecord) {
 		return e.absent(dst, true, c)
 	}
 	v := &e.v
-	*v = value{kind: text, flags: raw | nonASCII, end: int32(len(b))}
+	*v = value{kind: text, flags: raw | nonASCII, b: b}
 	switch c.Type.Kind {
 	case Bytea:
 		return append(appendInt32(dst, int32(len(b))), b...), nil
 	case Text, Varchar, Char, Enum:
 	case JSON, JSONB, Array:
-		if !e.element.scan(b) {
-			return dst, bad(e.element.err.Code, e.element.err.Reason)
+		f := formOf(c.Type)
+		s := e.scannerOf(f)
+		if !s.scan(b) {
+			return dst, bad(s.err.Code, s.err.Reason)
 		}
-		*v = e.element.values[0]
+		*v = s.values[s.doc.nodes[0].forms[f]]
 		if v.kind == null {
 			return e.absent(dst, true, c)
 		}
 	default:
-		if len(b) > 0 && b[0] == '"' && e.element.scan(b) {
-			*v = e.element.values[0]
+		if s := e.scannerOf(asScalar); len(b) > 0 && b[0] == '"' && s.scan(b) {
+			*v = s.values[0]
 		}
 	}
-	return c.append(e, dst, b, v, &c.encoding)
+	return c.append(dst, v, &c.encoding)
+}
+
+// scannerOf returns a scanner of texts that are one value of the form.
+func (e *Encoder) scannerOf(f form) *scanner {
+	if e.bare[f] == nil {
+		root := tree{}
+		root.forms[f] = true
+		e.bare[f] = newScanner(root.document(), e.plan.maxDepth)
+	}
+	return e.bare[f]
 }
 
 func (e *Encoder) integer(dst []byte, n int64, c *column) ([]byte, *BadRecord) {
 	e.meta = strconv.AppendInt(e.meta[:0], n, 10)
-	e.v = value{kind: number, flags: exact, num: n, end: int32(len(e.meta))}
-	return c.append(e, dst, e.meta, &e.v, &c.encoding)
+	e.v = value{kind: number, flags: exact, num: n, b: e.meta}
+	return c.append(dst, &e.v, &c.encoding)
 }
 
 // timestamp appends the record's timestamp, which Kafka keeps in milliseconds; -1 there is no timestamp, and NULL here.

@@ -20,8 +20,8 @@ type encoding struct {
 }
 
 // appender appends a value that is there and not null, as the length and the bytes of a field of a binary COPY tuple.
-// src is what the value's places count in. When it returns a BadRecord, what it appended is of no use.
-type appender func(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord)
+// When it returns a BadRecord, what it appended is of no use.
+type appender func(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord)
 
 // appenders by the kind of type. Arrays are apart, because theirs come back here for the elements.
 var appenders = map[Kind]appender{
@@ -110,8 +110,8 @@ func appendInt32(dst []byte, n int32) []byte { return binary.BigEndian.AppendUin
 // setLength writes the length of what was appended behind the four bytes at.
 func setLength(dst []byte, at int) { binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4)) }
 
-func wrongType(src []byte, v *value, enc *encoding) *BadRecord {
-	return bad(CodeWrongType, fmt.Sprintf("%s is %s and does not go into %s", glimpse(src[v.start:v.end]), v.kind, enc.of))
+func wrongType(v *value, enc *encoding) *BadRecord {
+	return bad(CodeWrongType, fmt.Sprintf("%s is %s and does not go into %s", glimpse(v.b), v.kind, enc.of))
 }
 
 func invalid(text []byte, enc *encoding, form string) *BadRecord {

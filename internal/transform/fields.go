@@ -25,7 +25,7 @@ type field struct {
 	next  *field // the field that followed in the last record
 	value *value // where its value goes; nil: no column wants it
 	node  int32  // of the value
-	inner bool   // there are wanted fields within
+	inner bool   // there are wanted fields within, or other forms
 	key   string // the name as it stands in the text, `"name":`; empty: never expected
 }
 
@@ -42,7 +42,7 @@ func (o *objectState) init(s *scanner, n *node) {
 		f := o.learn(name)
 		f.node = n.children[i]
 		f.value = &s.values[f.node]
-		f.inner = len(s.doc.nodes[f.node].children) > 0
+		f.inner = s.doc.nodes[f.node].inner()
 	}
 }
 

@@ -126,8 +126,8 @@ func groupEncoding(unit string, t Type) (encoding, error) {
 }
 
 // appendCut writes a time cut down to its minute, hour or day, in UTC.
-func appendCut(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	dst, err := enc.element.append(e, dst, src, v, enc.element)
+func appendCut(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+	dst, err := enc.element.append(dst, v, enc.element)
 	if err != nil {
 		return dst, err
 	}
@@ -135,11 +135,11 @@ func appendCut(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *B
 }
 
 // appendFinite writes a number that a sum can go on from: one NaN or infinity would stay in it for ever.
-func appendFinite(e *Encoder, dst, src []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
+func appendFinite(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 	at := len(dst)
-	dst, err := enc.element.append(e, dst, src, v, enc.element)
+	dst, err := enc.element.append(dst, v, enc.element)
 	if err == nil && !isFinite(dst[at+4:], enc.of.Kind) {
-		return dst, bad(CodeOutOfRange, fmt.Sprintf("%s can not be added: the sum would be that for ever", glimpse(src[v.start:v.end])))
+		return dst, bad(CodeOutOfRange, fmt.Sprintf("%s can not be added: the sum would be that for ever", glimpse(v.b)))
 	}
 	return dst, err
 }

@@ -76,7 +76,7 @@ func (in *inference) object(s *scanner) error {
 		in.byName = map[string]int{}
 	}
 	last := map[int]shape{}
-	for i := skipSpace(s.b, int(s.values[0].start)+1); s.b[i] != '}'; {
+	for i := skipSpace(s.b, skipSpace(s.b, 0)+1); s.b[i] != '}'; {
 		end, _ := s.name(i)
 		var name string
 		if err := json.Unmarshal(s.b[i:end+1], &name); err != nil {
@@ -91,8 +91,8 @@ func (in *inference) object(s *scanner) error {
 			in.byName[name] = id
 			in.fields = append(in.fields, inferred{name: name})
 		}
-		i = s.value(skipSpace(s.b, s.colon(end+1)), 0, 1)
-		last[id] = shapeOf(s.b, &s.values[0])
+		i, _ = s.value(skipSpace(s.b, s.colon(end+1)), 0, 1)
+		last[id] = shapeOf(&s.values[0])
 		if i = skipSpace(s.b, i); s.b[i] == ',' {
 			i = skipSpace(s.b, i+1)
 		}
@@ -105,11 +105,12 @@ func (in *inference) object(s *scanner) error {
 
 // checkText says whether Postgres can hold a JSON string's content.
 func checkText(s []byte) *BadRecord {
-	_, err := appendContent(nil, s, escaped|nonASCII)
-	return err
+	content, flags := unescaped(nil, s)
+	v := value{kind: text, flags: flags | nonASCII, b: content}
+	return v.unfit()
 }
 
-func shapeOf(src []byte, v *value) shape {
+func shapeOf(v *value) shape {
 	switch v.kind {
 	case isTrue, isFalse:
 		return aBoolean
@@ -117,7 +118,7 @@ func shapeOf(src []byte, v *value) shape {
 		if v.flags&exact != 0 && v.scale == 0 {
 			return anInteger
 		}
-		s := src[v.start:v.end]
+		s := v.b
 		if d, _ := parseDecimal(s); !strings.ContainsAny(string(s), ".eE") {
 			if _, _, fits := d.integer(); fits {
 				return anInteger
@@ -126,7 +127,7 @@ func shapeOf(src []byte, v *value) shape {
 		return aBigNumber
 	case text:
 		var c clock
-		s := src[v.start:v.end]
+		s := v.b
 		if len(s) > 10 && s[10]|0x20 == 't' && c.readTimestamp(s) && c.zoned && c.digits <= 6 {
 			return aTime
 		}

@@ -3,8 +3,8 @@ package transform
 import "fmt"
 
 // scanner finds the wanted fields of JSON texts in one pass over the bytes. It checks the whole text's syntax (RFC 8259,
-// as encoding/json does), collects a value for each node of its document, and looks into no string more than that: what
-// a text may hold is the business of the column that wants it. Of a repeated field the last one counts.
+// as encoding/json does) and collects a value for each node of its document. What a text may hold is the business of
+// the column that wants it. Of a repeated field the last one counts.
 type scanner struct {
 	doc      *document
 	values   []value // of the last text, by node
@@ -14,7 +14,19 @@ type scanner struct {
 	b       []byte
 	skipped value      // a number that no column wants
 	err     *BadRecord // why scan returned false
+
+	// Memory of the values of the last text.
+	content []byte  // texts without their escapes
+	items   []value // elements of lists
+	open    []value // elements of the lists that are being read
+	item    value   // the element that was read last
 }
+
+// mostScratch bytes and elements are kept from text to text; one huge record does not hold on to its memory.
+const (
+	mostScratch = 1 << 20
+	mostItems   = 1 << 14
+)
 
 func newScanner(doc *document, maxDepth int) *scanner {
 	s := &scanner{doc: doc, values: make([]value, len(doc.nodes)), maxDepth: maxDepth}
@@ -27,8 +39,10 @@ func newScanner(doc *document, maxDepth int) *scanner {
 
 // scan reads one text. The values hold until the next call.
 func (s *scanner) scan(b []byte) bool {
+	b = b[:len(b):len(b)] // values may be read up to their capacity, and no further than the record
 	s.b, s.err = b, nil
-	i := s.value(skipSpace(b, 0), 0, 0)
+	s.forget()
+	i, _ := s.value(skipSpace(b, 0), 0, 0)
 	if i < 0 {
 		return false
 	}
@@ -39,48 +53,149 @@ func (s *scanner) scan(b []byte) bool {
 	return true
 }
 
-// value reads the value at i into node n and returns the place behind it, or -1.
-func (s *scanner) value(i int, n int32, depth int) int {
-	b := s.b
-	if i >= len(b) {
-		return s.syntax(i, "it ends early")
+// forget begins the memory of values again. What is larger than usual goes.
+func (s *scanner) forget() {
+	if cap(s.content) > mostScratch {
+		s.content = nil
 	}
-	v := &s.values[n]
-	if len(s.doc.nodes[n].children) > 0 {
-		// The fields of an earlier value of this name do not count any more.
-		clear(s.values[n+1 : s.doc.nodes[n].end])
-		if b[i] == '{' {
-			end, flags := s.object(i, n, depth+1)
-			v.set(object, flags, i, end)
-			return end
-		}
+	if cap(s.items)+cap(s.open) > mostItems {
+		s.items, s.open = nil, nil
 	}
-	switch c := b[i]; c {
-	case '"':
-		end, flags := s.text(i + 1)
-		v.set(text, flags, i+1, end)
-		if end < 0 {
-			return -1
-		}
-		return end + 1
-	case '{':
-		end, flags := s.skipObject(i, depth+1)
-		v.set(object, flags, i, end)
-		return end
-	case '[':
-		end, flags := s.skipArray(i, depth+1)
-		v.set(list, flags, i, end)
-		return end
-	case 't', 'f', 'n':
-		k, end := s.word(i)
-		v.set(k, 0, i, end)
-		return end
-	}
-	return s.number(i, v)
+	s.content, s.items, s.open = s.content[:0], s.items[:0], s.open[:0]
 }
 
-func (v *value) set(k kind, flags uint8, start, end int) {
-	v.kind, v.flags, v.start, v.end = k, flags, int32(start), int32(end)
+// value reads the value at i into node n, in the forms in which it is wanted. It returns the place behind it, or -1, and
+// what is in it.
+func (s *scanner) value(i int, n int32, depth int) (end int, flags uint8) {
+	b := s.b
+	if i >= len(b) {
+		return s.syntax(i, "it ends early"), 0
+	}
+	node, v := &s.doc.nodes[n], &s.values[n]
+	if node.end > n+1 {
+		// The fields and forms of an earlier value of this name do not count any more.
+		for j := range s.values[n+1 : node.end] {
+			s.values[int(n)+1+j].kind = missing
+		}
+		if b[i] == '{' && len(node.children) > 0 {
+			if end, flags = s.object(i, n, depth+1); end >= 0 {
+				v.set(object, flags, b[i:end])
+				s.otherForms(node, v, i, end, depth)
+			}
+			return end, flags
+		}
+	}
+	if end, flags = s.read(i, v, depth, node.list()); end < 0 {
+		return -1, 0
+	}
+	s.otherForms(node, v, i, end, depth)
+	if flags&escaped != 0 && v.kind == text {
+		s.unescape(v)
+	}
+	return end, flags
+}
+
+// read reads any value into v, a text with its escapes, and a list with its elements if they are wanted. It returns the
+// place behind it, or -1, and what is in it.
+func (s *scanner) read(i int, v *value, depth int, elements form) (end int, flags uint8) {
+	b := s.b
+	switch b[i] {
+	case '"':
+		if end, flags = s.text(i + 1); end >= 0 {
+			v.set(text, flags, b[i+1:end])
+			end++
+		}
+	case '{':
+		if end, flags = s.skipObject(i, depth+1); end >= 0 {
+			v.set(object, flags, b[i:end])
+		}
+	case '[':
+		if elements != asScalar {
+			return s.list(i, v, depth+1, elements)
+		}
+		if end, flags = s.skipArray(i, depth+1); end >= 0 {
+			v.set(list, flags, b[i:end])
+		}
+	case 't', 'f', 'n':
+		var k kind
+		if k, end = s.word(i); end >= 0 {
+			v.set(k, 0, b[i:end])
+		}
+	default:
+		end = s.number(i, v)
+		flags = v.flags
+	}
+	return end, flags
+}
+
+// otherForms sets the forms of a node beside the first, which is v still as it was read.
+func (s *scanner) otherForms(n *node, v *value, i, end, depth int) {
+	if n.forms[asJSON] > 0 {
+		s.values[n.forms[asJSON]] = value{kind: v.kind, flags: v.flags &^ exact, b: s.b[i:end]}
+	}
+	if n.forms[asList] > 0 {
+		s.values[n.forms[asList]] = *v
+	}
+	if at := n.forms[asListOfJSON]; at > 0 {
+		s.values[at] = *v
+		if v.kind == list && n.list() != asListOfJSON {
+			s.list(i, &s.values[at], depth, asListOfJSON) // a second time: it was read as values
+		}
+	}
+}
+
+// unescape makes a text what it means.
+func (s *scanner) unescape(v *value) {
+	at := len(s.content)
+	var flags uint8
+	s.content, flags = unescaped(s.content, v.b)
+	v.b, v.flags = s.content[at:], v.flags&^escaped|flags
+}
+
+// list reads a list and its elements: as JSON texts, or as values with the lists in them.
+func (s *scanner) list(i int, v *value, depth int, elements form) (int, uint8) {
+	if depth > s.maxDepth {
+		return s.tooDeep(), 0
+	}
+	start, first := i, len(s.open)
+	i, more := s.begin(i, ']')
+	var flags uint8
+	for more {
+		if i >= len(s.b) {
+			return s.syntax(i, "it ends early"), 0
+		}
+		end, fl := s.element(i, depth, elements)
+		if end < 0 {
+			return -1, 0
+		}
+		s.open = append(s.open, s.item)
+		flags |= fl
+		if i, more = s.separator(end, ']'); i < 0 {
+			return -1, 0
+		}
+	}
+	at := len(s.items)
+	s.items = append(s.items, s.open[first:]...)
+	s.open = s.open[:first]
+	v.set(list, flags, s.b[start:i])
+	v.items = s.items[at:len(s.items):len(s.items)]
+	return i, flags
+}
+
+// element reads an element into s.item. A list in it uses s.item for its own elements first.
+func (s *scanner) element(i, depth int, elements form) (end int, flags uint8) {
+	s.item = value{}
+	item := &s.item
+	if elements == asListOfJSON {
+		if end, flags = s.read(i, item, depth, asScalar); end >= 0 && item.kind != null {
+			item.b, item.flags = s.b[i:end], item.flags&^exact
+		}
+		return end, flags
+	}
+	if end, flags = s.read(i, item, depth, elements); end >= 0 && item.kind == text && flags&escaped != 0 {
+		s.unescape(item)
+	}
+	return end, flags
 }
 
 // object reads an object with wanted fields. It expects each field to be followed by the one that followed it last
@@ -90,7 +205,7 @@ func (s *scanner) object(i int, n int32, depth int) (int, uint8) {
 	if depth > s.maxDepth {
 		return s.tooDeep(), 0
 	}
-	i, more := s.open(i, '}')
+	i, more := s.begin(i, '}')
 	o := &s.objects[n]
 	f := &o.start
 	var flags uint8
@@ -123,19 +238,23 @@ func (s *scanner) object(i int, n int32, depth int) (int, uint8) {
 			if end < 0 {
 				return -1, 0
 			}
-			v.set(text, fl, i+1, end)
+			v.set(text, fl, b[i+1:end])
 			i = end + 1
 			flags |= fl
+			if fl&escaped != 0 {
+				s.unescape(v)
+			}
 		case b[i] <= '9' && !f.inner:
 			if i = s.number(i, v); i < 0 {
 				return -1, 0
 			}
 			flags |= v.flags
 		default:
-			if i = s.value(i, f.node, depth); i < 0 {
+			var fl uint8
+			if i, fl = s.value(i, f.node, depth); i < 0 {
 				return -1, 0
 			}
-			flags |= v.flags
+			flags |= fl
 		}
 		if i+1 < len(b) && b[i] == ',' && b[i+1] == '"' {
 			i++ // as it mostly is
@@ -206,7 +325,7 @@ func (s *scanner) skipObject(i, depth int) (int, uint8) {
 	if depth > s.maxDepth {
 		return s.tooDeep(), 0
 	}
-	i, more := s.open(i, '}')
+	i, more := s.begin(i, '}')
 	var flags, fl uint8
 	for more {
 		if i, fl = s.name(i); i < 0 {
@@ -236,7 +355,7 @@ func (s *scanner) skipArray(i, depth int) (int, uint8) {
 	if depth > s.maxDepth {
 		return s.tooDeep(), 0
 	}
-	i, more := s.open(i, ']')
+	i, more := s.begin(i, ']')
 	var flags, fl uint8
 	for more {
 		if i, fl = s.skip(i, depth); i < 0 {
@@ -250,8 +369,8 @@ func (s *scanner) skipArray(i, depth int) (int, uint8) {
 	return i, flags
 }
 
-// open goes behind the bracket at i and the space after it, and behind the closing bracket if there is nothing between.
-func (s *scanner) open(i int, end byte) (int, bool) {
+// begin goes behind the bracket at i and the space after it, and behind the closing bracket if there is nothing between.
+func (s *scanner) begin(i int, end byte) (int, bool) {
 	if i = skipSpace(s.b, i+1); i < len(s.b) && s.b[i] == end {
 		return i + 1, false
 	}

@@ -64,11 +64,11 @@ func (e *Encoder) hasOther(r *kgo.Record, c *column) bool {
 // noField is the refusal of a record that fills no column. It names fields that the record has and fields that columns want.
 func (e *Encoder) noField(src []byte) *BadRecord {
 	var has, inner []string
-	if e.element.scan(src) {
-		e.element.fields(func(name string, v *value) {
+	if s := e.scannerOf(asScalar); s.scan(src) {
+		s.fields(func(name string, v *value) {
 			has = append(has, name)
 			if v.kind == object && len(inner) == 0 {
-				inner = e.within(name, src[v.start:v.end])
+				inner = e.within(name, v.b)
 			}
 		})
 	}
@@ -96,8 +96,8 @@ func (e *Encoder) noField(src []byte) *BadRecord {
 	return bad(CodeNoField, reason)
 }
 
-// within looks in an object for the first field that a column wants at the top, and returns its path. The places of e.element
-// are as they were when it returns.
+// within looks in an object for the first field that a column wants at the top, and returns its path. It has a scanner
+// of its own.
 func (e *Encoder) within(name string, object []byte) (path []string) {
 	s := newScanner(&document{nodes: []node{{end: 1}}}, e.plan.maxDepth)
 	if !s.scan(object) {
@@ -115,13 +115,13 @@ func (e *Encoder) within(name string, object []byte) (path []string) {
 // fields calls f for each field of the object that s has scanned as a whole, in their order. A repeated field comes
 // repeatedly. The value holds until f returns, and s has no other values afterwards.
 func (s *scanner) fields(f func(name string, v *value)) {
-	for i := skipSpace(s.b, int(s.values[0].start)+1); s.b[i] != '}'; {
+	for i := skipSpace(s.b, skipSpace(s.b, 0)+1); s.b[i] != '}'; {
 		end, flags := s.name(i)
 		name := s.b[i+1 : end]
 		if flags&escaped != 0 {
 			name = unescapeName(nil, name)
 		}
-		i = s.value(skipSpace(s.b, s.colon(end+1)), 0, 1)
+		i, _ = s.value(skipSpace(s.b, s.colon(end+1)), 0, 1)
 		f(string(name), &s.values[0])
 		if i = skipSpace(s.b, i); s.b[i] == ',' {
 			i = skipSpace(s.b, i+1)

@@ -97,6 +97,5 @@ func (p *Plan) NewEncoder() *Encoder {
 	if p.deletion != nil {
 		e.deletion = newScanner(p.deletion, p.maxDepth)
 	}
-	e.element = newScanner(&document{nodes: []node{{end: 1}}}, p.maxDepth)
 	return e
 }

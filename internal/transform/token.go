@@ -119,7 +119,7 @@ func (s *scanner) number(i int, v *value) int {
 		v.num = -v.num
 	}
 	v.scale = uint8(scale)
-	v.set(number, flags, start, i)
+	v.set(number, flags, b[start:i])
 	return i
 }
 

@@ -57,20 +57,20 @@ func (e *Encoder) deletionKey(dst []byte, r *kgo.Record, c *column) ([]byte, *Ba
 			v = &e.deletion.values[c.deletion[1]]
 		}
 		if v.kind > null {
-			return c.append(e, dst, r.Key, v, &c.encoding)
+			return c.append(dst, v, &c.encoding)
 		}
 		return dst, bad(CodeMissing, fmt.Sprintf("the value is null, and the key has no field for this key column: %s", glimpse(r.Key)))
 	case list:
 	case missing:
 		if c.soleKey {
-			e.v = value{kind: text, flags: raw | nonASCII, end: int32(len(r.Key))}
-			return c.append(e, dst, r.Key, &e.v, &c.encoding)
+			e.v = value{kind: text, flags: raw | nonASCII, b: r.Key}
+			return c.append(dst, &e.v, &c.encoding)
 		}
 	case null:
 		return dst, bad(CodeMissing, "the value is null, and so is the key that would say which row to delete")
 	default:
 		if c.soleKey {
-			return c.append(e, dst, r.Key, whole, &c.encoding)
+			return c.append(dst, whole, &c.encoding)
 		}
 	}
 	return dst, bad(CodeTombstone, fmt.Sprintf("the value is null, and the key is no JSON object with the key columns: %s", glimpse(r.Key)))
