@@ -79,12 +79,12 @@ func (c Check) totals(r *Report, positions []position, truth []Record, ends map[
 	}
 }
 
-// ledger holds sinker.batches against sinker.offsets: its ranges tile [start_offset, next_offset) and add up.
+// ledger holds sinker.ledger against sinker.offsets: its ranges tile [start_offset, next_offset) and add up.
 func (c Check) ledger(ctx context.Context, db *pgxpool.Pool, r *Report) error {
 	rows, err := db.Query(ctx, `
 		WITH b AS (SELECT partition, from_offset, to_offset, records,
 		                  lag(to_offset) OVER (PARTITION BY partition ORDER BY from_offset) AS before
-		             FROM sinker.batches WHERE pipeline = $1 AND topic = $2),
+		             FROM sinker.ledger WHERE pipeline = $1 AND topic = $2),
 		     l AS (SELECT partition, min(from_offset) AS first, max(to_offset) AS last, sum(records)::bigint AS records,
 		                  count(*) FILTER (WHERE from_offset <> before) AS breaks
 		             FROM b GROUP BY 1)
@@ -93,16 +93,16 @@ func (c Check) ledger(ctx context.Context, db *pgxpool.Pool, r *Report) error {
 		 WHERE o.pipeline = $1 AND o.topic = $2
 		   AND (l.breaks > 0 OR l.first <> o.start_offset OR l.last <> o.next_offset OR l.records <> o.consumed)`, c.Pipeline, c.Topic)
 	if err != nil {
-		return fmt.Errorf("sinker.batches: %w", err)
+		return fmt.Errorf("sinker.ledger: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var partition int32
 		var first, last, records, breaks, start, next, consumed int64
 		if err := rows.Scan(&partition, &first, &last, &records, &breaks, &start, &next, &consumed); err != nil {
-			return fmt.Errorf("sinker.batches: %w", err)
+			return fmt.Errorf("sinker.ledger: %w", err)
 		}
-		r.problem("sinker.batches, partition %d: [%d, %d) with %d records and %d gaps or overlaps, and sinker.offsets says [%d, %d) with %d",
+		r.problem("sinker.ledger, partition %d: [%d, %d) with %d records and %d gaps or overlaps, and sinker.offsets says [%d, %d) with %d",
 			partition, first, last, records, breaks, start, next, consumed)
 	}
 	return rows.Err()

@@ -227,7 +227,7 @@ var books = []struct{ invariant, problem, sql string }{
 		WHERE consumed <> written + filtered + dead`},
 	{"I8", "the ledger does not tile what was committed", `
 		SELECT format('%s/%s: [%s, %s) follows %s', topic, partition, from_offset, to_offset, before) FROM (
-			SELECT *, lag(to_offset) OVER (PARTITION BY pipeline, topic, partition ORDER BY from_offset, to_offset) AS before FROM sinker.batches WHERE pipeline = '` + mainPipeline + `') b
+			SELECT *, lag(to_offset) OVER (PARTITION BY pipeline, topic, partition ORDER BY from_offset, to_offset) AS before FROM sinker.ledger WHERE pipeline = '` + mainPipeline + `') b
 		WHERE before IS NOT NULL AND before <> from_offset`},
 	{"I7", "a session of sinker's still holds a transaction open", `
 		SELECT format('%s since %s: %s', application_name, xact_start, query) FROM pg_stat_activity

@@ -175,7 +175,7 @@ func TestRun(t *testing.T) {
 		s := newStage(t, ordersSink)
 		s.produce(values(`{"id":1}`, `{"id":2}`)...)
 		s.load().want(t, exitOK, "2 records")
-		s.exec(`UPDATE sinker.batches SET checksum = checksum + 1 WHERE records > 0`)
+		s.exec(`UPDATE sinker.offsets SET open_checksum = open_checksum + 1 WHERE written > 0`)
 		s.sinker("verify", "-c", s.file).want(t, exitDifference, "checksum")
 	})
 

@@ -56,7 +56,7 @@ func verifyPipeline(cmd *cobra.Command, f *pipelineFlags, asJSON bool) error {
 	reports := []verify.Report{}
 	differences := 0
 	for _, row := range rows {
-		rep, err := v.Partition(ctx, row)
+		rep, err := v.Partition(ctx, txn.TopicPartition{Topic: row.Topic, Partition: row.Partition})
 		if err != nil {
 			return withCode(max(codeOf(err), exitFailed), err)
 		}

@@ -295,8 +295,8 @@ func (s *scene) reckon() {
 		`SELECT count(*)::int FROM orders o JOIN sinker.dead_letters d ON (o.kafka_partition, o.kafka_offset) = (d.partition, d.record_offset)`: 0,
 		`SELECT sum(written)::int FROM sinker.offsets`:                                                                                          s.produced - dead,
 		`SELECT sum(dead)::int FROM sinker.offsets`:                                                                                             dead,
-		`SELECT sum(records)::int FROM sinker.batches`:                                                                                          s.produced,
-		`SELECT count(*)::int FROM (SELECT from_offset, coalesce(lag(to_offset) OVER (PARTITION BY partition ORDER BY from_offset), 0) AS want FROM sinker.batches) t WHERE from_offset <> want`: 0,
+		`SELECT sum(records)::int FROM sinker.ledger`:                                                                                           s.produced,
+		`SELECT count(*)::int FROM (SELECT from_offset, coalesce(lag(to_offset) OVER (PARTITION BY partition ORDER BY from_offset), 0) AS want FROM sinker.ledger) t WHERE from_offset <> want`: 0,
 	} {
 		if got := s.count(sql); got != want {
 			s.t.Errorf("%s: %d, want %d", sql, got, want)

@@ -123,7 +123,7 @@ func (k *killer) kill() {
 // working returns nil when a process has committed a batch.
 func (k *killer) working(ctx context.Context, p *e2e.Process) error {
 	var n int
-	err := k.DB.QueryRow(ctx, `SELECT count(*) FROM sinker.batches WHERE pipeline = $1 AND owner LIKE '%/' || $2::text || '/%'
+	err := k.DB.QueryRow(ctx, `SELECT count(*) FROM sinker.ledger WHERE pipeline = $1 AND owner LIKE '%/' || $2::text || '/%'
 		AND committed_at > now() - interval '1 second'`, k.Name, strconv.Itoa(p.PID())).Scan(&n)
 	if err == nil && n == 0 {
 		err = e2e.ErrNotYet

@@ -127,13 +127,14 @@ func (s *groupStorm) everybodyWorks() {
 	}, s.processes...)
 }
 
-// pauses looks at the ledger for the longest time without a commit.
+// pauses looks at the ledger for the longest time without a commit. Within a range there is none of more than a minute: the
+// first commit after that begins another.
 func (s *groupStorm) pauses() {
 	s.t.Helper()
 	var longest float64
 	var commits int
 	err := s.DB.QueryRow(s.t.Context(), `SELECT coalesce(max(extract(epoch FROM gap)), 0)::float8, count(*)
-		FROM (SELECT committed_at - lag(committed_at) OVER (ORDER BY committed_at) AS gap FROM sinker.batches WHERE pipeline = $1) t`, s.Name).Scan(&longest, &commits)
+		FROM (SELECT began_at - max(committed_at) OVER (ORDER BY began_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap FROM sinker.ledger WHERE pipeline = $1) t`, s.Name).Scan(&longest, &commits)
 	if err != nil {
 		s.t.Fatal(err)
 	}

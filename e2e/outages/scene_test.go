@@ -182,7 +182,7 @@ func (s *scene) reckon(pg *local.Postgres) {
 		`SELECT count(*) FROM orders`:                                        s.produced,
 		`SELECT count(DISTINCT (kafka_partition, kafka_offset)) FROM orders`: s.produced,
 		`SELECT sum(written)::bigint FROM sinker.offsets`:                    s.produced,
-		`SELECT sum(records)::bigint FROM sinker.batches`:                    s.produced,
+		`SELECT sum(records)::bigint FROM sinker.ledger`:                     s.produced,
 		`SELECT count(*) FROM sinker.dead_letters`:                           0,
 		`SELECT count(DISTINCT next_offset) FROM sinker.offsets`:             1,
 	} {

@@ -201,8 +201,8 @@ func (b *cutBench) reckon() {
 		`SELECT count(DISTINCT (partition, record_offset)) FROM sinker.dead_letters`: dead,
 		`SELECT sum(written)::bigint FROM sinker.offsets`:                            want - dead,
 		`SELECT sum(dead)::bigint FROM sinker.offsets`:                               dead,
-		`SELECT sum(records)::bigint FROM sinker.batches`:                            want,
-		`SELECT sum(to_offset - from_offset)::bigint FROM sinker.batches`:            want,
+		`SELECT sum(records)::bigint FROM sinker.ledger`:                             want,
+		`SELECT sum(to_offset - from_offset)::bigint FROM sinker.ledger`:             want,
 		`SELECT count(DISTINCT next_offset) FROM sinker.offsets`:                     1,
 	} {
 		if got := b.count(sql); got != want {

@@ -195,7 +195,7 @@ func TestStreamedCommitCuts(t *testing.T) {
 	})
 	for _, sql := range []string{
 		`SELECT count(*) FROM orders`, `SELECT count(DISTINCT (kafka_partition, kafka_offset)) FROM orders`,
-		`SELECT sum(written)::bigint FROM sinker.offsets`, `SELECT sum(records)::bigint FROM sinker.batches`,
+		`SELECT sum(written)::bigint FROM sinker.offsets`, `SELECT sum(records)::bigint FROM sinker.ledger`,
 	} {
 		if got := b.count(sql); got != want {
 			t.Errorf("%s: %d, want %d", sql, got, want)

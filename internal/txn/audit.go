@@ -15,14 +15,12 @@ const readJumps = `
 SELECT coalesce(from_offset, 0), to_offset FROM sinker.audit
 WHERE pipeline = $1 AND topic = $2 AND partition = $3 ORDER BY id`
 
-// Jumps returns the changes of a partition's position by hand, oldest first.
-func Jumps(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPartition) ([]Jump, error) {
-	rows, err := conn.Query(ctx, readJumps, pipeline, tp.Topic, tp.Partition)
+func jumpsOf(ctx context.Context, tx pgx.Tx, pipeline string, tp TopicPartition) ([]Jump, error) {
+	rows, err := tx.Query(ctx, readJumps, pipeline, tp.Topic, tp.Partition)
 	if err != nil {
-		return nil, wrap("read the audit", "", err)
+		return nil, err
 	}
-	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Jump])
-	return out, wrap("read the audit", "", err)
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Jump])
 }
 
 // RowCount is what a table with provenance columns holds of one partition.

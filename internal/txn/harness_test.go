@@ -143,8 +143,8 @@ func (db *database) ledgerTiles() {
 	db.t.Helper()
 	db.want(`SELECT count(*) FROM (
 		SELECT from_offset, coalesce(lag(to_offset) OVER w, (SELECT start_offset FROM sinker.offsets o WHERE (o.topic, o.partition) = (b.topic, b.partition))) AS want
-		FROM sinker.batches b WINDOW w AS (PARTITION BY topic, partition ORDER BY from_offset)) t WHERE from_offset <> want`, "0")
+		FROM sinker.ledger b WINDOW w AS (PARTITION BY topic, partition ORDER BY from_offset)) t WHERE from_offset <> want`, "0")
 	db.want(`SELECT count(*) FROM sinker.offsets o LEFT JOIN (
-		SELECT topic, partition, max(to_offset) AS upto, sum(records) AS records, sum(written) AS written, sum(dead) AS dead FROM sinker.batches GROUP BY 1, 2) b USING (topic, partition)
+		SELECT topic, partition, max(to_offset) AS upto, sum(records) AS records, sum(written) AS written, sum(dead) AS dead FROM sinker.ledger GROUP BY 1, 2) b USING (topic, partition)
 		WHERE (o.next_offset, o.consumed, o.written, o.dead) IS DISTINCT FROM (coalesce(upto, o.start_offset), coalesce(b.records, 0), coalesce(b.written, 0), coalesce(b.dead, 0))`, "0")
 }

@@ -16,14 +16,28 @@ type Checksum struct {
 	Sum            uint64
 }
 
+const odd = 0x9E3779B97F4A7C15 // makes the sum depend on the order
+
 // Add adds the next record.
 func (c *Checksum) Add(r *kgo.Record) {
-	const odd = 0x9E3779B97F4A7C15 // makes the sum depend on the order
 	c.Records++
 	c.Bytes += int64(len(r.Key) + len(r.Value))
 	sum := c.Sum*odd + uint64(r.Offset)
 	sum = sum*odd + bytesSum(r.Key)
 	c.Sum = sum*odd + bytesSum(r.Value)
+}
+
+// sumThen is the sum of records followed by those of c: each record that follows multiplies what was there by odd three
+// times (see Add). It is arithmetic modulo 2^64, as Add's is.
+func (c *Checksum) sumThen(before uint64) uint64 {
+	factor := uint64(1)
+	for base, n := uint64(odd), 3*c.Records; n > 0; n >>= 1 {
+		if n&1 == 1 {
+			factor *= base
+		}
+		base *= base
+	}
+	return before*factor + c.Sum
 }
 
 func bytesSum(b []byte) uint64 {
@@ -40,10 +54,72 @@ func checksumOf(records []*kgo.Record) (c Checksum) {
 	return c
 }
 
-// ledgerArgs are the columns of the ledger that the move of the offset rows does not have already.
+const (
+	rangeAge      = time.Minute // an open range older than that is closed by the next commit …
+	rangeRecords  = 1_000_000   // … and so is one of so many records
+	closesForAge  = 60          // ranges that a store may close for their age at once: with thousands of partitions …
+	closesAllowed = 1           // … and how many more a second, so that the ledger stays small however many there are
+)
+
+// openRange is what the compare learns of a partition's open range in the ledger, under the lock.
+type openRange struct {
+	exists bool
+	goesOn bool // it ends where the position is, under this fence, and is not full
+	old    bool // it is time to close it
+	sum    uint64
+}
+
+// growth is the state of the open ranges of a batch, by range, and what the store may still close for their age.
+type growth struct {
+	ranges  []openRange
+	fresh   []bool // the range is the first of a new row of the ledger
+	allowed float64
+	counted time.Time
+}
+
+// mayClose says whether a range may be closed for its age, and counts it.
+func (g *growth) mayClose(now time.Time) bool {
+	g.allowed = min(g.allowed+now.Sub(g.counted).Seconds()*closesAllowed, closesForAge)
+	g.counted = now
+	if g.allowed < 1 {
+		return false
+	}
+	g.allowed--
+	return true
+}
+
+// closeRanges turns open ranges into rows of the ledger. Whoever calls it holds the lock on the offset rows, and begins
+// a new range or none in the same transaction.
+const closeRanges = `
+INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence, began_at, committed_at)
+SELECT o.pipeline, o.topic, o.partition, o.open_from, o.open_to, o.open_written + o.open_filtered + o.open_dead, o.open_written, o.open_filtered, o.open_dead,
+       o.open_bytes, o.open_checksum, o.open_hash, o.open_owner, o.open_fence, o.open_since, o.open_at
+FROM sinker.offsets o
+JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
+WHERE o.pipeline = $1 AND o.open_from IS NOT NULL`
+
+// endingRanges decides which ranges of the batch go on in the ledger, and returns the partitions whose open range ends.
+func (s *Store) endingRanges(b Batch) (topics []string, partitions []int32) {
+	g := &s.growth
+	g.fresh = append(g.fresh[:0], make([]bool, len(b))...)
+	now := time.Now()
+	for i := range b {
+		if b[i].Empty() {
+			continue
+		}
+		open := g.ranges[i]
+		g.fresh[i] = !open.goesOn || open.old && g.mayClose(now)
+		if g.fresh[i] && open.exists {
+			topics, partitions = append(topics, b[i].Topic), append(partitions, b[i].Partition)
+		}
+	}
+	return topics, partitions
+}
+
+// ledgerArgs are what the move of the offset rows needs for the ledger and does not have already.
 func (s *Store) ledgerArgs(b Batch) []any {
 	n := b.moves()
-	size, sum := make([]int64, 0, n), make([]int64, 0, n)
+	size, sum, fresh := make([]int64, 0, n), make([]int64, 0, n), make([]bool, 0, n)
 	for i := range b {
 		if b[i].Empty() {
 			continue
@@ -52,9 +128,12 @@ func (s *Store) ledgerArgs(b Batch) []any {
 		if c.Records != int64(b[i].records()) { // no table takes the topic, or its writer saw some records twice
 			c = checksumOf(b[i].Records)
 		}
-		size, sum = append(size, c.Bytes), append(sum, int64(c.Sum))
+		if !s.growth.fresh[i] {
+			c.Sum = c.sumThen(s.growth.ranges[i].sum)
+		}
+		size, sum, fresh = append(size, c.Bytes), append(sum, int64(c.Sum)), append(fresh, s.growth.fresh[i])
 	}
-	return []any{size, sum, s.cfg.Hash, s.cfg.Owner}
+	return []any{size, sum, s.cfg.Hash, s.cfg.Owner, fresh}
 }
 
 const (
@@ -80,7 +159,7 @@ func (s *Store) prune(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// LedgerRow is one committed range.
+// LedgerRow is one committed range: of one transaction, or of several that followed one another under one fence.
 type LedgerRow struct {
 	TopicPartition
 	From, To int64
@@ -91,20 +170,45 @@ type LedgerRow struct {
 
 const readLedger = `
 SELECT from_offset, to_offset, records, bytes, checksum, written, filtered, dead, committed_at
-FROM sinker.batches WHERE pipeline = $1 AND topic = $2 AND partition = $3 ORDER BY committed_at, from_offset`
+FROM sinker.ledger WHERE pipeline = $1 AND topic = $2 AND partition = $3 ORDER BY committed_at, from_offset`
 
-// Ledger returns a partition's committed ranges in the order in which they were committed.
-func Ledger(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPartition) ([]LedgerRow, error) {
-	rows, err := conn.Query(ctx, readLedger, pipeline, tp.Topic, tp.Partition)
+// Books is what Postgres has written down of a partition, all of one moment.
+type Books struct {
+	Row    PartitionStatus
+	Ledger []LedgerRow // the committed ranges, in the order in which they were committed
+	Jumps  []Jump      // changes of the position by hand, oldest first
+}
+
+// ReadBooks reads a partition's books. They are read in one snapshot, which ends before it returns: the last range of the
+// ledger grows with every commit, as the position does.
+func ReadBooks(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPartition) (books Books, err error) {
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		rows, err := tx.Query(ctx, readStatus+` AND topic = $2 AND partition = $3`, pipeline, tp.Topic, tp.Partition)
+		if err != nil {
+			return err
+		}
+		if books.Row, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[PartitionStatus]); err != nil {
+			return err
+		}
+		if books.Ledger, err = ledgerOf(ctx, tx, pipeline, tp); err != nil {
+			return err
+		}
+		books.Jumps, err = jumpsOf(ctx, tx, pipeline, tp)
+		return err
+	})
+	return books, wrap("read the ledger", "", err)
+}
+
+func ledgerOf(ctx context.Context, tx pgx.Tx, pipeline string, tp TopicPartition) ([]LedgerRow, error) {
+	rows, err := tx.Query(ctx, readLedger, pipeline, tp.Topic, tp.Partition)
 	if err != nil {
-		return nil, wrap("read the ledger", "", err)
+		return nil, err
 	}
-	out, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r LedgerRow, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r LedgerRow, err error) {
 		r.TopicPartition = tp
 		var sum int64 // Postgres has no unsigned numbers
 		err = row.Scan(&r.From, &r.To, &r.Records, &r.Bytes, &sum, &r.Written, &r.Filtered, &r.Dead, &r.CommittedAt)
 		r.Sum = uint64(sum)
 		return r, err
 	})
-	return out, wrap("read the ledger", "", err)
 }

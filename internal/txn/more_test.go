@@ -64,7 +64,7 @@ func TestMore(t *testing.T) {
 			all = append(all, values...)
 		}
 		sum := checksumOf(rangeOf(l.pos, all...).Records)
-		l.want(`SELECT from_offset || ' ' || to_offset || ' ' || records || ' ' || bytes || ' ' || checksum FROM sinker.batches`, fmt.Sprintf("0 6 6 %d %d", sum.Bytes, int64(sum.Sum)))
+		l.want(`SELECT from_offset || ' ' || to_offset || ' ' || records || ' ' || bytes || ' ' || checksum FROM sinker.ledger`, fmt.Sprintf("0 6 6 %d %d", sum.Bytes, int64(sum.Sum)))
 		l.ledgerTiles()
 	})
 
@@ -208,7 +208,7 @@ func TestMore(t *testing.T) {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		l.want(`SELECT string_agg(partition || ':' || next_offset, ' ' ORDER BY partition) FROM sinker.offsets`, "0:2 1:3 2:0")
-		l.want(`SELECT string_agg(partition || ':' || records, ' ' ORDER BY partition) FROM sinker.batches`, "0:2 1:3")
+		l.want(`SELECT string_agg(partition || ':' || records, ' ' ORDER BY partition) FROM sinker.ledger`, "0:2 1:3")
 		l.ledgerTiles()
 	})
 }

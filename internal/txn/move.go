@@ -13,25 +13,30 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// moveOffsets moves all positions of the batch, writes the ledger, and counts on the server that it moved every one of them: a smaller
-// count is a division by zero, which fails the transaction before its COMMIT, sent along with it, is looked at.
+// moveOffsets moves all positions of the batch, lets the open range of the ledger grow (or begins a new one), and counts on
+// the server that it moved every one of them: a smaller count is a division by zero, which fails the transaction before its
+// COMMIT, sent along with it, is looked at.
 const moveOffsets = `
 WITH moved AS (
     UPDATE sinker.offsets o
     SET next_offset = m.upto, leader_epoch = CASE WHEN m.epoch >= 0 THEN m.epoch ELSE o.leader_epoch END,
         consumed = o.consumed + m.written + m.filtered + m.dead,
         written = o.written + m.written, filtered = o.filtered + m.filtered, dead = o.dead + m.dead,
-        last_timestamp = coalesce(m.at, o.last_timestamp), updated_at = now()
-    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[])
-         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead)
+        last_timestamp = coalesce(m.at, o.last_timestamp), updated_at = now(),
+        open_to = m.upto, open_at = now(), open_checksum = m.checksum,
+        open_written = m.written + CASE WHEN m.fresh THEN 0 ELSE o.open_written END,
+        open_filtered = m.filtered + CASE WHEN m.fresh THEN 0 ELSE o.open_filtered END,
+        open_dead = m.dead + CASE WHEN m.fresh THEN 0 ELSE o.open_dead END,
+        open_bytes = m.bytes + CASE WHEN m.fresh THEN 0 ELSE o.open_bytes END,
+        open_from = CASE WHEN m.fresh THEN m.start ELSE o.open_from END,
+        open_since = CASE WHEN m.fresh THEN now() ELSE o.open_since END,
+        open_fence = m.fence, open_hash = $15, open_owner = $16
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[],
+                $13::bigint[], $14::bigint[], $17::boolean[])
+         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead, bytes, checksum, fresh)
     WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
       AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16
-    RETURNING 1),
-ledger AS (
-    INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence)
-    SELECT $1, topic, partition, start, upto, written + filtered + dead, written, filtered, dead, bytes, checksum, $15, $16, fence
-    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $13::bigint[], $14::bigint[])
-         AS l (topic, partition, start, upto, fence, written, filtered, dead, bytes, checksum))
+    RETURNING 1)
 SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END) FROM moved`
 
 // finish moves the offset rows and commits, in one round trip and on a context of its own: a shutdown must not cancel
@@ -40,18 +45,13 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
 	var q pgx.Batch
+	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
+		q.Queue(closeRanges, s.cfg.Pipeline, topics, partitions)
+	}
 	move := mutant.Without(mutant.UncheckedMove, moveOffsets, "AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
 	q.Queue(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(s.moveArgs(b), s.ledgerArgs(b)...)...)
 	q.Queue("COMMIT")
-	batch := conn.SendBatch(ctx, &q)
-	_, err := batch.Exec()
-	var tag pgconn.CommandTag
-	if err == nil {
-		tag, err = batch.Exec()
-	}
-	if e := batch.Close(); err == nil {
-		err = e
-	}
+	tag, err := lastTag(conn.SendBatch(ctx, &q), q.Len())
 	if err == nil {
 		err = failpoint.Hit(failpoint.Committed) // an error here plays a lost reply
 	}
@@ -73,6 +73,19 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 		return &Error{Class: Schema, Op: "commit", Err: err}
 	}
 	return wrap("commit", "", err)
+}
+
+// lastTag reads the answers to n statements sent together and returns the last one's.
+func lastTag(batch pgx.BatchResults, n int) (tag pgconn.CommandTag, err error) {
+	for range n {
+		if tag, err = batch.Exec(); err != nil {
+			break
+		}
+	}
+	if e := batch.Close(); err == nil {
+		err = e
+	}
+	return tag, err
 }
 
 func (s *Store) moveArgs(b Batch) []any {

@@ -42,7 +42,7 @@ FROM sinker.offsets WHERE pipeline = $1 AND topic = $2 AND partition = $3 FOR UP
 const changeOffset = `
 UPDATE sinker.offsets
 SET next_offset = $4, start_offset = least(start_offset, $4), leader_epoch = -1, cluster_id = $5, topic_id = $6,
-    fence = fence + 1, owner = NULL, stopped = NULL, command = NULL, waiting = false, updated_at = now()
+    fence = fence + 1, owner = NULL, stopped = NULL, command = NULL, waiting = false, updated_at = now(), open_from = NULL
 WHERE pipeline = $1 AND topic = $2 AND partition = $3`
 
 const auditChange = `
@@ -73,6 +73,9 @@ func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change
 		log := old
 		if c.Log != nil {
 			log = *c.Log
+		}
+		if _, err := tx.Exec(ctx, closeRanges, pipeline, []string{c.Topic}, []int32{c.Partition}); err != nil {
+			return wrap("change", "", err)
 		}
 		if _, err := tx.Exec(ctx, changeOffset, pipeline, c.Topic, c.Partition, done.To, log.ClusterID, log.TopicID); err != nil {
 			return wrap("change", "", err)

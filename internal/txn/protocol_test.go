@@ -295,7 +295,7 @@ func TestCompare(t *testing.T) {
 			CREATE TRIGGER keep BEFORE UPDATE ON sinker.offsets FOR EACH ROW EXECUTE FUNCTION keep()`)
 		_, err := s.Commit(ctx, Batch{r}, nil)
 		wantClass(t, err, Schema, "does a trigger or a row-level policy stand on sinker.offsets?")
-		db.want(`SELECT count(*) FROM sinker.batches`, "0")
+		db.want(`SELECT count(*) FROM sinker.ledger`, "0")
 	})
 
 	t.Run("EmptyRangeMovesThePosition", func(t *testing.T) {

@@ -39,7 +39,7 @@ const readStatus = `
 SELECT topic, partition, start_offset, next_offset, leader_epoch, fence, coalesce(owner, ''), consumed, written, filtered, dead,
        last_timestamp, CASE WHEN stopped IS NULL THEN 'reading' WHEN waiting THEN 'waiting' ELSE 'stopped' END,
        coalesce(stopped, ''), coalesce(command, ''), updated_at
-FROM sinker.offsets WHERE pipeline = $1 ORDER BY topic, partition`
+FROM sinker.offsets WHERE pipeline = $1`
 
 // Status reads a pipeline's offset rows, whether sinker is running or not.
 func Status(ctx context.Context, url, pipeline string) ([]PartitionStatus, error) {
@@ -56,7 +56,7 @@ func statusOf(ctx context.Context, conn *pgx.Conn, pipeline string) ([]Partition
 	if err := needSchema(ctx, conn); err != nil {
 		return nil, wrap("status", "", err)
 	}
-	rows, err := conn.Query(ctx, readStatus, pgx.QueryExecModeExec, pipeline)
+	rows, err := conn.Query(ctx, readStatus+` ORDER BY topic, partition`, pgx.QueryExecModeExec, pipeline)
 	if err != nil {
 		return nil, wrap("status", "", err)
 	}

@@ -81,6 +81,7 @@ type Store struct {
 	// Postgres refuses was seen lately.
 	careful int
 
+	growth growth    // of the ledger
 	pruned time.Time // the ledger, last
 	buf    batchState
 }

@@ -97,7 +97,7 @@ FOR UPDATE OF o`
 
 const raiseFence = `
 UPDATE sinker.offsets o
-SET fence = o.fence + 1, owner = $4, cluster_id = c.cluster_id, topic_id = c.topic_id, config_hash = $7, stopped = NULL, command = NULL, waiting = false, updated_at = now()
+SET fence = o.fence + 1, owner = $4, cluster_id = c.cluster_id, topic_id = c.topic_id, config_hash = $7, stopped = NULL, command = NULL, waiting = false, updated_at = now(), open_from = NULL
 FROM unnest($2::text[], $3::int[], $5::text[], $6::uuid[]) AS c (topic, partition, cluster_id, topic_id)
 WHERE o.pipeline = $1 AND o.topic = c.topic AND o.partition = c.partition`
 
@@ -175,7 +175,10 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 		return Taken{}, err
 	}
 	args := raiseArgs(s, taken.Positions)
-	tag, err := conn.Exec(ctx, raiseFence, args...)
+	var raise pgx.Batch
+	raise.Queue(closeRanges, args[:3]...)
+	raise.Queue(raiseFence, args...)
+	tag, err := lastTag(conn.SendBatch(ctx, &raise), raise.Len())
 	if err != nil {
 		return Taken{}, err
 	}

@@ -45,32 +45,25 @@ type Verifier struct {
 }
 
 // Partition verifies one partition at the position it has now; what is committed meanwhile is left for the next time.
-func (v *Verifier) Partition(ctx context.Context, row txn.PartitionStatus) (Report, error) {
-	tp := txn.TopicPartition{Topic: row.Topic, Partition: row.Partition}
-	rep := Report{Topic: row.Topic, Partition: row.Partition, Position: row.NextOffset, Differences: []string{}}
-	ledger, err := txn.Ledger(ctx, v.Conn, v.Pipeline, tp)
+func (v *Verifier) Partition(ctx context.Context, tp txn.TopicPartition) (Report, error) {
+	rep := Report{Topic: tp.Topic, Partition: tp.Partition, Differences: []string{}}
+	books, err := txn.ReadBooks(ctx, v.Conn, v.Pipeline, tp)
 	if err != nil {
 		return rep, err
 	}
-	for len(ledger) > 0 && ledger[len(ledger)-1].To > row.NextOffset {
-		ledger = ledger[:len(ledger)-1] // committed since the position was read
-	}
-	rep.Ranges = len(ledger)
-	jumps, err := txn.Jumps(ctx, v.Conn, v.Pipeline, tp)
-	if err != nil {
+	rep.Position, rep.Ranges = books.Row.NextOffset, len(books.Ledger)
+	checkTiles(&rep, books)
+	if err := v.reread(ctx, &rep, tp, books.Ledger); err != nil {
 		return rep, err
 	}
-	checkTiles(&rep, ledger, jumps, row)
-	if err := v.reread(ctx, &rep, tp, ledger); err != nil {
-		return rep, err
-	}
-	return rep, v.countRows(ctx, &rep, tp, row, len(jumps) > 0)
+	return rep, v.countRows(ctx, &rep, tp, books.Row, len(books.Jumps) > 0)
 }
 
 // checkTiles looks for gaps and overlaps that nobody made by hand.
-func checkTiles(rep *Report, ledger []txn.LedgerRow, jumps []txn.Jump, row txn.PartitionStatus) {
+func checkTiles(rep *Report, books txn.Books) {
+	ledger, row := books.Ledger, books.Row
 	jumped := map[txn.Jump]bool{}
-	for _, j := range jumps {
+	for _, j := range books.Jumps {
 		jumped[j] = true
 	}
 	step := func(from, to int64, what string) {
