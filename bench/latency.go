@@ -109,15 +109,8 @@ func (e *env) steady(ctx context.Context, l *latency, d *dataset, topic string, 
 	const warm, warmRate = 60_000, 2_000
 	n := warm + l.Rate*latencySeconds
 	w := &watch{conn: look, due: make([]time.Time, n), seen: make([]time.Time, n)}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := s.while(ctx)
 	defer cancel()
-	go func() { // nothing to wait for when sinker has died
-		select {
-		case <-s.done:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	p := &pace{client: client, data: d, due: w.due, acked: make([]time.Duration, n)}
 	if err := p.produce(ctx, 0, warm, warmRate); err != nil {
 		return err

@@ -21,8 +21,10 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // options are the command line.
@@ -40,6 +42,9 @@ type options struct {
 	compression string
 	with        []string // further lines of sinker's configuration
 	variants    []variant
+	rates       []int         // records a second of the scenario small
+	seconds     time.Duration // of each of its measurements
+	held        bool          // with a snapshot held
 }
 
 func main() {
@@ -81,12 +86,16 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.sinker, "sinker", "", "the sinker binary (default: build ./cmd/sinker)")
 	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "sinker-bench"), "keeps the reference files between runs, and a started Kafka's data during one")
 	f.IntVar(&o.partitions, "partitions", 1000, "partitions of the scenario \"partitions\"")
+	f.DurationVar(&o.seconds, "for", 20*time.Second, "how long each measurement of the scenario \"small\" lasts")
+	f.BoolVar(&o.held, "held-snapshot", false, "in the scenario \"small\", another session holds a snapshot, as pg_dump does; try -for 10m")
+	o.rates = []int{50, 1_000, 10_000}
+	f.Func("rates", "comma-separated records/s of the scenario \"small\" (default 50,1000,10000)", o.parseRates)
 	f.StringVar(&o.compression, "compression", "none", "of the topics' batches: none, lz4, snappy, zstd or gzip")
 	f.Func("with", "a further line of sinker's configuration, such as \"workers: 1\", to try something that is not the default (repeatable)", func(line string) error {
 		o.with = append(o.with, line)
 		return nil
 	})
-	f.Func("variant", "`name[=binary][;line…]`: in the scenarios of append, upsert, aggregate and partitions, a further sinker that takes turns with the others: another binary, or with these lines of configuration, or both (repeatable)", func(v string) error {
+	f.Func("variant", "`name[=binary][;line…]`: in the scenarios of append, upsert, aggregate, partitions and small, a further sinker that takes turns with the others: another binary, or with these lines of configuration, or both (repeatable)", func(v string) error {
 		o.variants = append(o.variants, parseVariant(v))
 		return nil
 	})
@@ -115,6 +124,18 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		}
 	}
 	return o, nil
+}
+
+func (o *options) parseRates(list string) error {
+	o.rates = nil
+	for _, text := range strings.Split(list, ",") {
+		rate, err := strconv.Atoi(text)
+		if err != nil || rate < 1 {
+			return fmt.Errorf("%q is not a number of records a second", text)
+		}
+		o.rates = append(o.rates, rate)
+	}
+	return nil
 }
 
 // bench starts the servers, runs the scenarios in turn and writes the report.

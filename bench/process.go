@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -103,6 +104,19 @@ func (s *process) wait() error {
 		return fmt.Errorf("%s: %w\n%s", filepath.Base(s.cmd.Path), s.err, s.log.tail(30))
 	}
 	return nil
+}
+
+// while returns a context that ends with the process: there is nothing to wait for when it has died.
+func (s *process) while(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // stop asks the process to end, as a service manager does, and waits for it.

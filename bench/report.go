@@ -68,6 +68,7 @@ func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "fdatasync of 8 kB: p50 %.2f ms, p99 %.2f ms. Medians of %d turns; a ratio is the median of the turns' ratios.\n\n", r.Fsync.P50, r.Fsync.P99, r.Repeat)
 	r.printLoads(w)
 	r.printLatencies(w)
+	r.printSmall(w)
 	r.printKilled(w)
 }
 
@@ -75,7 +76,7 @@ func (r *report) printLoads(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	lines := 0
 	for _, s := range r.Scenarios {
-		if s.Latency != nil || s.Killed != nil {
+		if s.Latency != nil || s.Small != nil || s.Killed != nil {
 			continue
 		}
 		if lines == 0 {

@@ -22,6 +22,7 @@ type result struct {
 	RatioHigh  float64  `json:"ratio_high,omitempty"`
 	Reference  string   `json:"reference,omitempty"` // the one that Ratio is against
 	Latency    *latency `json:"latency,omitempty"`
+	Small      *small   `json:"small,omitempty"`
 	Killed     *killed  `json:"killed,omitempty"`
 }
 
@@ -45,6 +46,7 @@ func init() {
 		{"upsert-mixed", "upsert, every second key in the table", runUpsert("WHERE id % 2 = 0")},
 		{"aggregate", "sums by 1,000 and by 50,000 groups, beside append of the same topic", runAggregate},
 		{"latency", "from produce to visible, at 1,000 and 10,000 records/s", runLatency},
+		{"small", "what a steady trickle costs: transactions, CPU, WAL and latency at -rates", runSmall},
 		{"catchup", "append of ten million records", runAppend(orders, 10_000_000)},
 		{"peer", "Kafka Connect with Debezium's JDBC sink on the same topic and table, and both killed five times", runPeer},
 		{"partitions", "append from many partitions beside append from four", runPartitions},

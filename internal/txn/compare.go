@@ -12,8 +12,8 @@ const lockForCompare = `
 SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, ''),
        o.open_from IS NOT NULL,
        (o.open_from IS NOT NULL AND o.open_to = o.next_offset AND o.open_fence = o.fence AND o.open_owner = o.owner
-            AND o.open_written + o.open_filtered + o.open_dead < $4) IS TRUE,
-       (o.open_since < now() - $5::interval) IS TRUE, coalesce(o.open_checksum, 0)
+            AND o.open_written + o.open_filtered + o.open_dead < $4 AND o.open_since > now() - $5::interval) IS TRUE,
+       coalesce(o.open_checksum, 0)
 FROM sinker.offsets o
 JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
 WHERE o.pipeline = $1
@@ -29,7 +29,7 @@ func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	var q pgx.Batch
 	q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	q.Queue(s.settings(conn))
-	q.Queue(mutant.Without(mutant.NoLock, lockForCompare, "FOR UPDATE OF o"), s.cfg.Pipeline, topics, partitions, rangeRecords, rangeAge)
+	q.Queue(mutant.Without(mutant.NoLock, lockForCompare, "FOR UPDATE OF o"), s.cfg.Pipeline, topics, partitions, rangeRecords, s.rangeAge())
 	res := conn.SendBatch(ctx, &q)
 	misses, err := s.compare(res, b)
 	if e := res.Close(); err == nil {
@@ -69,7 +69,7 @@ func (s *Store) compare(res pgx.BatchResults, b Batch) ([]Miss, error) {
 		var m lockedRow
 		var sum int64
 		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &m.LeaderEpoch, &m.Fence, &m.Owner,
-			&m.open.exists, &m.open.goesOn, &m.open.old, &sum); err != nil {
+			&m.open.exists, &m.open.goesOn, &sum); err != nil {
 			return nil, err
 		}
 		m.open.sum = uint64(sum)
@@ -79,10 +79,10 @@ func (s *Store) compare(res pgx.BatchResults, b Batch) ([]Miss, error) {
 		return nil, err
 	}
 	var misses []Miss
-	s.growth.ranges = s.growth.ranges[:0]
+	s.open = s.open[:0]
 	for i := range b {
 		m, ok := stored[b[i].TopicPartition]
-		s.growth.ranges = append(s.growth.ranges, m.open)
+		s.open = append(s.open, m.open)
 		if !ok {
 			misses = append(misses, Miss{TopicPartition: b[i].TopicPartition, Kind: Gone})
 		} else if kind, miss := classifyRow(&b[i], &m.Miss, s.cfg.Owner); miss {

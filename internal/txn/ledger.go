@@ -55,37 +55,21 @@ func checksumOf(records []*kgo.Record) (c Checksum) {
 }
 
 const (
-	rangeAge      = time.Minute // an open range older than that is closed by the next commit …
-	rangeRecords  = 1_000_000   // … and so is one of so many records
-	closesForAge  = 60          // ranges that a store may close for their age at once: with thousands of partitions …
-	closesAllowed = 1           // … and how many more a second, so that the ledger stays small however many there are
+	rangeAge     = time.Minute // an open range that began longer ago is closed by the next commit …
+	rangeAgeEach = time.Second // … but with so much for each partition of the store where that is more: one row a second at most …
+	rangeRecords = 1_000_000   // … and so is one of so many records
 )
+
+// rangeAge is how long an open range may go on.
+func (s *Store) rangeAge() time.Duration {
+	return max(rangeAge, rangeAgeEach*time.Duration(len(s.taken)))
+}
 
 // openRange is what the compare learns of a partition's open range in the ledger, under the lock.
 type openRange struct {
 	exists bool
-	goesOn bool // it ends where the position is, under this fence, and is not full
-	old    bool // it is time to close it
+	goesOn bool // it ends where the position is, under this fence, is young and not full
 	sum    uint64
-}
-
-// growth is the state of the open ranges of a batch, by range, and what the store may still close for their age.
-type growth struct {
-	ranges  []openRange
-	fresh   []bool // the range is the first of a new row of the ledger
-	allowed float64
-	counted time.Time
-}
-
-// mayClose says whether a range may be closed for its age, and counts it.
-func (g *growth) mayClose(now time.Time) bool {
-	g.allowed = min(g.allowed+now.Sub(g.counted).Seconds()*closesAllowed, closesForAge)
-	g.counted = now
-	if g.allowed < 1 {
-		return false
-	}
-	g.allowed--
-	return true
 }
 
 // closeRanges turns open ranges into rows of the ledger. Whoever calls it holds the lock on the offset rows, and begins
@@ -98,18 +82,10 @@ FROM sinker.offsets o
 JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
 WHERE o.pipeline = $1 AND o.open_from IS NOT NULL`
 
-// endingRanges decides which ranges of the batch go on in the ledger, and returns the partitions whose open range ends.
+// endingRanges are the partitions that the batch moves and whose open range does not go on.
 func (s *Store) endingRanges(b Batch) (topics []string, partitions []int32) {
-	g := &s.growth
-	g.fresh = append(g.fresh[:0], make([]bool, len(b))...)
-	now := time.Now()
 	for i := range b {
-		if b[i].Empty() {
-			continue
-		}
-		open := g.ranges[i]
-		g.fresh[i] = !open.goesOn || open.old && g.mayClose(now)
-		if g.fresh[i] && open.exists {
+		if open := s.open[i]; !b[i].Empty() && open.exists && !open.goesOn {
 			topics, partitions = append(topics, b[i].Topic), append(partitions, b[i].Partition)
 		}
 	}
@@ -128,10 +104,11 @@ func (s *Store) ledgerArgs(b Batch) []any {
 		if c.Records != int64(b[i].records()) { // no table takes the topic, or its writer saw some records twice
 			c = checksumOf(b[i].Records)
 		}
-		if !s.growth.fresh[i] {
-			c.Sum = c.sumThen(s.growth.ranges[i].sum)
+		open := s.open[i]
+		if open.goesOn {
+			c.Sum = c.sumThen(open.sum)
 		}
-		size, sum, fresh = append(size, c.Bytes), append(sum, int64(c.Sum)), append(fresh, s.growth.fresh[i])
+		size, sum, fresh = append(size, c.Bytes), append(sum, int64(c.Sum)), append(fresh, !open.goesOn)
 	}
 	return []any{size, sum, s.cfg.Hash, s.cfg.Owner, fresh}
 }

@@ -81,8 +81,9 @@ type Store struct {
 	// Postgres refuses was seen lately.
 	careful int
 
-	growth growth    // of the ledger
-	pruned time.Time // the ledger, last
+	taken  map[TopicPartition]bool // the partitions that this store has, or had
+	open   []openRange             // by range of the batch, as its compare found them
+	pruned time.Time               // the ledger, last
 	buf    batchState
 }
 
@@ -100,7 +101,7 @@ func New(cfg Config) *Store {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}}
+	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, taken: map[TopicPartition]bool{}}
 	for i := range cfg.Sinks {
 		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i})
 	}

@@ -122,6 +122,7 @@ func (s *Store) Take(ctx context.Context, claims []Claim) (Taken, error) {
 	}
 	for _, p := range taken.Positions {
 		delete(s.floods, p.TopicPartition)
+		s.taken[p.TopicPartition] = true
 	}
 	return taken, nil
 }
