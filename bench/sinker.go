@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"sinker/internal/local"
 )
 
 // pipeline is a sinker configuration under measurement. All that is not here is at its default.
@@ -60,7 +62,7 @@ func (e *env) startSinker(ctx context.Context, p pipeline, args ...string) (*pro
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePorts(1)
+	port, err := local.FreePort()
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func fetch(repository, root string) (bin string, err error) {
 // not do and nobody needs: the data folder it is given is one that it refuses. That it made its runtime folder, the
 // step between the two, is the sign that everything was unpacked.
 func unpack(repository, work, unpacked string) error {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return err
 	}

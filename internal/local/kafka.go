@@ -312,7 +312,7 @@ func (n *KafkaNode) Signal(s syscall.Signal) error {
 // freePorts finds n neighbouring free ports and returns the first.
 func freePorts(n int) (int, error) {
 	for range 100 {
-		first, err := freePort()
+		first, err := FreePort()
 		if err != nil {
 			return 0, err
 		}

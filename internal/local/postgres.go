@@ -103,7 +103,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 	defer cancel()
 	for try := 0; ; try++ {
 		if p.port == 0 {
-			port, err := freePort()
+			port, err := FreePort()
 			if err != nil {
 				return err
 			}
@@ -237,7 +237,8 @@ func (p *Postgres) Close() error {
 	return os.RemoveAll(p.dir)
 }
 
-func freePort() (int, error) {
+// FreePort is a TCP port of 127.0.0.1 that nothing listens on now.
+func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
