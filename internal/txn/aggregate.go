@@ -2,7 +2,6 @@ package txn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -130,13 +129,4 @@ func (w *writer) mergePart(ctx context.Context, from, to int) error {
 	}
 	_, err := w.conn.PgConn().ExecParams(ctx, a.merge, a.arrays, a.types, formats, nil).Close()
 	return err
-}
-
-// isRefused says whether an error is about a value, ours or Postgres'.
-func isRefused(err error) bool {
-	var e *Error
-	if errors.As(err, &e) {
-		return e.Class == Data
-	}
-	return classify(err) == Data
 }

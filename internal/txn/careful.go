@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"regexp"
-	"strconv"
 
 	"sinker/internal/transform"
 
@@ -98,111 +96,6 @@ func (w *writer) appendCarefully(ctx context.Context) error {
 		}
 		return err
 	})
-}
-
-// part is the items [from, to) still to be written.
-type part struct {
-	from, to int
-	// bad: the whole is known to be refused, because a larger whole was and the rest of that passed. It is halved without
-	// another try.
-	bad bool
-	// right is the other half, if this is the left one of a whole that was refused.
-	right *part
-}
-
-// sift writes the items under a savepoint with apply, and wherever Postgres refuses a value it rolls back to the
-// savepoint and tries smaller parts, until every item that is refused by itself is found; those become dead letters,
-// the others are written, all in the transaction that moves the offsets. apply sends before, which sets or returns to
-// the savepoint, together with its first statement.
-//
-// Where the error names the line of a COPY the parts are cut there, which costs three statements for a bad row; else
-// they are halved: one bad row among 50,000 costs 18 (held by TestSiftCost).
-func (w *writer) sift(ctx context.Context, items []item, apply func(ctx context.Context, before string, items []item) error) error {
-	before := "SAVEPOINT sift; "
-	w.store.buf.tries = 0
-	todo := []*part{{to: len(items)}}
-	for found := 0; len(todo) > 0; {
-		p := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if p.from == p.to {
-			continue
-		}
-		if p.bad && p.to-p.from > 1 {
-			todo = append(todo, halves(p)...)
-			continue
-		}
-		if found > 0 && found < few {
-			todo = p.join(todo)
-		}
-		w.store.buf.tries++
-		err := apply(ctx, before, items[p.from:p.to])
-		if err == nil {
-			before = "RELEASE SAVEPOINT sift; SAVEPOINT sift; "
-			if p.right != nil {
-				p.right.bad = true
-			}
-			continue
-		}
-		if !isRefused(err) {
-			return err
-		}
-		before = "ROLLBACK TO SAVEPOINT sift; "
-		if p.to-p.from == 1 {
-			found++
-			w.bury(items[p.from].at, err)
-			continue
-		}
-		todo = append(todo, cut(p, err)...)
-	}
-	return w.endSift(ctx, before)
-}
-
-// few is how many bad rows it takes until the parts that were put aside are no longer joined: with one bad row the rest
-// is best written in one go, with many each of the parts is likely to have another.
-const few = 3
-
-// join takes the parts that follow directly and of which nothing is known into p.
-func (p *part) join(todo []*part) []*part {
-	for len(todo) > 0 && !p.bad && p.right == nil {
-		next := todo[len(todo)-1]
-		if next.bad || next.from != p.to {
-			break
-		}
-		p.to = next.to
-		todo = todo[:len(todo)-1]
-	}
-	return todo
-}
-
-// endSift leaves no failed statement behind.
-func (w *writer) endSift(ctx context.Context, before string) error {
-	ctx, cancel := w.store.bounded(ctx)
-	defer cancel()
-	_, err := w.conn.PgConn().Exec(ctx, before).ReadAll()
-	return err
-}
-
-// halves returns the two halves, the left one on top of the stack.
-func halves(p *part) []*part {
-	m := (p.from + p.to) / 2
-	right := &part{from: m, to: p.to}
-	return []*part{right, {from: p.from, to: m, right: right}}
-}
-
-var copyLine = regexp.MustCompile(`COPY .*, line (\d+)`)
-
-// cut parts a refused part at the line that Postgres names, or in the middle.
-func cut(p *part, err error) []*part {
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
-		if m := copyLine.FindStringSubmatch(pe.Where); m != nil {
-			if line, _ := strconv.Atoi(m[1]); line >= 1 && line <= p.to-p.from {
-				at := p.from + line - 1
-				return []*part{{from: at + 1, to: p.to}, {from: at, to: at + 1, bad: true}, {from: p.from, to: at}}
-			}
-		}
-	}
-	return halves(p)
 }
 
 // refusal is the dead letter's reason for a row that Postgres refused.

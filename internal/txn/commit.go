@@ -40,24 +40,52 @@ func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) 
 		s.rollback(conn)
 		return Result{}, s.blame(wrap("prepare", "", err))
 	}
-	careful := s.careful > 0
+	careful := s.careful > 0 || s.stuck.suspects(b)
 	if careful || s.inDoubt != nil {
 		more = nil // every record may be needed a second time
 	}
 	res, err := s.attempt(ctx, conn, b, careful, more)
-	if isClass(err, Data) && !careful {
+	if !careful && asksForCare(err) {
 		s.careful = carefulBatches
 		if !b.Streamed() {
-			res, err = s.attempt(ctx, conn, b, true, nil)
+			res, err = s.again(ctx, conn, b)
+			careful = true
 		}
 	}
 	s.careful = max(0, s.careful-1)
+	s.stuck.met(b, err, !conn.IsClosed())
+	var e *Error
+	if careful && errors.As(err, &e) && e.Class == Data {
+		e.Class = Schema // no record is to blame: each would have been found
+	}
 	if isClass(err, Schema) {
 		for _, t := range s.targets {
 			t.forget()
 		}
 	}
 	return res, s.blame(err)
+}
+
+// asksForCare says whether an attempt failed in a way that a careful one may not: a write that was refused, or a deferred
+// trigger's at COMMIT, which speaks up in time there.
+func asksForCare(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Op != "write" && e.Op != "commit" {
+		return false
+	}
+	return e.Class == Data || e.Class == Schema || e.Class == Timeout && e.Op == "commit"
+}
+
+// again makes the attempt again carefully, with the tables as they are now: they may have been altered.
+func (s *Store) again(ctx context.Context, conn *pgx.Conn, b Batch) (Result, error) {
+	for _, t := range s.targets {
+		t.forget()
+	}
+	if err := s.prepareFor(ctx, conn, b); err != nil {
+		s.rollback(conn)
+		return Result{}, wrap("prepare", "", err)
+	}
+	return s.attempt(ctx, conn, b, true, nil)
 }
 
 // blame says which topics an error about one table holds up.

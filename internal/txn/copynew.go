@@ -69,7 +69,7 @@ func (w *writer) copyNew(ctx context.Context, items []item) (copied bool, err er
 		w.result.Rows += tag.RowsAffected()
 		return true, nil
 	}
-	if class := classify(err); class != Data && class != Schema {
+	if !isRefusal(err) {
 		return false, err
 	}
 	// An old key, or something else that Postgres does not take this way: the merge will tell.

@@ -3,6 +3,7 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -66,6 +67,9 @@ func describe(err error) string {
 		return err.Error()
 	}
 	s := fmt.Sprintf("%s (SQLSTATE %s)", pe.Message, pe.Code)
+	if m := functionLine.FindString(pe.Where); m != "" {
+		s += " in " + m
+	}
 	if pe.Detail != "" {
 		s += ": " + pe.Detail
 	}
@@ -131,6 +135,8 @@ type StopError struct {
 	TopicPartition
 	Offset int64
 	Reason string
+	// Wait says that the cause lies outside the record and may pass: the partition waits and tries again.
+	Wait bool
 }
 
 func (e *StopError) Error() string {
@@ -173,7 +179,11 @@ func wrap(op, table string, err error) error {
 	if err == nil || errors.As(err, &e) || errors.As(err, &m) || errors.As(err, &s) {
 		return err
 	}
-	return &Error{Class: classify(err), Op: op, Table: table, Err: err, Hint: hint(err)}
+	class := classify(err)
+	if op == "write" || op == "commit" {
+		class = classifyWrite(err)
+	}
+	return &Error{Class: class, Op: op, Table: table, Err: err, Hint: hint(err)}
 }
 
 // connectHint is hint for a session that could not be begun.
@@ -204,8 +214,14 @@ func hint(err error) string {
 	if !errors.As(err, &pe) {
 		return ""
 	}
+	if raised(pe) {
+		return "" // the function's author says what it is about, and may have chosen any SQLSTATE
+	}
 	if inFunction(pe) {
 		return "a function that the table calls, of a trigger perhaps, finds no such name, because sinker keeps search_path empty: ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
+	}
+	if pe.Where != "" || pe.Routine == "ExecWithCheckOptions" {
+		return functionHint(pe)
 	}
 	switch pe.Code {
 	case "42501":
@@ -230,3 +246,19 @@ func hint(err error) string {
 	}
 	return ""
 }
+
+// functionHint is hint for what came up in a function that the table calls, or of one row: nothing is wrong with the connection.
+func functionHint(pe *pgconn.PgError) string {
+	switch {
+	case pe.Routine == "ExecWithCheckOptions":
+		return ""
+	case pe.Code == "42501":
+		return "a function that the table calls lacks this privilege: grant it to the user sinker connects as, or make the function SECURITY DEFINER"
+	case pe.Code == "53100":
+		return "free disk space on the Postgres server; sinker goes on by itself, nothing is lost"
+	}
+	return ""
+}
+
+// functionLine finds the function in the context of an error. The rest of a context may quote a record.
+var functionLine = regexp.MustCompile(`PL/\w+ function [\w."]+(\([^()\n]*\))?( line \d+)?`)

@@ -80,6 +80,7 @@ type Store struct {
 	// careful counts the batches for which every write still runs under a savepoint, because a value that only
 	// Postgres refuses was seen lately.
 	careful int
+	stuck   stuck
 
 	taken  map[TopicPartition]bool // the partitions that this store has, or had
 	open   []openRange             // by range of the batch, as its compare found them

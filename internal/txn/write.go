@@ -18,7 +18,11 @@ import (
 func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, more More) error {
 	if careful {
 		// A deferred constraint would speak up at COMMIT, when it is too late to find the record.
-		if _, err := conn.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
+		sql := "SET CONSTRAINTS ALL IMMEDIATE"
+		if s.stuck.suspects(b) {
+			sql += "; SET LOCAL lock_timeout = '500ms'" // each part may wait for the same lock
+		}
+		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 			return wrap("write", "", err)
 		}
 	}
@@ -39,7 +43,7 @@ func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool
 func (s *Store) writers(conn *pgx.Conn, b Batch, careful bool, more More) (all []*writer) {
 	last := -1
 	for ti, t := range s.targets {
-		w := &writer{store: s, conn: conn, batch: b, target: t, index: ti, careful: careful}
+		w := &writer{store: s, conn: conn, batch: b, target: t, index: ti, careful: careful, suspect: s.stuck.suspects(b)}
 		if !w.wanted() {
 			continue
 		}
@@ -64,6 +68,7 @@ type writer struct {
 	target  *target
 	index   int
 	careful bool
+	suspect bool      // a record may be the cause of what looks like the moment's
 	more    More      // nil: the batch does not go on
 	sum     *Checksum // of the range in hand; nil: another table's writer adds it up
 	result  TableResult

@@ -1,0 +1,213 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// part is the items [from, to) still to be written.
+type part struct {
+	from, to int
+	// bad: the whole is known to be refused, because a larger whole was and the rest of that passed. It is halved without
+	// another try.
+	bad bool
+	// right is the other half, if this is the left one of a whole that was refused.
+	right *part
+}
+
+// applier writes some items. It sends before, which sets or returns to the savepoint, together with its first statement.
+type applier func(ctx context.Context, before string, items []item) error
+
+// sift is the writing of one table's items in parts.
+type sift struct {
+	w       *writer
+	items   []item
+	apply   applier
+	before  string
+	todo    []*part
+	passed  bool      // some items were written, or could have been
+	probed  bool      // it was found out whether any item passes
+	refused []refused // alone
+}
+
+type refused struct {
+	at  place
+	err error
+}
+
+const (
+	setSavepoint  = "SAVEPOINT sift; "
+	nextSavepoint = "RELEASE SAVEPOINT sift; SAVEPOINT sift; "
+	backToIt      = "ROLLBACK TO SAVEPOINT sift; "
+)
+
+// sift writes the items under a savepoint with apply, and wherever Postgres refuses some it rolls back to the savepoint
+// and tries smaller parts, until every item that is refused by itself is found; those become dead letters, the others
+// are written, all in the transaction that moves the offsets.
+//
+// Where the error names the line of a COPY the parts are cut there, which costs three statements for a bad row; else
+// they are halved: one bad row among 50,000 costs 18 (held by TestSiftCost).
+//
+// When every item is refused, and for what need not be about any one of them, the table is at fault: the error is returned, and
+// nothing is a dead letter.
+func (w *writer) sift(ctx context.Context, items []item, apply applier) error {
+	w.store.buf.tries = 0
+	s := &sift{w: w, items: items, apply: apply, before: setSavepoint, todo: []*part{{to: len(items)}}}
+	for len(s.todo) > 0 {
+		p := s.todo[len(s.todo)-1]
+		s.todo = s.todo[:len(s.todo)-1]
+		if p.from == p.to {
+			continue
+		}
+		if p.bad && p.to-p.from > 1 {
+			s.todo = append(s.todo, halves(p)...)
+			continue
+		}
+		if n := len(s.refused); n > 0 && n < few {
+			s.todo = p.join(s.todo)
+		}
+		if err := s.try(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := s.judge(); err != nil {
+		return err
+	}
+	return w.endSift(ctx, s.before)
+}
+
+// try writes a part, or puts its parts on the stack.
+func (s *sift) try(ctx context.Context, p *part) error {
+	s.w.store.buf.tries++
+	err := s.apply(ctx, s.before, s.items[p.from:p.to])
+	if err == nil {
+		s.before, s.passed = nextSavepoint, true
+		if p.right != nil {
+			p.right.bad = true
+		}
+		return nil
+	}
+	if !s.w.isRefused(err) {
+		return err
+	}
+	s.before = backToIt
+	if p.to-p.from == 1 {
+		s.refused = append(s.refused, refused{s.items[p.from].at, err})
+		return nil
+	}
+	if !ofRow(err) && !s.passed && !s.probed {
+		if err := s.probe(ctx, err); err != nil {
+			return err
+		}
+	}
+	s.todo = append(s.todo, cut(p, err)...)
+	return nil
+}
+
+// isRefused says whether an error of a part is a reason to look for the item.
+func (w *writer) isRefused(err error) bool {
+	return isRefusal(err) || w.suspect && !w.conn.IsClosed() && isMoment(err)
+}
+
+// probes is how many single items are tried before the table is held at fault.
+const probes = 32
+
+// probe finds out whether single items pass, evenly spread ones. It writes nothing. If all are refused, and none for what is
+// surely about a row, it returns refusal: halving a large batch to learn the same would take a statement for each record.
+func (s *sift) probe(ctx context.Context, refusal error) error {
+	s.probed = true
+	counted := s.w.result
+	defer func() { s.w.result = counted }()
+	step := (len(s.items) + probes - 1) / probes
+	for at := 0; at < len(s.items); at += step {
+		err := s.apply(ctx, s.before, s.items[at:at+1])
+		if err != nil && !s.w.isRefused(err) {
+			return err
+		}
+		if err == nil || ofRow(err) {
+			return nil
+		}
+	}
+	return refusal
+}
+
+// judge makes dead letters of the items that were refused alone, or says that it is not their fault.
+func (s *sift) judge() error {
+	for _, r := range s.refused {
+		if isMoment(r.err) && !isClass(wrap("write", "", r.err), Timeout) {
+			return s.wait(r)
+		}
+	}
+	if !s.passed && len(s.refused) > 0 && !slices.ContainsFunc(s.refused, func(r refused) bool { return ofRow(r.err) || isMoment(r.err) }) {
+		return s.refused[0].err
+	}
+	for _, r := range s.refused {
+		s.w.bury(r.at, r.err)
+	}
+	return nil
+}
+
+// wait holds a partition up at a record that is refused for a reason outside of it: a lock, a resource, another server that
+// a trigger asks. While nothing else passes either, the cause is everywhere, and the whole batch is tried again.
+func (s *sift) wait(r refused) error {
+	var pe *pgconn.PgError
+	if !s.passed && (!errors.As(r.err, &pe) || pe.Where == "") {
+		return r.err
+	}
+	rng := &s.w.batch[r.at.rng]
+	return &StopError{TopicPartition: rng.TopicPartition, Offset: rng.Records[r.at.rec].Offset, Wait: true,
+		Reason: s.w.result.Table + " does not take this record now: " + describe(r.err)}
+}
+
+// few is how many bad rows it takes until the parts that were put aside are no longer joined: with one bad row the rest
+// is best written in one go, with many each of the parts is likely to have another.
+const few = 3
+
+// join takes the parts that follow directly and of which nothing is known into p.
+func (p *part) join(todo []*part) []*part {
+	for len(todo) > 0 && !p.bad && p.right == nil {
+		next := todo[len(todo)-1]
+		if next.bad || next.from != p.to {
+			break
+		}
+		p.to = next.to
+		todo = todo[:len(todo)-1]
+	}
+	return todo
+}
+
+// endSift leaves no failed statement behind.
+func (w *writer) endSift(ctx context.Context, before string) error {
+	ctx, cancel := w.store.bounded(ctx)
+	defer cancel()
+	_, err := w.conn.PgConn().Exec(ctx, before).ReadAll()
+	return err
+}
+
+// halves returns the two halves, the left one on top of the stack.
+func halves(p *part) []*part {
+	m := (p.from + p.to) / 2
+	right := &part{from: m, to: p.to}
+	return []*part{right, {from: p.from, to: m, right: right}}
+}
+
+var copyLine = regexp.MustCompile(`COPY .*, line (\d+)`)
+
+// cut parts a refused part at the line that Postgres names, or in the middle.
+func cut(p *part, err error) []*part {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		if m := copyLine.FindStringSubmatch(pe.Where); m != nil {
+			if line, _ := strconv.Atoi(m[1]); line >= 1 && line <= p.to-p.from {
+				at := p.from + line - 1
+				return []*part{{from: at + 1, to: p.to}, {from: at, to: at + 1, bad: true}, {from: p.from, to: at}}
+			}
+		}
+	}
+	return halves(p)
+}
