@@ -210,6 +210,11 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 		for n < len(r.Records) && r.Records[n].Offset < stop.Offset {
 			n++
 		}
+		if n == 0 && stop.Wait {
+			w.park(p, fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record", stop.Reason, stop.Offset),
+				decide(p.TopicPartition, stop.Offset+1, skipRecords))
+			break
+		}
 		if n == 0 {
 			w.stop(p, fmt.Sprintf("%s (offset %d). Remove the cause and restart sinker, or pass over the record with the command", stop.Reason, stop.Offset), decide(p.TopicPartition, stop.Offset+1, skipRecords))
 			break
@@ -225,7 +230,7 @@ func (w *Worker) parkTable(b txn.Batch, e *txn.Error) txn.Batch {
 	for i := range b {
 		p := w.parts[b[i].TopicPartition]
 		if e.Topics == nil || e.Topics(p.Topic) {
-			w.park(p, e.Error())
+			w.park(p, e.Error(), "sinker check")
 		}
 	}
 	return w.stillOurs(b)

@@ -26,12 +26,16 @@ func (w *Worker) stop(p *part, reason, command string) {
 	w.markStopped(p)
 }
 
-// park is stop for a reason that may pass by itself: the partition is taken again after a while.
-func (w *Worker) park(p *part, reason string) {
-	w.drop(p, txn.Stop{Reason: reason, Waiting: true})
+// park is stop for a reason that may pass by itself: the partition is taken again after a while. command is one that helps, or empty.
+func (w *Worker) park(p *part, reason, command string) {
+	w.drop(p, txn.Stop{Reason: reason, Command: command, Waiting: true})
 	p.again = time.Now().Add(parkFor)
 	w.pending[p.TopicPartition] = p.again
-	w.cfg.Log.Error("partition waiting", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason, "again_in", parkFor)
+	attrs := []any{"worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason, "again_in", parkFor}
+	if command != "" {
+		attrs = append(attrs, "command", command)
+	}
+	w.cfg.Log.Error("partition waiting", attrs...)
 	w.markStopped(p)
 }
 
@@ -122,7 +126,7 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 		w.discard(tp)
 		w.pending[tp] = time.Now().Add(turn)
 	case isFatalFetch(err):
-		w.park(p, fmt.Sprintf("Kafka's answer for offset %d cannot be used: %v", p.read, err))
+		w.park(p, fmt.Sprintf("Kafka's answer for offset %d cannot be used: %v", p.read, err), "")
 	default:
 		w.cfg.Log.Debug("fetch failed, trying again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 	}

@@ -130,7 +130,7 @@ func (w *Worker) newPart(pos txn.Position) *part {
 // parkUnknown notes a partition that can not even be taken.
 func (w *Worker) parkUnknown(tp txn.TopicPartition, reason string) {
 	p := w.newPart(txn.Position{TopicPartition: tp})
-	w.park(p, reason)
+	w.park(p, reason, "")
 }
 
 // logView is what Kafka says about the topics at the moment of a take.

@@ -40,7 +40,7 @@ func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) 
 		s.rollback(conn)
 		return Result{}, s.blame(wrap("prepare", "", err))
 	}
-	careful := s.careful > 0 || s.stuck.suspects(b)
+	careful := s.careful > 0 || s.stuck.suspects(b) || s.stuck.hangs()
 	if careful || s.inDoubt != nil {
 		more = nil // every record may be needed a second time
 	}

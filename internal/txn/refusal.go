@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"strings"
@@ -107,6 +108,7 @@ func isMoment(err error) bool {
 type stuck struct {
 	code  string
 	times int
+	hung  int // COMMITs in a row that did not return in time
 }
 
 const (
@@ -118,12 +120,19 @@ const (
 func (k *stuck) met(b Batch, err error, alive bool) {
 	var e *Error
 	var pe *pgconn.PgError
+	if errors.As(err, &e) && e.Op == "commit" && errors.Is(err, context.DeadlineExceeded) {
+		k.hung++
+		return
+	}
+	if err == nil {
+		k.hung = 0
+	}
 	if !alive || !errors.As(err, &e) || e.Op != "write" && e.Op != "commit" || !errors.As(err, &pe) || !momentary(pe) {
-		*k = stuck{}
+		*k = stuck{hung: k.hung}
 		return
 	}
 	if k.code != pe.Code {
-		*k = stuck{code: pe.Code}
+		*k = stuck{hung: k.hung, code: pe.Code}
 	}
 	if pe.Code == timedOut && !oneRecord(b) {
 		return // the loop makes batches smaller
@@ -138,6 +147,10 @@ func (k *stuck) suspects(b Batch) bool {
 	}
 	return k.times >= mostMoments
 }
+
+// hangs says that COMMIT has hung more than once: no timeout of Postgres' ends a deferred trigger there. Fired before (a careful
+// attempt does that), it is a statement's part, which one ends.
+func (k *stuck) hangs() bool { return k.hung >= 2 }
 
 const timedOut = "57014" // statement_timeout, or somebody's cancel
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/local/localtest"
 	"sinker/internal/transform"
 )
 
@@ -193,4 +194,37 @@ func (l *loader) restricted(grants string) *Store {
 	l.exec(strings.ReplaceAll(grants, "%s", role))
 	l.t.Cleanup(func() { l.exec(`DROP OWNED BY ` + role + `; DROP ROLE ` + role) })
 	return l.storeWith(Config{URL: withUser(l.t.(*testing.T), l.url, role), Owner: "r", Sinks: []Sink{orders()}})
+}
+
+// TestRefusedByPolicy: a row-level policy that refuses one row is about that row.
+func TestRefusedByPolicy(t *testing.T) {
+	l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, note text); ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+		CREATE POLICY p ON orders USING (true) WITH CHECK (note <> 'other')`, Config{Sinks: []Sink{orders(keyed)}})
+	l.store = l.restricted(`GRANT SELECT, INSERT, UPDATE ON orders TO %s`)
+	l.store.targets[0].sink.Rule.Key = []string{"id"}
+	l.pos = l.take(l.store, claim(orders0, 0))[0]
+	for i := range 3 {
+		l.store.careful = 0
+		if res, err := l.commit(some(20*i, 3*i, "other")...); err != nil || res.Dead != 1 || res.Written != 19 {
+			t.Fatalf("%+v %v", res, err)
+		}
+	}
+	l.store.careful = 0
+	if res, err := l.commit(`{"id":1,"note":"other"}`); err != nil || res.Dead != 1 {
+		t.Errorf("alone: %+v %v", res, err)
+	}
+}
+
+// TestRefusedEscape: SQL_ASCII cannot hold \u00e9 in jsonb, and says so with 0A000.
+func TestRefusedEscape(t *testing.T) {
+	db := openMigrated(t, localtest.DatabaseOf(t, " TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"))
+	db.exec(`CREATE TABLE orders (id bigint, v jsonb)`)
+	s := db.store("a", orders())
+	l := &loader{db, s, db.take(s, claim(orders0, 0))[0]}
+	for _, values := range [][]string{{`{"id":1,"v":{"a":"\u00e9"}}`}, {`{"id":2,"v":{}}`, `{"id":3,"v":{"a":"\u00e9"}}`, `{"id":4,"v":[]}`}} {
+		s.careful = 0
+		if res, err := l.commit(values...); err != nil || res.Dead != 1 || res.Written != int64(len(values)-1) {
+			t.Errorf("%+v %v", res, err)
+		}
+	}
 }

@@ -111,7 +111,8 @@ func (s *sift) try(ctx context.Context, p *part) error {
 
 // isRefused says whether an error of a part is a reason to look for the item.
 func (w *writer) isRefused(err error) bool {
-	return isRefusal(err) || w.suspect && !w.conn.IsClosed() && isMoment(err)
+	var pe *pgconn.PgError
+	return isRefusal(err) || w.suspect && !w.conn.IsClosed() && errors.As(err, &pe) && pe.Code == w.store.stuck.code
 }
 
 // probes is how many single items are tried before the table is held at fault.

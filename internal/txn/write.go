@@ -3,8 +3,10 @@ package txn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
@@ -19,8 +21,8 @@ func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool
 	if careful {
 		// A deferred constraint would speak up at COMMIT, when it is too late to find the record.
 		sql := "SET CONSTRAINTS ALL IMMEDIATE"
-		if s.stuck.suspects(b) {
-			sql += "; SET LOCAL lock_timeout = '500ms'" // each part may wait for the same lock
+		if s.stuck.suspects(b) { // each part may wait for the same lock
+			sql += fmt.Sprintf("; SET LOCAL lock_timeout = %d", min(s.cfg.LockTimeout, s.cfg.StatementTimeout/2, 500*time.Millisecond).Milliseconds())
 		}
 		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 			return wrap("write", "", err)
