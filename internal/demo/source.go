@@ -3,12 +3,10 @@ package demo
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 
 	"sinker/internal/orderdata"
@@ -128,26 +126,11 @@ func (s *lineSource) columns() (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	for _, c := range columns {
-		name, rule := c.Name, c.Path+" "+c.Type
-		if _, err := transform.ParseType(rule); err == nil || !plainName.MatchString(name) {
-			quoted, err := json.Marshal(c.Name)
-			if err != nil {
-				return "", err
-			}
-			name, rule = string(quoted), string(quoted)+" "+c.Type
-			if quoted, err = json.Marshal(strings.ReplaceAll(rule, "$", "$$")); err != nil {
-				return "", err
-			}
-			rule = string(quoted)
-		}
-		fmt.Fprintf(&b, "      %s: %s\n", name, rule)
+	for _, entry := range transform.ColumnsYAML(columns) {
+		fmt.Fprintf(&b, "      %s\n", entry)
 	}
 	return b.String(), nil
 }
-
-// plainName needs no quotes, neither in YAML nor in a path.
-var plainName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 func (s *lineSource) infer() ([]transform.Column, error) {
 	step := max(1, s.count()/sampled)
@@ -159,12 +142,12 @@ func (s *lineSource) infer() ([]transform.Column, error) {
 		}
 		sample = append(sample, &kgo.Record{Value: value})
 	}
-	columns, err := transform.Infer(sample)
+	in, err := transform.Infer(transform.Rule{}, sample)
 	if err != nil {
 		return nil, err
 	}
-	kept := columns[:0]
-	for _, c := range columns {
+	kept := in.Columns[:0]
+	for _, c := range in.Columns {
 		if c.Name != "kafka_partition" && c.Name != "kafka_offset" { // these say where a row is from
 			kept = append(kept, c)
 		}

@@ -1,155 +1,199 @@
 package transform
 
 import (
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Infer proposes columns for records of which nothing is configured: one for each top-level field of the JSON objects
-// among them, in the order in which the fields first appear, with the field's name. Integers become bigint (numeric if
-// one does not fit), other numbers numeric, booleans boolean, strings text, or timestamp with time zone if all of them
-// are RFC 3339 times; objects, arrays, fields of several kinds and those that are always null become jsonb.
-//
-// Records that are not JSON objects are passed over; if there is no other, or a field's name can not be a column's, that
-// is an error.
-func Infer(records []*kgo.Record) ([]Column, error) {
-	var in inference
-	objects := 0
-	for _, r := range records {
-		s := newScanner(&document{nodes: []node{{end: 1}}}, defaultDepth)
-		if !s.scan(r.Value) || s.values[0].kind != object {
-			continue
-		}
-		objects++
-		if err := in.object(s); err != nil {
-			return nil, err
-		}
-	}
-	if objects == 0 {
-		return nil, fmt.Errorf("none of the %d sampled records is a JSON object, so there are no fields to make columns of", len(records))
-	}
-	if len(in.fields) == 0 {
-		return nil, fmt.Errorf("the %d sampled JSON objects have no field", objects)
-	}
-	if len(in.fields) > mostColumns {
-		return nil, fmt.Errorf("the sampled records have %d fields and a table %d columns at most; list the columns to load", len(in.fields), mostColumns)
-	}
-	columns := make([]Column, len(in.fields))
-	for i, f := range in.fields {
-		if err := checkName(f.name); err != nil {
-			return nil, fmt.Errorf("a field can not become a column of its name, so list the columns to load: %w", err)
-		}
-		columns[i] = Column{Name: f.name, Path: quoteSegment(f.name), Type: f.typeName()}
-	}
-	return columns, nil
+// Inference is the columns that records of which nothing is configured propose.
+type Inference struct {
+	Columns []Column
+	LeftOut []LeftOut // fields that cannot be columns; their values are not loaded
 }
 
+// LeftOut is a field that cannot be a column of its name.
+type LeftOut struct{ Field, Reason string }
+
+// enoughWhole is how many whole numbers a field must have had, and nothing else, to become bigint.
+const enoughWhole = 1000
+
+// Infer proposes columns for a rule without any: one for each top-level field of the JSON objects among the records, in the
+// order in which the fields first appear, with the field's name. A type is chosen so that every value of the sample fits, and
+// most that may come later:
+//
+//   - numbers: numeric; bigint where there were at least 1,000 and all are whole and fit;
+//   - booleans: boolean;
+//   - strings: text; date, timestamp or timestamp with time zone where all are ISO 8601 dates, times without or with a zone;
+//   - objects and arrays: jsonb;
+//   - strings and numbers or booleans, and what was always null: text;
+//   - any other mixture: jsonb, in a key column text.
+//
+// A field whose name cannot be a column's is left out. Records that are not JSON objects are passed over; if no field is left,
+// or a key column has none, that is an error.
+func Infer(r Rule, records []*kgo.Record) (Inference, error) {
+	meta, err := r.metaColumns()
+	if err != nil {
+		return Inference{}, err
+	}
+	in := newInference()
+	for _, rec := range records {
+		in.record(rec)
+	}
+	var out Inference
+	for i := range in.fields {
+		f := &in.fields[i]
+		reason := notAColumn(f.name, meta)
+		if reason == "" && len(out.Columns)+len(meta) == mostColumns {
+			reason = fmt.Sprintf("a table has %d columns at most", mostColumns)
+		}
+		if reason != "" {
+			out.LeftOut = append(out.LeftOut, LeftOut{f.name, reason})
+			continue
+		}
+		out.Columns = append(out.Columns, Column{Name: f.name, Path: quoteSegment(f.name), Type: f.typeName(slices.Contains(r.Key, f.name))})
+	}
+	if len(out.Columns) == 0 {
+		return out, in.nothing(out.LeftOut)
+	}
+	return out, checkKeys(r.Key, out, meta)
+}
+
+// systemColumns are in every table.
+var systemColumns = []string{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
+
+// notAColumn says why a table cannot have a column of the name; "" when it can.
+func notAColumn(name string, meta []Column) string {
+	switch {
+	case name == "":
+		return "its name is empty"
+	case len(name) > mostName:
+		return fmt.Sprintf("its name has %d bytes and Postgres keeps %d", len(name), mostName)
+	case !isPostgresText([]byte(name)):
+		return "its name is not text for Postgres: it is not valid UTF-8, or holds a zero byte or half of a surrogate pair"
+	case slices.Contains(systemColumns, name):
+		return "Postgres has a column of that name in every table"
+	case slices.ContainsFunc(meta, func(c Column) bool { return c.Name == name }):
+		return "meta fills the column of that name"
+	}
+	return ""
+}
+
+// checkKeys refuses a table whose key no field fills.
+func checkKeys(keys []string, in Inference, meta []Column) error {
+	names := make([]string, len(in.Columns))
+	for i, c := range in.Columns {
+		names[i] = c.Name
+	}
+	for _, k := range keys {
+		if slices.Contains(names, k) || slices.ContainsFunc(meta, func(c Column) bool { return c.Name == k }) {
+			continue
+		}
+		if i := slices.IndexFunc(in.LeftOut, func(l LeftOut) bool { return l.Field == k }); i >= 0 {
+			return fmt.Errorf("key column %s cannot be made: %s", ShowName(k), in.LeftOut[i].Reason)
+		}
+		near := sameButForm(k, names)
+		if near == "" {
+			near = nearest(k, names)
+		}
+		if near != "" {
+			near = " (did you mean " + ShowName(near) + "?)"
+		}
+		return fmt.Errorf("no sampled record has a field for the key column %s%s; they have %s", ShowName(k), near, few(names))
+	}
+	return nil
+}
+
+// inference is what a sample's fields have been so far.
 type inference struct {
 	fields []inferred
 	byName map[string]int
+	last   map[int]saw // of the record at present, by field
+	scan   *scanner
+	out    []byte // scratch
+
+	records, tombstones, noJSON, registry, noObject, empty int
+	id                                                     uint32 // the first schema's, of registry
 }
 
-// inferred is a field and what its values have been so far.
-type inferred struct {
-	name string
-	seen shape
+// saw is one value's shape.
+type saw struct{ shape, unfit shape }
+
+func newInference() *inference {
+	scan := newScanner(&document{nodes: []node{{end: 1}}}, defaultDepth)
+	return &inference{byName: map[string]int{}, last: map[int]saw{}, scan: scan}
 }
 
-// shape is a set of kinds of values.
-type shape uint8
-
-const (
-	anInteger  shape = 1 << iota
-	aBigNumber       // an integer that does not fit, or a number with a fraction or an exponent
-	aBoolean
-	aTime
-	aText
-	aTree
-)
-
-// object takes note of the fields of the object that s has scanned. Of a repeated field the last one counts.
-func (in *inference) object(s *scanner) error {
-	if in.byName == nil {
-		in.byName = map[string]int{}
+// record takes note of a record's fields. Of a repeated field the last one counts.
+func (in *inference) record(r *kgo.Record) {
+	in.records++
+	if r.Value == nil {
+		in.tombstones++
+		return
 	}
-	last := map[int]shape{}
-	for i := skipSpace(s.b, skipSpace(s.b, 0)+1); s.b[i] != '}'; {
-		end, _ := s.name(i)
-		var name string
-		if err := json.Unmarshal(s.b[i:end+1], &name); err != nil {
-			return fmt.Errorf("the field name %s: %w", glimpse(s.b[i:end+1]), err)
+	if !in.scan.scan(r.Value) {
+		in.noJSON++
+		if id, ok := schemaID(r.Value); ok {
+			if in.registry++; in.registry == 1 {
+				in.id = id
+			}
 		}
-		if err := checkText(s.b[i+1 : end]); err != nil {
-			return fmt.Errorf("a field can not become a column of its name, so list the columns to load: %s", err.Reason)
-		}
+		return
+	}
+	if in.scan.values[0].kind != object {
+		in.noObject++
+		return
+	}
+	clear(in.last)
+	in.scan.fields(func(name string, v *value) {
 		id, known := in.byName[name]
 		if !known {
 			id = len(in.fields)
 			in.byName[name] = id
 			in.fields = append(in.fields, inferred{name: name})
 		}
-		i, _ = s.value(skipSpace(s.b, s.colon(end+1)), 0, 1)
-		last[id] = shapeOf(&s.values[0])
-		if i = skipSpace(s.b, i); s.b[i] == ',' {
-			i = skipSpace(s.b, i+1)
-		}
+		in.last[id] = in.look(v)
+	})
+	if len(in.last) == 0 {
+		in.empty++
 	}
-	for id, sh := range last {
-		in.fields[id].seen |= sh
+	for id, s := range in.last {
+		in.fields[id].add(s)
 	}
-	return nil
 }
 
-// checkText says whether Postgres can hold a JSON string's content.
-func checkText(s []byte) *BadRecord {
-	content, flags := unescaped(nil, s)
-	v := value{kind: text, flags: flags | nonASCII, b: content}
-	return v.unfit()
+// nothing explains a sample of which no table can be made.
+func (in *inference) nothing(left []LeftOut) error {
+	if len(left) > 0 {
+		f := left[0]
+		return fmt.Errorf("none of the fields of the %d sampled records can be a column; the first: %s, because %s",
+			in.records, ShowName(f.Field), f.Reason)
+	}
+	what := []string{}
+	for _, c := range []struct {
+		n    int
+		says string
+	}{
+		{in.registry, fmt.Sprintf("begin with byte 0 and the id %d, as those of a schema registry do "+
+			"(Avro, Protobuf, JSON Schema), and sinker reads plain JSON only", in.id)},
+		{in.noJSON - in.registry, "are not JSON"}, {in.noObject, "are JSON without fields, such as an array"},
+		{in.empty, "are objects without a field"}, {in.tombstones, "have a null value"},
+	} {
+		if c.n > 0 {
+			what = append(what, fmt.Sprintf("%d %s", c.n, c.says))
+		}
+	}
+	return fmt.Errorf("none of the %d sampled records is a JSON object with a field, so there is nothing to make columns of: %s",
+		in.records, strings.Join(what, "; "))
 }
 
-func shapeOf(v *value) shape {
-	switch v.kind {
-	case isTrue, isFalse:
-		return aBoolean
-	case number:
-		if v.flags&exact != 0 && v.scale == 0 {
-			return anInteger
-		}
-		s := v.b
-		if d, _ := parseDecimal(s); !strings.ContainsAny(string(s), ".eE") {
-			if _, _, fits := d.integer(); fits {
-				return anInteger
-			}
-		}
-		return aBigNumber
-	case text:
-		var c clock
-		s := v.b
-		if len(s) > 10 && s[10]|0x20 == 't' && c.readTimestamp(s) && c.zoned && c.digits <= 6 {
-			return aTime
-		}
-		return aText
-	case object, list:
-		return aTree
+// schemaID returns the id of the schema by which a record is written, if it begins as those of a schema registry do: a zero
+// byte, which begins no JSON, and four bytes.
+func schemaID(b []byte) (uint32, bool) {
+	if len(b) < 5 || b[0] != 0 {
+		return 0, false
 	}
-	return 0
-}
-
-func (f inferred) typeName() string {
-	switch f.seen {
-	case anInteger:
-		return "bigint"
-	case aBigNumber, anInteger | aBigNumber:
-		return "numeric"
-	case aBoolean:
-		return "boolean"
-	case aTime:
-		return "timestamp with time zone"
-	case aText, aText | aTime:
-		return "text"
-	}
-	return "jsonb"
+	return uint32(b[1])<<24 | uint32(b[2])<<16 | uint32(b[3])<<8 | uint32(b[4]), true
 }

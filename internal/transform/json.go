@@ -409,6 +409,9 @@ func (s *scanner) syntax(i int, what string) int {
 	switch {
 	case len(s.b) == 0:
 		s.err = bad(CodeNotJSON, "not JSON: it is empty")
+	case i == 0 && s.b[0] == 0 && len(s.b) >= 5:
+		id, _ := schemaID(s.b)
+		s.err = bad(CodeNotJSON, fmt.Sprintf("not JSON: it begins with byte 0 and the id %d, as the records of a schema registry do (Avro, Protobuf, JSON Schema), and sinker reads plain JSON only", id))
 	case i < len(s.b):
 		s.err = bad(CodeNotJSON, fmt.Sprintf("not JSON: %s (byte %d: %s)", what, i, glimpse(s.b[i:])))
 	default:

@@ -91,7 +91,7 @@ func (e *Encoder) noField(src []byte) *BadRecord {
 	}
 	if len(inner) > 0 {
 		reason += fmt.Sprintf("; %s is within %s: list such columns with their paths, `%s: %s`",
-			inner[1], quoteName(inner[0]), inner[1], pathString(inner))
+			inner[1], ShowName(inner[0]), inner[1], pathString(inner))
 	}
 	return bad(CodeNoField, reason)
 }
@@ -134,7 +134,7 @@ func few(names []string) string {
 	const most = 5
 	shown := make([]string, min(len(names), most))
 	for i := range shown {
-		shown[i] = quoteName(names[i])
+		shown[i] = ShowName(names[i])
 	}
 	s := strings.Join(shown, ", ")
 	if n := len(names) - most; n > 0 {
@@ -143,8 +143,8 @@ func few(names []string) string {
 	return s
 }
 
-// quoteName shows a name as it is, or in quotes and cut where it is long or odd.
-func quoteName(name string) string {
+// ShowName shows a field's name, which anybody may have chosen: as it is, or in quotes and cut where it is long or odd.
+func ShowName(name string) string {
 	if len(name) <= 40 && strconv.Quote(name) == `"`+name+`"` && name != "" && !strings.ContainsAny(name, " ,;") {
 		return name
 	}

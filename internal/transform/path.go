@@ -139,7 +139,7 @@ func cutQuoted(s string) (field, rest string, err error) {
 
 // quoteSegment writes a field's name as a segment of a path, in quotes where it needs them.
 func quoteSegment(name string) string {
-	if name != "" && !strings.HasPrefix(name, "$") && !strings.ContainsAny(name, ".[]\"\\ \t") && isPrintable(name) {
+	if name != "" && !strings.HasPrefix(name, "$") && !strings.ContainsAny(name, ".[]()*+\"\\ \t") && isPrintable(name) {
 		return name
 	}
 	quoted, err := json.Marshal(name)

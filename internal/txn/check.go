@@ -85,13 +85,9 @@ func (t *target) tryEncoder(sample []*kgo.Record) (*transform.Encoder, error) {
 	if t.plan != nil {
 		return t.plan.NewEncoder(), nil
 	}
-	rule := t.sink.Rule
-	if len(rule.Columns) == 0 {
-		columns, err := transform.Infer(sample)
-		if err != nil {
-			return nil, err
-		}
-		rule.Columns = columns
+	rule, _, err := t.propose(sample)
+	if err != nil {
+		return nil, err
 	}
 	table, err := rule.Declared(t.sink.Schema, t.sink.Table)
 	if err != nil {

@@ -104,20 +104,23 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []
 	if err := refuseCreate(ctx, conn, t.sink); err != nil {
 		return 0, err
 	}
-	rule := t.sink.Rule
-	if len(rule.Columns) == 0 {
-		if len(sample) == 0 {
-			return 0, errNeedSample
-		}
-		if rule.Columns, err = transform.Infer(sample); err != nil {
-			return 0, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err, Hint: "create the table by hand, or list its columns with their types"}
+	if len(t.sink.Rule.Columns) == 0 && len(sample) == 0 {
+		return 0, errNeedSample
+	}
+	rule, proposal, err := t.propose(sample)
+	if err != nil {
+		return 0, err
+	}
+	if proposal != nil {
+		if err := proposal.leaveOut(ctx, conn, &rule); err != nil {
+			return 0, err
 		}
 	}
 	declared, err := rule.Declared(t.sink.Schema, t.sink.Table)
 	if err != nil {
 		return 0, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err}
 	}
-	ddl := createSQL(declared, rule.Key, len(rule.Folds) > 0)
+	ddl, made := createSQL(declared, rule.Key, len(rule.Folds) > 0), false
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// Two workers may find the table missing at once; the second waits here and then finds it there.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "sinker create "+t.sink.Name()); err != nil {
@@ -129,10 +132,16 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []
 		if _, err := tx.Exec(ctx, ddl); err != nil {
 			return err
 		}
+		made = true
 		oid, err = lookup(ctx, conn, t.sink.Schema, t.sink.Table)
 		return err
 	})
-	if err == nil {
+	switch {
+	case err != nil || !made: // another worker has
+	case proposal != nil:
+		proposal.with(rule, ddl)
+		proposal.log(s.cfg.Log)
+	default:
 		s.cfg.Log.Info("made the table", "table", t.sink.Name(), "sql", ddl)
 	}
 	return oid, err

@@ -155,7 +155,7 @@ func TestWriteModes(t *testing.T) {
 		l := newLoader(t, "", Config{Sinks: []Sink{orders(func(s *Sink) { s.Create = true })}})
 		l.mustCommit(`{"id":1,"name":"x","at":"2026-11-22T12:00:00Z","tags":["a"]}`, `{"id":2,"total":1.5}`)
 		l.want(`SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0`,
-			"id bigint, name text, at timestamp with time zone, tags jsonb, total numeric")
+			"id numeric, name text, at timestamp with time zone, tags jsonb, total numeric")
 		l.want(`SELECT count(*) FROM orders`, "2")
 	})
 

@@ -1,0 +1,112 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"unicode/utf8"
+
+	"sinker/internal/transform"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Proposal is a table that `create: yes` makes of a sample of records, because its columns are not listed.
+type Proposal struct {
+	Table   string
+	Records int      // of the sample
+	DDL     string   // the statement that makes it
+	Columns []string // the entries of `columns:` that would make the same, to be edited
+	LeftOut []transform.LeftOut
+}
+
+// propose returns the sink's rule with its columns, which are inferred from the sample when none are listed; then with the
+// proposal, which is nil otherwise. Its errors are *Error of class Schema.
+func (t *target) propose(sample []*kgo.Record) (transform.Rule, *Proposal, error) {
+	rule := t.sink.Rule
+	if len(rule.Columns) > 0 {
+		return rule, nil, nil
+	}
+	in, err := transform.Infer(rule, sample)
+	if err != nil {
+		return rule, nil, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err,
+			Hint: "create the table by hand, or list its columns with their types"}
+	}
+	rule.Columns = in.Columns
+	return rule, &Proposal{Table: t.sink.Name(), Records: len(sample), LeftOut: in.LeftOut}, nil
+}
+
+// with completes the proposal.
+func (p *Proposal) with(rule transform.Rule, ddl string) {
+	if p != nil {
+		p.DDL, p.Columns = ddl, transform.ColumnsYAML(rule.Columns)
+	}
+}
+
+// log says what was made of the sample, and what was left out.
+func (p *Proposal) log(log *slog.Logger) {
+	log.Info("made the table from the first records; to choose other types, drop it and list the columns",
+		"table", p.Table, "records", p.Records, "sql", p.DDL, "columns", "{ "+strings.Join(p.Columns, ", ")+" }")
+	for _, l := range p.LeftOut {
+		log.Warn("field cannot be a column and is not loaded; list a column with its path to load it",
+			"table", p.Table, "field", transform.ShowName(l.Field), "reason", l.Reason)
+	}
+}
+
+// leaveOut takes the columns out of the rule whose names the database's encoding does not have.
+func (p *Proposal) leaveOut(ctx context.Context, conn *pgx.Conn, rule *transform.Rule) error {
+	if conn.PgConn().ParameterStatus("server_encoding") == "UTF8" {
+		return nil
+	}
+	kept := rule.Columns[:0]
+	for _, c := range rule.Columns {
+		known, err := hasLetters(ctx, conn, c.Name)
+		if err != nil {
+			return err
+		}
+		if known {
+			kept = append(kept, c)
+			continue
+		}
+		p.LeftOut = append(p.LeftOut, transform.LeftOut{Field: c.Name, Reason: "its name has letters that the database's encoding does not have"})
+	}
+	rule.Columns = kept
+	return nil
+}
+
+// hasLetters asks whether a text can be in the database's encoding.
+func hasLetters(ctx context.Context, conn *pgx.Conn, s string) (bool, error) {
+	if len(s) == utf8.RuneCountInString(s) {
+		return true, nil
+	}
+	var back string
+	err := conn.QueryRow(ctx, `SELECT $1::text`, s).Scan(&back)
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && (pe.Code == "22P05" || pe.Code == "22021") {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Propose returns the tables that do not exist and would be made of these records, without making them. Check must have looked
+// at the tables before.
+func (s *Store) Propose(topic string, records []*kgo.Record) (all []Proposal) {
+	for _, ti := range s.route(topic) {
+		t := s.targets[ti]
+		if t.plan != nil || !t.sink.Create || len(records) == 0 {
+			continue
+		}
+		rule, p, err := t.propose(records)
+		if err != nil || p == nil {
+			continue // Try says why
+		}
+		if table, err := rule.Declared(t.sink.Schema, t.sink.Table); err == nil {
+			p.with(rule, createSQL(table, rule.Key, false))
+			all = append(all, *p)
+		}
+	}
+	return all
+}
