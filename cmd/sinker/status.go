@@ -104,14 +104,17 @@ type partitionReport struct {
 }
 
 type statusTotals struct {
-	Consumed int64  `json:"consumed"`
-	Written  int64  `json:"written"`
-	Filtered int64  `json:"filtered"`
-	Dead     int64  `json:"dead"`
-	Lag      *int64 `json:"lag"` // null when that of any partition is not known
-	Letters  *int64 `json:"dead_letters"`
-	Waiting  int    `json:"waiting_partitions"`
-	Stopped  int    `json:"stopped_partitions"`
+	Consumed int64 `json:"consumed"`
+	Written  int64 `json:"written"`
+	Filtered int64 `json:"filtered"`
+	Dead     int64 `json:"dead"`
+	// Suppressed rows are those that the tables' triggers or rules took away.
+	Suppressed int64 `json:"suppressed"`
+
+	Lag     *int64 `json:"lag"` // null when that of any partition is not known
+	Letters *int64 `json:"dead_letters"`
+	Waiting int    `json:"waiting_partitions"`
+	Stopped int    `json:"stopped_partitions"`
 }
 
 func newStatusReport(pipeline string, o *txn.Overview) *statusReport {
@@ -140,6 +143,7 @@ func newStatusReport(pipeline string, o *txn.Overview) *statusReport {
 		r.Totals.Written += row.Written
 		r.Totals.Filtered += row.Filtered
 		r.Totals.Dead += row.Dead
+		r.Totals.Suppressed += row.Suppressed
 		r.Partitions = append(r.Partitions, p)
 	}
 	return r
@@ -205,6 +209,9 @@ func (r *statusReport) printNotes(w io.Writer) error {
 	}
 	if n := r.Totals.Letters; n != nil && *n > 0 {
 		fmt.Fprintf(&b, "\n%d dead letters: SELECT topic, partition, record_offset, table_name, column_name, code, reason FROM sinker.dead_letters WHERE pipeline = '%s' ORDER BY id DESC LIMIT 10;\n", *n, strings.ReplaceAll(r.Pipeline, "'", "''"))
+	}
+	if n := r.Totals.Suppressed; n > 0 {
+		fmt.Fprintf(&b, "\n%d rows were suppressed: triggers or rules of the tables took them away. Where a topic has one table, their records count as FILTERED.\n", n)
 	}
 	if r.KafkaError != "" {
 		fmt.Fprintf(&b, "\nWhere END and LAG are ?, Kafka has not said: %s\n", r.KafkaError)

@@ -21,6 +21,7 @@ type Metrics struct {
 	wrapped  prometheus.Registerer // puts the pipeline's name on what it registers
 
 	consumed, bytes, rows, dead *prometheus.CounterVec
+	suppressed                  *prometheus.CounterVec
 	duration, records, latency  prometheus.Histogram
 	begin, write, letters, move prometheus.Observer // the phases
 
@@ -48,19 +49,20 @@ func NewMetrics(pipeline, version string) *Metrics {
 	info.WithLabelValues(version).Set(1)
 	wrapped.MustRegister(phases, info)
 	return &Metrics{
-		registry: reg,
-		wrapped:  wrapped,
-		consumed: counter("sinker_records_consumed_total", "Records whose effect is committed.", "topic", "partition"),
-		bytes:    counter("sinker_bytes_consumed_total", "Bytes of their keys and values.", "topic"),
-		rows:     counter("sinker_rows_written_total", "Rows written or deleted.", "table", "op"),
-		dead:     counter("sinker_records_dead_lettered_total", "Dead letters written, by what is wrong with their records.", "topic", "reason"),
-		duration: histogram("sinker_transaction_duration_seconds", "From BEGIN to the answer to COMMIT.", seconds),
-		records:  histogram("sinker_batch_records", "Records a transaction.", prometheus.ExponentialBuckets(1, 4, 10)),
-		latency:  histogram("sinker_end_to_end_latency_seconds", "From the timestamp of a range's last record to its commit.", seconds),
-		begin:    phases.WithLabelValues("begin"),
-		write:    phases.WithLabelValues("write"),
-		letters:  phases.WithLabelValues("dead_letters"),
-		move:     phases.WithLabelValues("commit"),
+		registry:   reg,
+		wrapped:    wrapped,
+		consumed:   counter("sinker_records_consumed_total", "Records whose effect is committed.", "topic", "partition"),
+		bytes:      counter("sinker_bytes_consumed_total", "Bytes of their keys and values.", "topic"),
+		rows:       counter("sinker_rows_written_total", "Rows written or deleted.", "table", "op"),
+		suppressed: counter("sinker_rows_suppressed_total", "Rows that a table's triggers or rules took away.", "table"),
+		dead:       counter("sinker_records_dead_lettered_total", "Dead letters written, by what is wrong with their records.", "topic", "reason"),
+		duration:   histogram("sinker_transaction_duration_seconds", "From BEGIN to the answer to COMMIT.", seconds),
+		records:    histogram("sinker_batch_records", "Records a transaction.", prometheus.ExponentialBuckets(1, 4, 10)),
+		latency:    histogram("sinker_end_to_end_latency_seconds", "From the timestamp of a range's last record to its commit.", seconds),
+		begin:      phases.WithLabelValues("begin"),
+		write:      phases.WithLabelValues("write"),
+		letters:    phases.WithLabelValues("dead_letters"),
+		move:       phases.WithLabelValues("commit"),
 	}
 }
 
@@ -77,6 +79,7 @@ func (m *Metrics) Observe(r consume.Report) {
 	for _, t := range r.Result.Tables {
 		table := plain(t.Table)
 		m.rows.WithLabelValues(table, "write").Add(float64(t.Rows))
+		m.suppressed.WithLabelValues(table).Add(float64(t.Suppressed))
 		if t.Deleted > 0 {
 			m.rows.WithLabelValues(table, "delete").Add(float64(t.Deleted))
 		}

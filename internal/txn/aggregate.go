@@ -127,6 +127,9 @@ func (w *writer) mergePart(ctx context.Context, from, to int) error {
 	for i := range formats {
 		formats[i] = 1 // binary
 	}
-	_, err := w.conn.PgConn().ExecParams(ctx, a.merge, a.arrays, a.types, formats, nil).Close()
+	tag, err := w.conn.PgConn().ExecParams(ctx, a.merge, a.arrays, a.types, formats, nil).Close()
+	if err == nil {
+		w.result.Suppressed += max(0, int64(to-from)-tag.RowsAffected())
+	}
 	return err
 }

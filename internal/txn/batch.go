@@ -103,8 +103,10 @@ type Result struct {
 	Written  int64 // records that became at least one row
 	Filtered int64 // records that no sink wanted
 	Dead     int64 // records of which at least one dead letter was written
-	Letters  []LetterCount
-	Phases   Phases
+	// Suppressed is the sum of the tables'. Of a topic with one table these records count as filtered, not as written.
+	Suppressed int64
+	Letters    []LetterCount
+	Phases     Phases
 	// Resolved says that this commit was found done by an earlier attempt whose reply was lost.
 	Resolved bool
 }
@@ -114,6 +116,9 @@ type TableResult struct {
 	Table   string
 	Rows    int64 // rows appended or upserted; of an aggregate, records merged into its groups
 	Deleted int64 // keys deleted
+	// Suppressed is how many of the rows (of an aggregate, the groups) that were sent Postgres did not count as written: a trigger
+	// returned NULL for them, or a rule did something else.
+	Suppressed int64
 }
 
 // LetterCount counts the dead letters of one topic by their code.

@@ -92,7 +92,7 @@ func (w *writer) appendCarefully(ctx context.Context) error {
 	return w.sift(ctx, w.collect(), func(ctx context.Context, before string, items []item) error {
 		tag, err := w.copyIn(ctx, w.copyItems(items), before+w.target.copySQL)
 		if err == nil {
-			w.result.Rows += tag.RowsAffected()
+			w.sent(len(items), tag.RowsAffected())
 		}
 		return err
 	})

@@ -150,7 +150,7 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 		s.endFrozen(ctx, conn, err)
 		return s.resolve(b, err)
 	}
-	s.buf.count(b, &res)
+	s.count(b, &res)
 	start = time.Now()
 	err = s.finish(ctx, conn, b, &res)
 	res.Phases.Commit = since(&start)
@@ -162,6 +162,7 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 		err = s.writeLetters(ctx, conn, b)
 	}
 	s.settle()
+	s.warnSuppressed(&res)
 	s.prune(ctx, conn)
 	return res, err
 }

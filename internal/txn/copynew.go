@@ -66,7 +66,7 @@ func (w *writer) copyNew(ctx context.Context, items []item) (copied bool, err er
 	c.found = 0
 	tag, err := w.copyIn(ctx, w.copyItems(items), c.copy)
 	if err == nil {
-		w.result.Rows += tag.RowsAffected()
+		w.sent(len(items), tag.RowsAffected())
 		return true, nil
 	}
 	if !isRefusal(err) {

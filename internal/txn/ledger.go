@@ -75,9 +75,9 @@ type openRange struct {
 // closeRanges turns open ranges into rows of the ledger. Whoever calls it holds the lock on the offset rows, and begins
 // a new range or none in the same transaction.
 const closeRanges = `
-INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence, began_at, committed_at)
+INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence, began_at, committed_at, suppressed)
 SELECT o.pipeline, o.topic, o.partition, o.open_from, o.open_to, o.open_written + o.open_filtered + o.open_dead, o.open_written, o.open_filtered, o.open_dead,
-       o.open_bytes, o.open_checksum, o.open_hash, o.open_owner, o.open_fence, o.open_since, o.open_at
+       o.open_bytes, o.open_checksum, o.open_hash, o.open_owner, o.open_fence, o.open_since, o.open_at, coalesce(o.open_suppressed, 0)
 FROM sinker.offsets o
 JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
 WHERE o.pipeline = $1 AND o.open_from IS NOT NULL`
@@ -95,7 +95,7 @@ func (s *Store) endingRanges(b Batch) (topics []string, partitions []int32) {
 // ledgerArgs are what the move of the offset rows needs for the ledger and does not have already.
 func (s *Store) ledgerArgs(b Batch) []any {
 	n := b.moves()
-	size, sum, fresh := make([]int64, 0, n), make([]int64, 0, n), make([]bool, 0, n)
+	size, sum, fresh, suppressed := make([]int64, 0, n), make([]int64, 0, n), make([]bool, 0, n), make([]int64, 0, n)
 	for i := range b {
 		if b[i].Empty() {
 			continue
@@ -109,8 +109,9 @@ func (s *Store) ledgerArgs(b Batch) []any {
 			c.Sum = c.sumThen(open.sum)
 		}
 		size, sum, fresh = append(size, c.Bytes), append(sum, int64(c.Sum)), append(fresh, !open.goesOn)
+		suppressed = append(suppressed, s.buf.tally[i].suppressed)
 	}
-	return []any{size, sum, s.cfg.Hash, s.cfg.Owner, fresh}
+	return []any{size, sum, s.cfg.Hash, s.cfg.Owner, fresh, suppressed}
 }
 
 const (
@@ -154,6 +155,9 @@ type Books struct {
 	Row    PartitionStatus
 	Ledger []LedgerRow // the committed ranges, in the order in which they were committed
 	Jumps  []Jump      // changes of the position by hand, oldest first
+	// Suppressed counts the rows that the tables of the topic suppressed, of all its partitions: which partition they came from
+	// is not known where a transaction had several.
+	Suppressed int64
 }
 
 // ReadBooks reads a partition's books. They are read in one snapshot, which ends before it returns: the last range of the
@@ -170,8 +174,10 @@ func ReadBooks(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPar
 		if books.Ledger, err = ledgerOf(ctx, tx, pipeline, tp); err != nil {
 			return err
 		}
-		books.Jumps, err = jumpsOf(ctx, tx, pipeline, tp)
-		return err
+		if books.Jumps, err = jumpsOf(ctx, tx, pipeline, tp); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `SELECT coalesce(sum(suppressed), 0)::bigint FROM sinker.offsets WHERE pipeline = $1 AND topic = $2`, pipeline, tp.Topic).Scan(&books.Suppressed)
 	})
 	return books, wrap("read the ledger", "", err)
 }

@@ -32,17 +32,27 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 			c := clean(l.bad.Column)
 			column = &c
 		}
-		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, recordTime(r), l.table, column, l.bad.Code, text(l.bad.Reason), r.Key, r.Value, headersJSON(r.Headers, text), s.cfg.Hash}, nil
+		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Timestamp), l.table, column, l.bad.Code, text(l.reason()), r.Key, r.Value, headersJSON(r.Headers, text), s.cfg.Hash}, nil
 	}))
 	return wrap("write", "sinker.dead_letters", err)
 }
 
-// recordTime keeps a timestamp within what Postgres holds; a producer may send any.
-func recordTime(r *kgo.Record) time.Time {
-	if y := r.Timestamp.Year(); y < -4000 || y > 200000 {
-		return time.Unix(0, 0).UTC()
+// storableTime is a record's timestamp, or nil where Postgres' timestamptz cannot hold it: a producer may send any number of
+// milliseconds.
+func storableTime(t time.Time) *time.Time {
+	const first, end = -210_866_803_200_000, 9_224_318_016_000_000 // 4714-11-24 BC and 294277-01-01, in milliseconds
+	if ms := t.UnixMilli(); ms < first || ms >= end {
+		return nil
 	}
-	return r.Timestamp
+	return &t
+}
+
+// reason is why a record is dead. It has the record's timestamp where the column for it cannot.
+func (l *letter) reason() string {
+	if t := l.record.Timestamp; storableTime(t) == nil {
+		return fmt.Sprintf("%s (the record's timestamp is %d ms, which Postgres cannot hold)", l.bad.Reason, t.UnixMilli())
+	}
+	return l.bad.Reason
 }
 
 // storable returns what makes a message storable as text in a database of the encoding: the message may quote a record

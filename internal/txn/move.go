@@ -27,13 +27,15 @@ WITH moved AS (
         open_written = m.written + CASE WHEN m.fresh THEN 0 ELSE o.open_written END,
         open_filtered = m.filtered + CASE WHEN m.fresh THEN 0 ELSE o.open_filtered END,
         open_dead = m.dead + CASE WHEN m.fresh THEN 0 ELSE o.open_dead END,
+        suppressed = o.suppressed + m.suppressed,
+        open_suppressed = m.suppressed + CASE WHEN m.fresh THEN 0 ELSE coalesce(o.open_suppressed, 0) END,
         open_bytes = m.bytes + CASE WHEN m.fresh THEN 0 ELSE o.open_bytes END,
         open_from = CASE WHEN m.fresh THEN m.start ELSE o.open_from END,
         open_since = CASE WHEN m.fresh THEN now() ELSE o.open_since END,
         open_fence = m.fence, open_hash = $15, open_owner = $16
     FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[],
-                $13::bigint[], $14::bigint[], $17::boolean[])
-         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead, bytes, checksum, fresh)
+                $13::bigint[], $14::bigint[], $17::boolean[], $18::bigint[])
+         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead, bytes, checksum, fresh, suppressed)
     WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
       AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16
     RETURNING 1)
@@ -104,7 +106,7 @@ func (s *Store) moveArgs(b Batch) []any {
 		if r.Timestamp.IsZero() {
 			at = append(at, nil)
 		} else {
-			at = append(at, &r.Timestamp)
+			at = append(at, storableTime(r.Timestamp))
 		}
 	}
 	return []any{s.cfg.Pipeline, topics, partitions, from, to, fence, epoch, at, written, filtered, dead, int64(n)}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"sinker/internal/local/localtest"
-	"sinker/internal/transform"
 )
 
 // sqlstates is every code of Postgres' errcodes.txt, and a few that nobody has listed.
@@ -34,11 +33,7 @@ func some(first, bad int, note string) []string {
 
 // TestRaisedSQLSTATEs: whatever code a trigger raises for one row, that record is a dead letter and the others are rows.
 func TestRaisedSQLSTATEs(t *testing.T) {
-	sum := func(s *Sink) {
-		s.Rule.Key, s.Rule.Folds = []string{"id", "note"}, []transform.Fold{transform.Group, transform.Group, transform.Add}
-		s.Rule.Columns = []transform.Column{{Name: "id", Path: "id"}, {Name: "note", Path: "note"}, {Name: "n", Path: "1"}}
-	}
-	for name, change := range map[string]func(*Sink){"Append": func(*Sink) {}, "Upsert": keyed, "Aggregate": sum} {
+	for name, change := range map[string]func(*Sink){"Append": func(*Sink) {}, "Upsert": keyed, "Aggregate": summed} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ddl := raises

@@ -31,7 +31,7 @@ type batchState struct {
 	tries   int     // writes that the last sift took
 }
 
-type tally struct{ written, filtered, dead int64 }
+type tally struct{ written, filtered, dead, suppressed int64 }
 
 // letter is a dead letter to be written: a record, the table it was meant for, and why not.
 type letter struct {
@@ -74,9 +74,13 @@ func (st *batchState) fold(rng int) {
 }
 
 // count sums everything up for the offset rows and for the result.
-func (st *batchState) count(b Batch, res *Result) {
+func (s *Store) count(b Batch, res *Result) {
+	st := &s.buf
 	for i := range b {
 		st.fold(i)
+	}
+	s.suppress(b, res)
+	for i := range b {
 		t := st.tally[i]
 		res.Written, res.Filtered, res.Dead = res.Written+t.written, res.Filtered+t.filtered, res.Dead+t.dead
 	}

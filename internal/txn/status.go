@@ -28,6 +28,7 @@ type PartitionStatus struct {
 	Written       int64      `json:"written"`
 	Filtered      int64      `json:"filtered"`
 	Dead          int64      `json:"dead"`
+	Suppressed    int64      `json:"suppressed"`     // rows that the tables' triggers or rules took away
 	LastTimestamp *time.Time `json:"last_timestamp"` // of the last record; null before the first
 	State         string     `json:"state"`          // Reading, Waiting or Stopped
 	Reason        string     `json:"reason,omitempty"`
@@ -36,7 +37,7 @@ type PartitionStatus struct {
 }
 
 const readStatus = `
-SELECT topic, partition, start_offset, next_offset, leader_epoch, fence, coalesce(owner, ''), consumed, written, filtered, dead,
+SELECT topic, partition, start_offset, next_offset, leader_epoch, fence, coalesce(owner, ''), consumed, written, filtered, dead, suppressed,
        last_timestamp, CASE WHEN stopped IS NULL THEN 'reading' WHEN waiting THEN 'waiting' ELSE 'stopped' END,
        coalesce(stopped, ''), coalesce(command, ''), updated_at
 FROM sinker.offsets WHERE pipeline = $1`

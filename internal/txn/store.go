@@ -74,6 +74,8 @@ type Store struct {
 	routes  map[string][]int // topic → indexes of targets
 	floods  map[TopicPartition]*flood
 
+	suppressed map[string]*suppressions // by table
+
 	// inDoubt is the result of the last attempt whose COMMIT was sent and not answered; it becomes the result of the
 	// next attempt if the compare then says Already for the whole batch.
 	inDoubt *Result
@@ -102,7 +104,7 @@ func New(cfg Config) *Store {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, taken: map[TopicPartition]bool{}}
+	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, taken: map[TopicPartition]bool{}}
 	for i := range cfg.Sinks {
 		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i})
 	}

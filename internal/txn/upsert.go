@@ -23,6 +23,7 @@ type upsertSQL struct {
 	copyKeys  string
 	delete    string
 	emptyBoth string
+	keysOnly  bool // ON CONFLICT DO NOTHING: there is nothing to update
 	copyNew   *copyNew
 }
 
@@ -42,6 +43,7 @@ func newUpsertSQL(sink *Sink, index int, plan *transform.Plan) *upsertSQL {
 		emptyBoth: fmt.Sprintf("TRUNCATE %s, %s", stage, bin),
 	}
 	action := "DO NOTHING"
+	u.keysOnly = len(rest) == 0
 	if len(rest) > 0 {
 		sets := make([]string, len(rest))
 		for i, c := range rest {
@@ -112,7 +114,11 @@ func (w *writer) mergeItems(ctx context.Context, before string, items []item) er
 		return err
 	}
 	w.result.Deleted += deleted
-	w.result.Rows += upserted
+	if u.keysOnly {
+		w.result.Rows += upserted // a key that is there is passed over, which nobody suppressed
+	} else {
+		w.sent(len(writes), upserted)
+	}
 	return nil
 }
 

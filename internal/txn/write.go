@@ -135,7 +135,9 @@ func (w *writer) stream(ctx context.Context) error {
 	src := &rowReader{w: w, pending: append(w.store.buf.rows[:0], transform.CopyHeader()...)}
 	tag, err := w.copyIn(ctx, src, w.target.copySQL)
 	w.store.buf.rows = src.pending[:0]
-	w.result.Rows = tag.RowsAffected()
+	if err == nil {
+		w.sent(src.rows, tag.RowsAffected())
+	}
 	return err
 }
 
@@ -145,6 +147,7 @@ type rowReader struct {
 	at      place
 	pending []byte // encoded and not yet read
 	off     int
+	rows    int // encoded so far
 	done    bool
 }
 
@@ -195,7 +198,10 @@ func (r *rowReader) encodeTo(want int) (end bool) {
 			if len(r.pending) >= want {
 				return false
 			}
-			r.pending, _ = r.w.encode(r.pending, r.at, records[r.at.rec])
+			var op transform.Op
+			if r.pending, op = r.w.encode(r.pending, r.at, records[r.at.rec]); op != transform.Filter {
+				r.rows++
+			}
 		}
 	}
 	r.at = place{}
