@@ -37,7 +37,7 @@ func TestSixLinesAreAPipeline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Name != "sinker" || p.Workers != 2 || p.Batch.Rows != 100_000 || p.Batch.Bytes != 32<<20 || p.HTTP != "127.0.0.1:8080" || p.Errors.Do != "dead_letter" {
+	if p.Name != "sinker" || p.Workers != 2 || p.Batch.Rows != 100_000 || p.Batch.Bytes != 32<<20 || p.Batch.Every != 15*time.Millisecond || p.HTTP != "127.0.0.1:8080" || p.Errors.Do != "dead_letter" {
 		t.Errorf("defaults: %+v", p)
 	}
 	if len(p.Sinks) != 1 || p.Sinks[0].Schema != "public" || p.Sinks[0].Table != "orders" || p.Postgres.URL.Reveal() != "postgres://u:secret@h/db" {

@@ -81,7 +81,7 @@ type Postgres struct {
 type Batch struct {
 	Rows  int           // default 100,000; 500,000 where every sink aggregates
 	Bytes int64         // default 32 MiB; 128 MiB where every sink aggregates
-	Every time.Duration // default 0: whatever is ready
+	Every time.Duration // default 15 ms
 }
 
 // complete puts the defaults in. Sinks that aggregate keep groups and no records, and the more records come to a group the
@@ -123,6 +123,7 @@ func defaults() *Pipeline {
 	return &Pipeline{
 		Name:    "sinker",
 		Workers: 2,
+		Batch:   Batch{Every: 15 * time.Millisecond},
 		HTTP:    "127.0.0.1:8080",
 		Errors:  ErrorPolicy{Do: "dead_letter"},
 	}

@@ -85,7 +85,7 @@ func (w *Worker) committed(b txn.Batch, res txn.Result, start time.Time, retries
 		w.counters.Resolved.Add(1)
 		w.cfg.Log.Info("a commit whose reply was lost is done", "worker", w.id, "records", rep.Records)
 	}
-	w.flushed = now
+	w.flushed, w.trickle = now, !w.large(rep.Records, rep.Bytes)
 	w.lookedAgain = false
 	if w.rows < w.cfg.Rows {
 		w.rows = min(w.cfg.Rows, w.rows*2)

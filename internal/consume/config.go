@@ -35,7 +35,7 @@ type Config struct {
 
 	Rows  int           // at most so many records in a transaction; default 100,000
 	Bytes int64         // at most so many bytes of keys and values; default 32 MiB
-	Every time.Duration // at least so long between two transactions; 0: whatever is ready
+	Every time.Duration // at least so long between two transactions, unless much is there; 0: whatever is ready
 
 	// FetchMemory is about what a broker's answer may become in memory, decompressed and with what a record costs; it
 	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 8 MiB; many partitions

@@ -20,6 +20,11 @@ const (
 	parkFor   = 10 * time.Second // a parked partition is tried again after
 	mirrorGap = time.Second      // between two copies of the positions to Kafka
 
+	largeRows   = 64                    // records a millisecond of batch.every: so many do not wait for it …
+	largeBytes  = 16 << 10              // … nor do so many bytes of them
+	lastLook    = 3 * time.Millisecond  // before a small batch is due, to fetch once more
+	longestRest = 50 * time.Millisecond // a longer batch.every wants more than two fetches
+
 	publishGap = 100 * time.Millisecond // between two snapshots of the state: with thousands of partitions they cost
 )
 
@@ -45,6 +50,7 @@ type Worker struct {
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
 	looked      time.Time                        // last look at the rows of quiet partitions
 	flushed     time.Time                        // last commit
+	trickle     bool                             // it was a small one
 	lookedAgain bool                             // a table was looked at again after an error, without success yet
 	trouble     trouble
 	keptOut     time.Time // when it was said that the group keeps this worker out; watchMember's own
@@ -192,6 +198,7 @@ func (w *Worker) poll(ctx context.Context) {
 	if rows >= w.rows || size >= w.cfg.Bytes {
 		return
 	}
+	w.rest(ctx)
 	wait := w.untilPending()
 	if rows > 0 {
 		wait = min(wait, max(time.Until(w.flushed.Add(w.cfg.Every)), 0))
@@ -255,16 +262,29 @@ func otherTopic(p *part, id [16]byte) bool {
 	return id != none && p.Log.TopicID != none && id != p.Log.TopicID
 }
 
-// due says whether to commit now.
+// due says whether to commit now: a small batch waits until the last commit is long enough ago.
 func (w *Worker) due() bool {
 	if !w.anyReady() {
 		return false
 	}
-	if w.cfg.Every <= 0 || time.Since(w.flushed) >= w.cfg.Every {
+	if time.Since(w.flushed) >= w.cfg.Every {
 		return true
 	}
-	rows, size := w.held()
-	return rows >= w.rows || size >= w.cfg.Bytes
+	return w.large(w.held())
+}
+
+// large says whether a batch is worth a transaction at once: it is full, or more than a trickle brings in batch.every.
+func (w *Worker) large(rows int, size int64) bool {
+	ms := w.cfg.Every.Milliseconds()
+	return int64(rows) >= min(int64(w.rows), ms*largeRows) || size >= min(w.cfg.Bytes, ms*largeBytes)
+}
+
+// rest waits after a small batch, without looking at what comes, until shortly before the next one is due. Whoever looks
+// at each arrival pays for a fetch and a turn of the loop each time, which is more than the transaction costs.
+func (w *Worker) rest(ctx context.Context) {
+	if wait := time.Until(w.flushed.Add(w.cfg.Every - lastLook)); w.trickle && wait > 0 && w.cfg.Every <= longestRest {
+		w.pause(ctx, min(wait, w.untilPending()))
+	}
 }
 
 func (w *Worker) anyReady() bool {
