@@ -11,12 +11,15 @@ import (
 // lineage is the process's memory of the primary it has met.
 var lineage txn.Lineage
 
+// fields is the process's memory of what was said about records' fields.
+var fields txn.Fields
+
 // storeConfig is the Postgres side of a pipeline.
 func storeConfig(p *config.Pipeline, owner string) txn.Config {
 	c := txn.Config{
 		URL: p.Postgres.URL.Reveal(), Pipeline: p.Name, Owner: owner, Hash: p.Hash(),
 		SynchronousCommit: p.Postgres.SynchronousCommit, StatementTimeout: p.Postgres.StatementTimeout,
-		StopOnBad: p.Errors.Do == "stop", StopAfter: p.Errors.StopAfter, Lineage: &lineage,
+		StopOnBad: p.Errors.Do == "stop", StopAfter: p.Errors.StopAfter, Lineage: &lineage, Fields: &fields,
 	}
 	for _, s := range p.Sinks {
 		sink := txn.Sink{Topics: s.Topics, Schema: s.Schema, Table: s.Table, Create: s.Create, Rule: s.Rule}

@@ -91,6 +91,7 @@ func report(at time.Time, rows int64) consume.Report {
 		Result: txn.Result{
 			Tables: []txn.TableResult{{Table: `"public"."orders"`, Rows: rows - 1, Deleted: 1}}, Dead: 2,
 			Letters: []txn.LetterCount{{Topic: "orders", Code: "not_json", Count: 2}},
+			Unasked: []txn.UnaskedField{{Table: `"public"."orders"`, Field: "extra", Count: 3}},
 			Phases:  txn.Phases{Begin: time.Millisecond, Write: 30 * time.Millisecond, Dead: 2 * time.Millisecond, Commit: 7 * time.Millisecond},
 		},
 	}

@@ -22,6 +22,7 @@ type history struct {
 	rows    [keepSeconds]int64 // committed in each of the last seconds, by second modulo keepSeconds
 	second  int64              // the newest second of rows
 	letters map[letterKind]*Letters
+	fields  map[tableField]*UnknownField
 }
 
 // Totals are what this process has done since it started.
@@ -82,6 +83,41 @@ func (h *history) add(r *consume.Report) {
 	for _, l := range r.Result.Letters {
 		h.addLetters(letterKind{l.Topic, l.Code}, l.Count, r.At)
 	}
+	for _, f := range r.Result.Unasked {
+		h.addField(plain(f.Table), f.Field, f.Count, r.At)
+	}
+}
+
+type tableField struct{ table, field string }
+
+// UnknownField is a field that no column takes, of a table that is filled by name. An empty Field stands for those with
+// long or odd names, and for all after the first hundred of a process.
+type UnknownField struct {
+	Table string    `json:"table"`
+	Field string    `json:"field"`
+	Count int64     `json:"count"`
+	Last  time.Time `json:"last"` // when the newest was committed
+}
+
+// keepFields bounds the fields that are shown, whose names anybody may choose.
+const keepFields = 100
+
+func (h *history) addField(table, name string, n int64, at time.Time) {
+	if h.fields == nil {
+		h.fields = map[tableField]*UnknownField{}
+	}
+	f := h.fields[tableField{table, name}]
+	if f == nil {
+		if len(h.fields) >= keepFields {
+			name = ""
+		}
+		if f = h.fields[tableField{table, name}]; f == nil {
+			f = &UnknownField{Table: table, Field: name}
+			h.fields[tableField{table, name}] = f
+		}
+	}
+	f.Count += n
+	f.Last = at
 }
 
 func (h *history) addLetters(kind letterKind, n int64, at time.Time) {
@@ -126,6 +162,13 @@ func (h *history) fill(doc *Status, now, started time.Time) {
 	for _, l := range h.letters {
 		doc.Letters = append(doc.Letters, *l)
 	}
+	doc.UnknownFields = []UnknownField{}
+	for _, f := range h.fields {
+		doc.UnknownFields = append(doc.UnknownFields, *f)
+	}
+	slices.SortFunc(doc.UnknownFields, func(a, b UnknownField) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Field, b.Field))
+	})
 	slices.SortFunc(doc.Letters, func(a, b Letters) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Code, b.Code))
 	})

@@ -21,7 +21,7 @@ type Metrics struct {
 	wrapped  prometheus.Registerer // puts the pipeline's name on what it registers
 
 	consumed, bytes, rows, dead *prometheus.CounterVec
-	suppressed                  *prometheus.CounterVec
+	suppressed, unasked         *prometheus.CounterVec
 	duration, records, latency  prometheus.Histogram
 	begin, write, letters, move prometheus.Observer // the phases
 
@@ -56,6 +56,7 @@ func NewMetrics(pipeline, version string) *Metrics {
 		rows:       counter("sinker_rows_written_total", "Rows written or deleted.", "table", "op"),
 		suppressed: counter("sinker_rows_suppressed_total", "Rows that a table's triggers or rules took away.", "table"),
 		dead:       counter("sinker_records_dead_lettered_total", "Dead letters written, by what is wrong with their records.", "topic", "reason"),
+		unasked:    counter("sinker_unknown_fields_total", "Fields of records that no column takes, where columns are matched by name.", "table"),
 		duration:   histogram("sinker_transaction_duration_seconds", "From BEGIN to the answer to COMMIT.", seconds),
 		records:    histogram("sinker_batch_records", "Records a transaction.", prometheus.ExponentialBuckets(1, 4, 10)),
 		latency:    histogram("sinker_end_to_end_latency_seconds", "From the timestamp of a range's last record to its commit.", seconds),
@@ -86,6 +87,9 @@ func (m *Metrics) Observe(r consume.Report) {
 	}
 	for _, l := range r.Result.Letters {
 		m.dead.WithLabelValues(l.Topic, l.Code).Add(float64(l.Count))
+	}
+	for _, f := range r.Result.Unasked {
+		m.unasked.WithLabelValues(plain(f.Table)).Add(float64(f.Count))
 	}
 	m.duration.Observe(r.Took.Seconds())
 	m.records.Observe(float64(r.Records))

@@ -19,6 +19,7 @@ func TestMetrics(t *testing.T) {
 		`sinker_rows_written_total{op="write",pipeline="shop",table="public.orders"} 148`,
 		`sinker_rows_written_total{op="delete",pipeline="shop",table="public.orders"} 2`,
 		`sinker_records_dead_lettered_total{pipeline="shop",reason="not_json",topic="orders"} 4`,
+		`sinker_unknown_fields_total{pipeline="shop",table="public.orders"} 6`,
 		`sinker_transactions_total{pipeline="shop",result="committed"} 2`,
 		`sinker_transactions_total{pipeline="shop",result="failed"} 4`,
 		`sinker_transaction_duration_seconds_count{pipeline="shop"} 2`,

@@ -20,7 +20,8 @@ type Status struct {
 	Workers       []WorkerStatus    `json:"workers"`
 	Partitions    []PartitionStatus `json:"partitions"`
 	Letters       []Letters         `json:"dead_letters"`
-	Batches       []Batch           `json:"batches"` // the last ones, oldest first
+	UnknownFields []UnknownField    `json:"unknown_fields"` // of records, that no column takes
+	Batches       []Batch           `json:"batches"`        // the last ones, oldest first
 }
 
 // WorkerStatus is a worker in /status.

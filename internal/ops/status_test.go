@@ -75,6 +75,15 @@ func TestStatus(t *testing.T) {
 		if len(s.Letters) != 1 || s.Letters[0].Count != 120 || s.Letters[0].Topic != "orders" || s.Letters[0].Code != "not_json" {
 			t.Errorf("dead letters %+v", s.Letters)
 		}
+		for i := range 5000 { // names that anybody may choose
+			r := report(now, 1)
+			r.Result.Unasked[0].Field = fmt.Sprint("field ", i)
+			f.metrics.Observe(r)
+		}
+		all := f.document().UnknownFields
+		if len(all) != keepFields+1 || all[0].Field != "" || all[0].Count != 3*(5000-keepFields+1) || all[1] != (UnknownField{"public.orders", "extra", 180, all[1].Last}) {
+			t.Errorf("%d unknown fields, the first %+v", len(all), all[:2])
+		}
 	})
 }
 

@@ -166,3 +166,12 @@ func BenchmarkWide(b *testing.B) {
 	records, columns := wide(500)
 	encodeAll(b, declared(b, Rule{Columns: columns}), records)
 }
+
+// BenchmarkOrderByName has a table of three columns for records of nine fields.
+func BenchmarkOrderByName(b *testing.B) {
+	p, err := Compile(Rule{}, columns(b, "id bigint", "status text", "items int"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	encodeAll(b, p, orders(2000))
+}

@@ -20,7 +20,7 @@ func Compile(r Rule, t Table) (*Plan, error) {
 	if err := r.checkFolds(); err != nil {
 		return nil, err
 	}
-	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, ignored: r.IgnoreTombstones, maxDepth: r.MaxDepth}
+	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, ignored: r.IgnoreTombstones, byName: len(r.Columns) == 0, maxDepth: r.MaxDepth}
 	if p.maxDepth == 0 {
 		p.maxDepth = defaultDepth
 	}

@@ -13,7 +13,8 @@ type objectState struct {
 	start   field // stands for the object's start
 	unknown field // stands for all names that are not worth learning
 	byName  map[string]*field
-	name    []byte // scratch of a name with escapes
+	name    []byte   // scratch of a name with escapes
+	unasked []*field // learned names that no column wants
 }
 
 // field is a field's name and where it goes.
@@ -27,7 +28,11 @@ type field struct {
 	node  int32  // of the value
 	inner bool   // there are wanted fields within, or other forms
 	key   string // the name as it stands in the text, `"name":`; empty: never expected
+	met   int64  // how often it came, where no column wants it: see Encoder.Unasked
 }
+
+// name is that of a field which was learned from a record: it had no escapes there.
+func (f *field) name() string { return f.key[1 : len(f.key)-2] }
 
 const (
 	mostNames    = 1000 // learned in one object
@@ -98,7 +103,9 @@ func (o *objectState) find(name []byte, flags uint8) *field {
 		return f
 	}
 	if len(o.byName) < mostNames && len(name) <= mostNameSize {
-		return o.learn(string(name))
+		f := o.learn(string(name))
+		o.unasked = append(o.unasked, f)
+		return f
 	}
 	return &o.unknown
 }

@@ -228,6 +228,7 @@ func (s *scanner) object(i int, n int32, depth int) (int, uint8) {
 		}
 		switch v := f.value; {
 		case v == nil:
+			f.met++
 			var fl uint8
 			if i, fl = s.skip(i, depth); i < 0 {
 				return -1, 0

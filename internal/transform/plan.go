@@ -22,6 +22,7 @@ type Plan struct {
 	// sought is how many columns come from fields of the value; -1 where a record that has none of them is a row all the same,
 	// because a listed column takes what every record has.
 	sought int
+	byName bool // no columns are listed
 }
 
 // column is one column of the tuple. What every record needs stands first, in one line of the processor's cache.

@@ -106,6 +106,7 @@ type Result struct {
 	// Suppressed is the sum of the tables'. Of a topic with one table these records count as filtered, not as written.
 	Suppressed int64
 	Letters    []LetterCount
+	Unasked    []UnaskedField // fields that no column takes
 	Phases     Phases
 	// Resolved says that this commit was found done by an earlier attempt whose reply was lost.
 	Resolved bool

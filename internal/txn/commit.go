@@ -44,6 +44,7 @@ func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) 
 	if careful || s.inDoubt != nil {
 		more = nil // every record may be needed a second time
 	}
+	s.forgetFields()
 	res, err := s.attempt(ctx, conn, b, careful, more)
 	if !careful && asksForCare(err) {
 		s.careful = carefulBatches
@@ -85,6 +86,7 @@ func (s *Store) again(ctx context.Context, conn *pgx.Conn, b Batch) (Result, err
 		s.rollback(conn)
 		return Result{}, wrap("prepare", "", err)
 	}
+	s.forgetFields()
 	return s.attempt(ctx, conn, b, true, nil)
 }
 
@@ -151,6 +153,7 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 		return s.resolve(b, err)
 	}
 	s.count(b, &res)
+	res.Unasked = s.unasked()
 	start = time.Now()
 	err = s.finish(ctx, conn, b, &res)
 	res.Phases.Commit = since(&start)
@@ -163,6 +166,7 @@ func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bo
 	}
 	s.settle()
 	s.warnSuppressed(&res)
+	s.tellOfFields(b, res.Unasked)
 	s.prune(ctx, conn)
 	return res, err
 }

@@ -28,7 +28,8 @@ type batchState struct {
 	rows    []byte // encoded rows
 	items   []item
 	slots   []int32 // hash table of dedupe
-	tries   int     // writes that the last sift took
+	fields  []transform.FieldCount
+	tries   int // writes that the last sift took
 }
 
 type tally struct{ written, filtered, dead, suppressed int64 }

@@ -38,6 +38,8 @@ type Config struct {
 
 	// Lineage is shared by the stores of a process; nil: an old primary is not noticed.
 	Lineage *Lineage
+	// Fields is shared by the stores of a process, so that what it says about fields is said once; nil: the store has its own.
+	Fields *Fields
 
 	Log *slog.Logger
 }
@@ -100,6 +102,9 @@ func New(cfg Config) *Store {
 	}
 	if cfg.LedgerKeep == 0 {
 		cfg.LedgerKeep = 7 * 24 * time.Hour
+	}
+	if cfg.Fields == nil {
+		cfg.Fields = &Fields{}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -22,7 +22,8 @@ type target struct {
 	copySQL   string
 	upsert    *upsertSQL // both nil: append
 	aggregate *aggregate
-	warnings  []string // about the table as it stands
+	warnings  []string          // about the table as it stands
+	survey    *transform.Survey // nil: done, or not begun
 }
 
 // forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
@@ -73,7 +74,7 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	for _, c := range plan.LeftToPostgres() {
 		s.cfg.Log.Info("column is left to its default; list it under columns: to load it from the records", "table", t.sink.Name(), "column", c)
 	}
-	t.plan, t.encoder = plan, plan.NewEncoder()
+	t.plan, t.encoder, t.survey = plan, plan.NewEncoder(), plan.NewSurvey()
 	return nil
 }
 
