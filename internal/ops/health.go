@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
+	"sinker/internal/printable"
 	"sinker/internal/txn"
 )
 
@@ -34,7 +35,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	all := stateCounts{}
 	for _, st := range s.states() {
 		if why := notReady(st); why != "" {
-			problems = append(problems, fmt.Sprintf("worker %d: %s", st.Worker, why))
+			problems = append(problems, fmt.Sprintf("worker %d: %s", st.Worker, printable.Text(why)))
 		}
 		all.add(st)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
+	"sinker/internal/printable"
 )
 
 // Status is the document of /status.
@@ -59,7 +60,7 @@ type PartitionStatus struct {
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(printable.NewWriter(w)) // JSON leaves C1 and DEL as they are, and people read it with curl
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", " ")
 	_ = enc.Encode(s.snapshot()) // plain data; an error is a reader that went away
@@ -84,7 +85,7 @@ func (s *Server) snapshot() Status {
 }
 
 func workerStatus(st *consume.WorkerState) WorkerStatus {
-	w := WorkerStatus{Worker: st.Worker, Ready: notReady(st) == "", Joined: st.Joined, Connected: st.Connected, Trouble: st.Trouble,
+	w := WorkerStatus{Worker: st.Worker, Ready: notReady(st) == "", Joined: st.Joined, Connected: st.Connected, Trouble: printable.Text(st.Trouble),
 		Partitions: len(st.Partitions), Rebalances: st.Rebalances, Fenced: st.Fenced, Rewound: st.Rewound, Retries: st.Retries,
 		Resolved: st.Resolved, Discarded: st.Discarded}
 	if st.Trouble != "" {
@@ -94,7 +95,7 @@ func workerStatus(st *consume.WorkerState) WorkerStatus {
 }
 
 func partitionStatus(worker int, p *consume.PartitionState) PartitionStatus {
-	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, HeldBack: p.HeldBack, State: p.State, Reason: p.Reason, Command: p.Command}
+	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, HeldBack: p.HeldBack, State: p.State, Reason: printable.Text(p.Reason), Command: printable.Text(p.Command)}
 	if out.Lag, out.LagSeconds = lagOf(p); out.Lag != nil {
 		out.End = &p.End
 	}

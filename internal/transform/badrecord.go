@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"regexp"
 	"strconv"
 	"unicode/utf8"
 )
@@ -27,16 +28,24 @@ const (
 type BadRecord struct {
 	Column string // the table's column; empty when it is about the whole record
 	Code   string // one of the Code constants
-	Reason string // one sentence for people, with a glimpse of the value
+	Reason string // one sentence for people, with a glimpse of the value: for sinker.dead_letters only
+	Shown  string // the same without any value of the record, where Code alone does not say it
 }
 
-// Error returns the reason, led by the column.
+// Error is what may be shown to anybody: the column and what is wrong, and nothing of the record's contents.
 func (b *BadRecord) Error() string {
-	if b.Column == "" {
-		return b.Reason
+	s := b.Shown
+	if s == "" {
+		s = b.Code + ": " + glimpses.ReplaceAllString(b.Reason, "…")
 	}
-	return "column " + b.Column + ": " + b.Reason
+	if b.Column == "" {
+		return s
+	}
+	return "column " + b.Column + ": " + s
 }
+
+// glimpses are what glimpse puts into a reason.
+var glimpses = regexp.MustCompile(`"(?:[^"\\]|\\.)*"…?`)
 
 func bad(code, reason string) *BadRecord { return &BadRecord{Code: code, Reason: reason} }
 

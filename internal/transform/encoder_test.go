@@ -45,7 +45,7 @@ func row(e *Encoder, r *kgo.Record) string {
 		if string(out) != "x" {
 			return "an error, and bytes were appended"
 		}
-		return bad.Code + " " + bad.Error()
+		return bad.Code + " " + whole(bad)
 	}
 	return [...]string{"write", "delete", "filter"}[op] + " " + fieldsOf(out[1:])
 }
@@ -129,7 +129,7 @@ func TestBadRecords(t *testing.T) {
 		switch wantColumn := map[bool]string{true: "", false: "v"}[slices.Contains([]string{CodeNotJSON, CodeNotObject, CodeNoField, CodeTooDeep}, test.code)]; {
 		case !errors.As(err, &bad):
 			t.Errorf("%.60s as %s: error %v", test.value, test.typ, err)
-		case bad.Code != test.code || bad.Column != wantColumn || !strings.Contains(bad.Error(), test.says):
+		case bad.Code != test.code || bad.Column != wantColumn || !strings.Contains(whole(bad), test.says):
 			t.Errorf("%.60s as %s: %s of column %q: %s\nwant %s: %s", test.value, test.typ, bad.Code, bad.Column, err, test.code, test.says)
 		}
 	}
@@ -397,4 +397,12 @@ func TestCopyFraming(t *testing.T) {
 	if got := CopyTrailer(); string(got) != "\xff\xff" {
 		t.Errorf("trailer %q", got)
 	}
+}
+
+// whole is a dead letter's reason, led by the column.
+func whole(b *BadRecord) string {
+	if b.Column == "" {
+		return b.Reason
+	}
+	return "column " + b.Column + ": " + b.Reason
 }

@@ -3,12 +3,9 @@ package txn
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 
 	"sinker/internal/transform"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // item is one encoded row, or the key of one deletion, and the record it came from.
@@ -96,19 +93,6 @@ func (w *writer) appendCarefully(ctx context.Context) error {
 		}
 		return err
 	})
-}
-
-// refusal is the dead letter's reason for a row that Postgres refused.
-func refusal(err error) *transform.BadRecord {
-	var pe *pgconn.PgError
-	if !errors.As(err, &pe) {
-		return &transform.BadRecord{Code: "refused", Reason: err.Error()}
-	}
-	reason := pe.Message
-	if pe.Detail != "" {
-		reason += ": " + pe.Detail
-	}
-	return &transform.BadRecord{Column: pe.ColumnName, Code: pe.Code, Reason: reason}
 }
 
 // keyOf returns the key bytes of an item.

@@ -51,7 +51,7 @@ func (e *Error) Error() string {
 	if e.Table != "" {
 		b.WriteString(" " + e.Table)
 	}
-	b.WriteString(": " + describe(e.Err))
+	b.WriteString(": " + describe(e.Op, e.Err))
 	if e.Hint != "" {
 		b.WriteString(" (" + e.Hint + ")")
 	}
@@ -59,22 +59,6 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
-
-// describe adds what Postgres says beside the message: the detail and its own hint.
-func describe(err error) string {
-	var pe *pgconn.PgError
-	if !errors.As(err, &pe) {
-		return err.Error()
-	}
-	s := fmt.Sprintf("%s (SQLSTATE %s)", pe.Message, pe.Code)
-	if m := functionLine.FindString(pe.Where); m != "" {
-		s += " in " + m
-	}
-	if pe.Detail != "" {
-		s += ": " + pe.Detail
-	}
-	return s
-}
 
 // MissKind says why the compare did not match an offset row.
 type MissKind int

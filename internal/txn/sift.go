@@ -162,7 +162,7 @@ func (s *sift) wait(r refused) error {
 	}
 	rng := &s.w.batch[r.at.rng]
 	return &StopError{TopicPartition: rng.TopicPartition, Offset: rng.Records[r.at.rec].Offset, Wait: true,
-		Reason: s.w.result.Table + " does not take this record now: " + describe(r.err)}
+		Reason: s.w.result.Table + " does not take this record now: " + describe("write", r.err)}
 }
 
 // few is how many bad rows it takes until the parts that were put aside are no longer joined: with one bad row the rest

@@ -119,7 +119,7 @@ func (s *Store) judge(b Batch) error {
 	if s.cfg.StopOnBad && len(s.buf.letters) > 0 {
 		l := s.firstLetter()
 		return &StopError{TopicPartition: b[l.rng].TopicPartition, Offset: l.record.Offset,
-			Reason: fmt.Sprintf("%s: %v", l.table, l.bad)}
+			Reason: fmt.Sprintf("a record cannot become a row of %s: %v", l.table, l.bad)}
 	}
 	if s.cfg.StopAfter <= 0 {
 		return nil

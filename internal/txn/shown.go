@@ -1,0 +1,96 @@
+package txn
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"sinker/internal/printable"
+	"sinker/internal/transform"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// What is said of an error goes into logs, pages and metrics, which more people read than may read the table. Postgres
+// puts rows into its messages (invalid input syntax for type integer: "…", whatever a trigger raises) and into DETAIL
+// (Key (email)=(…) already exists): they are kept in sinker.dead_letters only.
+
+// describe says what an error of the step is, without any row's contents, on one line.
+func describe(op string, err error) string {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return printable.Text(err.Error())
+	}
+	if op == "write" || op == "commit" {
+		if !ofServer(pe) {
+			return refusedRow(pe)
+		}
+		return printable.Text(pe.Message) + " (SQLSTATE " + pe.Code + ")"
+	}
+	s := printable.Text(pe.Message) + " (SQLSTATE " + pe.Code + ")" + inFunctionOf(pe)
+	if pe.Detail != "" {
+		s += ": " + printable.Text(pe.Detail)
+	}
+	return s
+}
+
+// ofServer says whether a message that came while rows were written is about the server, the session or a name of our
+// statement, and so holds no value of a row. A function may raise any SQLSTATE with any text; then Where names it.
+func ofServer(pe *pgconn.PgError) bool {
+	if strings.Contains(pe.Where, "function") {
+		return false
+	}
+	switch pe.Code[:min(2, len(pe.Code))] {
+	case "08", "25", "40", "53", "55", "57", "58":
+		return true
+	case "0A", "26", "2B", "34", "3D", "3F", "42":
+		return pe.Where == ""
+	}
+	return false
+}
+
+// refusedRow describes a refusal by its SQLSTATE and the names it is about.
+func refusedRow(pe *pgconn.PgError) string {
+	s := "Postgres refused a row with SQLSTATE " + printable.Text(pe.Code)
+	if kind := refusalKinds[pe.Code]; kind != "" {
+		s += ", " + kind
+	}
+	for _, name := range []struct{ what, name string }{{"constraint", pe.ConstraintName}, {"column", pe.ColumnName}, {"type", pe.DataTypeName}} {
+		if name.name != "" {
+			s += fmt.Sprintf(", %s %s", name.what, printable.Text(name.name))
+		}
+	}
+	return s + inFunctionOf(pe)
+}
+
+// inFunctionOf names the function that an error comes from.
+func inFunctionOf(pe *pgconn.PgError) string {
+	if m := functionLine.FindString(pe.Where); m != "" {
+		return " in " + printable.Text(m)
+	}
+	return ""
+}
+
+// refusalKinds are what the SQLSTATEs that rows meet mean, in words of ours.
+var refusalKinds = map[string]string{
+	"22001": "a text that is too long", "22003": "a number that is out of range", "22007": "a text that is no date or time",
+	"22008": "a date or time that is out of range", "22012": "a division by zero", "22021": "a character that its encoding does not have",
+	"22023": "a value that is not allowed", "22P02": "a text that is not in a form of the type", "22P05": "a character that the database cannot store",
+	"23001": "a row that others refer to", "23502": "a NULL where none may be", "23503": "a foreign key whose row is not there",
+	"23505": "a key that is there already", "23514": "a value that a check does not allow", "23P01": "a value that excludes another row's",
+	"42501": "a missing privilege, or a policy", "44000": "a row that the view does not show", "54000": "a value that is too large for an index",
+	"P0001": "an exception that a function raised",
+}
+
+// refusal is the dead letter's reason for a row that Postgres refused.
+func refusal(err error) *transform.BadRecord {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return &transform.BadRecord{Code: "refused", Reason: err.Error(), Shown: "Postgres refused a row"}
+	}
+	reason := pe.Message
+	if pe.Detail != "" {
+		reason += ": " + pe.Detail
+	}
+	return &transform.BadRecord{Column: pe.ColumnName, Code: pe.Code, Reason: reason, Shown: refusedRow(pe)}
+}
