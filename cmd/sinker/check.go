@@ -107,6 +107,9 @@ func (c *checker) live(ctx context.Context) {
 }
 
 func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
+	for _, w := range unencrypted(c.pipeline) {
+		c.warn("postgres", w)
+	}
 	have, want, dirty, err := txn.SchemaVersion(ctx, pl.postgres.URL)
 	if !c.say("postgres", err, config.RedactURL(pl.postgres.URL)) {
 		return

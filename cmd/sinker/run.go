@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
@@ -84,6 +85,9 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 	if f.http != "" {
 		p.HTTP = f.http
 	}
+	for _, w := range unencrypted(p) {
+		log.Warn(w)
+	}
 	if f.migrate {
 		if err := migrateForRun(ctx, p, log); err != nil {
 			return f.unlessStopped(ctx, err, log)
@@ -118,6 +122,16 @@ func (f *runFlags) refuse(cmd *cobra.Command) error {
 		return usage("%s %s", source, problem)
 	}
 	return nil
+}
+
+// unencrypted says which connections to Postgres others can listen to.
+func unencrypted(p *config.Pipeline) (warnings []string) {
+	for _, url := range []config.Secret{p.Postgres.URL, p.Postgres.MigrateURL} {
+		if w := txn.Unencrypted(url.Reveal()); w != "" && url != "" && !slices.Contains(warnings, w) {
+			warnings = append(warnings, w)
+		}
+	}
+	return warnings
 }
 
 // unlessStopped drops the error of a service's start that SIGTERM broke off: to be told to stop is no failure. A load up to

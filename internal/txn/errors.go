@@ -173,8 +173,15 @@ func wrap(op, table string, err error) error {
 // connectHint is hint for a session that could not be begun.
 func connectHint(err error) string {
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) && pe.Code == "42704" {
+	switch {
+	case !errors.As(err, &pe):
+		if h := transportHint(err); h != "" {
+			return h
+		}
+	case pe.Code == "42704":
 		return "take it out of postgres.url: it is a parameter of another driver, and not one of Postgres' settings"
+	case pe.Code == "28P01", pe.Code == "28000":
+		return pgHBAHint(err, pe)
 	}
 	return hint(err)
 }

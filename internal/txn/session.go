@@ -58,7 +58,7 @@ func connect(ctx context.Context, url, application string, lineage *Lineage) (*p
 		conn, err = pgx.ConnectConfig(ctx, cfg)
 	}
 	if err != nil {
-		return nil, &Error{Class: classify(err), Op: "connect", Err: hidePassword(err), Hint: connectHint(err)}
+		return nil, &Error{Class: classifyConnect(err), Op: "connect", Err: hidePassword(err), Hint: connectHint(err)}
 	}
 	return conn, nil
 }
