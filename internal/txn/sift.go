@@ -31,6 +31,7 @@ type sift struct {
 	before  string
 	todo    []*part
 	passed  bool      // some items were written, or could have been
+	ordered bool      // the items are not in log order: rows that collide end the sift
 	probed  bool      // it was found out whether any item passes
 	refused []refused // alone
 }
@@ -56,8 +57,19 @@ const (
 // When every item is refused, and for what need not be about any one of them, the table is at fault: the error is returned, and
 // nothing is a dead letter.
 func (w *writer) sift(ctx context.Context, items []item, apply applier) error {
+	s := w.newSift(items, apply)
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	return s.finish(ctx)
+}
+
+func (w *writer) newSift(items []item, apply applier) *sift {
 	w.store.buf.tries = 0
-	s := &sift{w: w, items: items, apply: apply, before: setSavepoint, todo: []*part{{to: len(items)}}}
+	return &sift{w: w, items: items, apply: apply, before: setSavepoint, todo: []*part{{to: len(items)}}}
+}
+
+func (s *sift) run(ctx context.Context) error {
 	for len(s.todo) > 0 {
 		p := s.todo[len(s.todo)-1]
 		s.todo = s.todo[:len(s.todo)-1]
@@ -75,10 +87,14 @@ func (w *writer) sift(ctx context.Context, items []item, apply applier) error {
 			return err
 		}
 	}
+	return nil
+}
+
+func (s *sift) finish(ctx context.Context) error {
 	if err := s.judge(); err != nil {
 		return err
 	}
-	return w.endSift(ctx, s.before)
+	return s.w.endSift(ctx, s.before)
 }
 
 // try writes a part, or puts its parts on the stack.
@@ -92,7 +108,7 @@ func (s *sift) try(ctx context.Context, p *part) error {
 		}
 		return nil
 	}
-	if !s.w.isRefused(err) {
+	if !s.w.isRefused(err) || s.ordered && collides(err) {
 		return err
 	}
 	s.before = backToIt

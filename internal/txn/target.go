@@ -68,6 +68,9 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 			t.aggregate = newAggregate(t.sink, plan, types)
 		} else {
 			t.upsert = newUpsertSQL(t.sink, t.index, plan)
+			if t.upsert.looseKey, err = hasLooseKey(ctx, conn, rel.OID, t.sink.Rule.Key); err != nil {
+				return err
+			}
 			t.upsert.copyNew = newCopyNew(t.sink, columns[:plan.KeyColumns()], types[:plan.KeyColumns()], t.copySQL)
 		}
 	}

@@ -23,6 +23,7 @@ type upsertSQL struct {
 	copyKeys  string
 	delete    string
 	emptyBoth string
+	looseKey  bool // keys may be equal to Postgres that are not equal as bytes
 	keysOnly  bool // ON CONFLICT DO NOTHING: there is nothing to update
 	copyNew   *copyNew
 }
@@ -75,12 +76,22 @@ var keySeed = maphash.MakeSeed()
 // merge upserts: the last record of each key in the batch wins, in key order, so that two workers that meet on the same
 // rows lock them in the same order and can not deadlock.
 func (w *writer) merge(ctx context.Context) error {
-	items := w.lastOfEachKey(w.collect())
+	items := w.collect()
+	loose := w.target.upsert.looseKey && isMixed(items)
+	if loose && !w.careful {
+		return w.mergeInOrder(ctx, "", items)
+	}
+	if loose {
+		return w.sift(ctx, items, w.mergeInOrder)
+	}
+	var all []item
+	if w.careful {
+		all = slices.Clone(items)
+	}
+	items = w.lastOfEachKey(items)
 	slices.SortFunc(items, w.compareKeys)
 	if w.careful {
-		return w.sift(ctx, items, func(ctx context.Context, before string, items []item) error {
-			return w.mergeItems(ctx, before, items)
-		})
+		return w.mergeCarefully(ctx, items, all)
 	}
 	return w.mergeItems(ctx, "", items)
 }
@@ -114,12 +125,16 @@ func (w *writer) mergeItems(ctx context.Context, before string, items []item) er
 		return err
 	}
 	w.result.Deleted += deleted
-	if u.keysOnly {
-		w.result.Rows += upserted // a key that is there is passed over, which nobody suppressed
-	} else {
-		w.sent(len(writes), upserted)
-	}
+	w.countUpserted(len(writes), upserted)
 	return nil
+}
+
+func (w *writer) countUpserted(rows int, upserted int64) {
+	if w.target.upsert.keysOnly {
+		w.result.Rows += upserted // a key that is there is passed over, which nobody suppressed
+		return
+	}
+	w.sent(rows, upserted)
 }
 
 func isDelete(it item) bool { return it.op == transform.Delete }

@@ -1,0 +1,111 @@
+package txn
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// An upsert writes the last record of each key, in key order and deletions first. That is the result of writing the records
+// one by one, unless rows meet one another by something else than the bytes of their keys: a second unique or an exclusion
+// constraint, or keys that are equal to Postgres and not as bytes. Then the records are written in log order.
+
+// mergeCarefully sifts the last items of each key. When rows collide, it begins again with all items in log order, before any of
+// them is a dead letter: another row of the batch may have made room by then, or only have passed through the value.
+func (w *writer) mergeCarefully(ctx context.Context, items, all []item) error {
+	if err := w.exec(ctx, "SAVEPOINT in_key_order"); err != nil {
+		return err
+	}
+	counted := w.result
+	s := w.newSift(items, w.mergeItems)
+	s.ordered = true
+	err := s.run(ctx)
+	if err == nil {
+		return s.finish(ctx)
+	}
+	if !collides(err) || w.conn.IsClosed() {
+		return err
+	}
+	w.result = counted
+	if err := w.exec(ctx, "ROLLBACK TO SAVEPOINT in_key_order"); err != nil {
+		return err
+	}
+	return w.sift(ctx, all, w.mergeInOrder)
+}
+
+// collides says whether rows met by something else than the bytes of their keys: a unique or exclusion constraint, or a key that
+// one INSERT … ON CONFLICT met twice.
+func collides(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && !raised(pe) && (pe.Code == "23505" || pe.Code == "23P01" || pe.Code == "21000")
+}
+
+// mergeInOrder writes items with the result that one statement for each, in their order, would have. Items that follow one another
+// share a statement as long as they have different keys and all write or all delete: Postgres takes its rows in their order and
+// checks each.
+func (w *writer) mergeInOrder(ctx context.Context, before string, items []item) error {
+	u := w.target.upsert
+	setup := before + u.stage + "; " + u.bin + "; "
+	for len(items) > 0 {
+		n := w.runLength(items)
+		run := items[:n]
+		items = items[n:]
+		if err := w.exec(ctx, setup+u.emptyBoth); err != nil {
+			return err
+		}
+		setup = ""
+		if isDelete(run[0]) {
+			deleted, err := w.apply(ctx, run, u.copyKeys, nearbyDelete+u.delete)
+			if err != nil {
+				return err
+			}
+			w.result.Deleted += deleted
+			continue
+		}
+		upserted, err := w.apply(ctx, run, u.copyRows, u.merge)
+		if err != nil {
+			return err
+		}
+		w.countUpserted(len(run), upserted)
+	}
+	return nil
+}
+
+// runLength is how many of the first items may share a statement.
+func (w *writer) runLength(items []item) int {
+	seen := map[string]bool{}
+	for n, it := range items {
+		key := string(w.keyOf(it))
+		if seen[key] || isDelete(it) != isDelete(items[0]) {
+			return n
+		}
+		seen[key] = true
+	}
+	return len(items)
+}
+
+func isMixed(items []item) bool {
+	return slices.ContainsFunc(items, isDelete) && slices.ContainsFunc(items, func(it item) bool { return !isDelete(it) })
+}
+
+// looseKey asks whether key columns have a type, or a collation, by which values are equal that differ as bytes, and whether a
+// trigger may change the key of a row on its way in. The types listed are those whose values are equal as bytes alone.
+const looseKey = `
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_attribute a
+    JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
+    WHERE a.attrelid = $1 AND a.attname = ANY ($2)
+      AND (t.typname <> ALL ('{bool,int2,int4,int8,oid,uuid,text,varchar,bytea,date,timestamp,timestamptz,time,inet,cidr,macaddr}') AND t.typtype <> 'e'
+           OR (to_jsonb(c)->>'collisdeterministic')::boolean IS FALSE))
+OR EXISTS (
+    SELECT FROM pg_catalog.pg_trigger g
+    WHERE g.tgrelid = $1 AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 7 = 7)`
+
+func hasLooseKey(ctx context.Context, conn *pgx.Conn, oid uint32, key []string) (loose bool, err error) {
+	err = conn.QueryRow(ctx, looseKey, oid, key).Scan(&loose)
+	return loose, err
+}
