@@ -168,6 +168,9 @@ func (c *checker) sample(ctx context.Context, pl *plant, store *txn.Store, topic
 		first = withCode(exitConfig, fmt.Errorf("%d of a sample of %d records can not become rows; the first: %w", bad, good+bad, first))
 	}
 	c.say("topic "+topic, first, fmt.Sprintf("a sample of %d records fits", good))
+	for _, f := range store.Fits(topic, records) {
+		c.fit(topic, f)
+	}
 }
 
 // finish prints the report, one finding per line.

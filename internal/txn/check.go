@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"sinker/internal/transform"
-
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -36,6 +34,7 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 		case err != nil:
 			c.Err = wrap("check", c.Table, err)
 		case oid == 0 && t.sink.Create:
+			t.absent = true
 			c.Mode = "will be made"
 			c.Err = wrap("check", c.Table, refuseCreate(ctx, conn, t.sink))
 		default:
@@ -63,10 +62,11 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 func (s *Store) Try(topic string, records []*kgo.Record) (good int, bad int, first error) {
 	for _, ti := range s.route(topic) {
 		t := s.targets[ti]
-		encoder, err := t.tryEncoder(records)
+		plan, _, err := t.tryPlan(records)
 		if err != nil {
 			return 0, len(records), err
 		}
+		encoder := plan.NewEncoder()
 		for _, r := range records {
 			if _, _, err := encoder.Append(nil, r); err != nil {
 				bad++
@@ -79,25 +79,6 @@ func (s *Store) Try(topic string, records []*kgo.Record) (good int, bad int, fir
 		}
 	}
 	return good, bad, first
-}
-
-func (t *target) tryEncoder(sample []*kgo.Record) (*transform.Encoder, error) {
-	if t.plan != nil {
-		return t.plan.NewEncoder(), nil
-	}
-	rule, _, err := t.propose(sample)
-	if err != nil {
-		return nil, err
-	}
-	table, err := rule.Declared(t.sink.Schema, t.sink.Table)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := transform.Compile(rule, table)
-	if err != nil {
-		return nil, err
-	}
-	return plan.NewEncoder(), nil
 }
 
 // CheckSchema says whether schema sinker is there.

@@ -90,23 +90,3 @@ func hasLetters(ctx context.Context, conn *pgx.Conn, s string) (bool, error) {
 	}
 	return err == nil, err
 }
-
-// Propose returns the tables that do not exist and would be made of these records, without making them. Check must have looked
-// at the tables before.
-func (s *Store) Propose(topic string, records []*kgo.Record) (all []Proposal) {
-	for _, ti := range s.route(topic) {
-		t := s.targets[ti]
-		if t.plan != nil || !t.sink.Create || len(records) == 0 {
-			continue
-		}
-		rule, p, err := t.propose(records)
-		if err != nil || p == nil {
-			continue // Try says why
-		}
-		if table, err := rule.Declared(t.sink.Schema, t.sink.Table); err == nil {
-			p.with(rule, createSQL(table, rule.Key, false))
-			all = append(all, *p)
-		}
-	}
-	return all
-}

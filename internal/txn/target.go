@@ -23,6 +23,7 @@ type target struct {
 	upsert    *upsertSQL // both nil: append
 	aggregate *aggregate
 	warnings  []string          // about the table as it stands
+	absent    bool              // Check found no table, and one would be made
 	survey    *transform.Survey // nil: done, or not begun
 }
 
