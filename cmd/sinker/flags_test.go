@@ -62,6 +62,7 @@ var flagCases = map[string][]flagCase{
 	"run --create":      {{line: "run --until-end --brokers BROKERS --topic orders --to URL --table missing", code: exitConfig, text: "create: yes"}, {line: "run --until-end --brokers BROKERS --topic orders --to URL --table made --create --name made", text: "made"}},
 	"run --migrate":     {{line: "run --until-end --migrate=false --brokers BROKERS --topic orders --to EMPTY", code: exitConfig, text: "sinker migrate up"}},
 	"run --until-end":   {{line: "run --until-end PIPELINE", text: " records, "}},
+	"run --wait":        {{line: "run --until-end --wait 5s PIPELINE", text: " records, "}, {line: "run --wait 5s PIPELINE", code: exitUsage, text: "--wait has no effect without --until-end"}},
 	"run --json":        {{line: "run --until-end --json PIPELINE", text: `"records":`}, {line: "run --json PIPELINE", code: exitUsage, text: "--json has no effect without --until-end"}},
 	"run --http":        {{line: "run --until-end --http 127.0.0.1:0 PIPELINE", text: `"http":"127.0.0.1:`}, {line: "run --http nowhere PIPELINE", code: exitUsage, text: "--http must be host:port"}},
 	"run --with-parent": {{done: "TestDemo"}},
@@ -87,7 +88,7 @@ var flagCases = map[string][]flagCase{
 	"offsets set --offset":       {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records", text: "→ 12"}},
 	"offsets set --note":         {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records --note because", sql: `SELECT count(*) = 1 FROM sinker.audit WHERE note = 'because'`}},
 	"offsets set --skip-records": {{line: "offsets set -c FILE --topic orders --partition 2 --offset 13", code: exitUsage, text: "add --skip-records"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 11 --skip-records", code: exitUsage, text: "--skip-records is for moving a position on"}},
-	"offsets set --write-again":  {{line: "offsets set -c FILE --topic orders --partition 2 --offset 14 --write-again", code: exitUsage, text: "--write-again is for moving a position back"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 1 --write-again --skip-records", code: exitUsage, text: "no effect beside"}},
+	"offsets set --write-again":  {{line: "offsets set -c FILE --topic orders --partition 2 --offset 14 --write-again", code: exitUsage, text: "--write-again is for moving a position back"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 1 --write-again --skip-records", code: exitUsage, text: "no effect beside"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 0 --write-again", text: "→ 0"}},
 
 	"offsets adopt --config":    {{line: "offsets adopt -c /nowhere --topic orders --partition 0", code: exitConfig, text: "/nowhere"}},
 	"offsets adopt --topic":     {{line: "offsets adopt -c FILE --topic other --partition 0", code: exitUnavailable, text: "topic other"}},

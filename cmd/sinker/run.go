@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"time"
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
@@ -24,6 +25,7 @@ type runFlags struct {
 	logs     logFlags
 	migrate  bool
 	untilEnd bool
+	wait     time.Duration
 	json     bool
 	http     string
 	parent   bool
@@ -38,7 +40,12 @@ func newRunCommand() *cobra.Command {
 topics have now.
 
 SIGTERM or Ctrl-C finishes or rolls back the transaction in hand and leaves the consumer
-group; a second one ends the process at once. Both are safe.`,
+group; a second one ends the process at once. Both are safe.
+
+A service waits for Kafka and Postgres, at the start as later. With --until-end the command
+ends with exit code 69 when one of them is away at the start, and with exit code 1, and the
+reasons, when what can be loaded is loaded and the rest cannot go on: at once for partitions
+that are stopped, after --wait for those that are waiting.`,
 		Example: `  sinker run -c sinker.yaml
   DATABASE_URL=… sinker run --brokers localhost:9092 --topic orders --create
   sinker run -c sinker.yaml --until-end`,
@@ -50,6 +57,7 @@ group; a second one ends the process at once. Both are safe.`,
 	fs := cmd.Flags()
 	fs.BoolVar(&f.migrate, "migrate", true, "bring schema sinker up to date first")
 	fs.BoolVar(&f.untilEnd, "until-end", false, "stop at the end the topics have now, and print a summary")
+	fs.DurationVar(&f.wait, "wait", 2*time.Minute, "with --until-end: how long to wait for what is in the way (Postgres or Kafka away, a missing table or privilege, another member) before ending with exit code 1")
 	fs.BoolVar(&f.json, "json", false, "with --until-end: print the summary as one JSON object")
 	fs.StringVar(&f.http, "http", "", "address of health, metrics and the status page, or off (default: what SINKER_HTTP holds, then the configuration)")
 	fs.BoolVar(&f.parent, "with-parent", false, "end when standard input closes: for a program that starts sinker and may die")
@@ -88,27 +96,31 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 	for _, w := range unencrypted(p) {
 		log.Warn(w)
 	}
-	if f.migrate {
-		if err := migrateForRun(ctx, p, log); err != nil {
-			return f.unlessStopped(ctx, err, log)
-		}
-	}
 	pl, err := newPlant(p, log)
 	if err != nil {
 		return err
 	}
-	if err := pl.checkStart(ctx); err != nil {
-		return f.unlessStopped(ctx, err, log)
+	begin := func(ctx context.Context) error {
+		if f.migrate {
+			if err := migrateForRun(ctx, p, log); err != nil {
+				return err
+			}
+		}
+		return pl.checkStart(ctx)
 	}
-	if f.untilEnd {
-		return pl.untilEnd(cmd, f.json)
+	if !f.untilEnd {
+		return pl.serve(ctx, begin)
 	}
-	return pl.serve(ctx, nil)
+	if err := begin(ctx); err != nil {
+		return err
+	}
+	pl.kafka.Wait = f.wait
+	return pl.untilEnd(cmd, f.json)
 }
 
 // refuse refuses flags that would have no effect, and takes the address from the environment where no flag has it.
 func (f *runFlags) refuse(cmd *cobra.Command) error {
-	if err := needs(cmd, "until-end", "json"); err != nil {
+	if err := needs(cmd, "until-end", "json", "wait"); err != nil {
 		return err
 	}
 	source := "--http"
@@ -213,20 +225,40 @@ func missingTopics(missing, present []string) error {
 	return fmt.Errorf("%s\nCreate it, or correct the name. Nothing was read or written.", msg)
 }
 
-// serve runs the workers and the HTTP side until ctx ends.
-func (pl *plant) serve(ctx context.Context, ends *consume.Ends) error {
-	svc, release := pl.service(ends)
+// serve is a service's life: HTTP first, then begin, for as long as Kafka and Postgres let it wait, then the workers until
+// ctx ends. To be told to stop is no failure, whenever it comes.
+func (pl *plant) serve(ctx context.Context, begin func(context.Context) error) error {
+	st := newStarting(pl.pipeline.Workers, pl.log)
+	server, err := pl.listen(st.states)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if err := st.await(ctx, begin); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	svc, release := pl.service(nil)
 	defer release()
+	st.started(svc.States)
+	return pl.work(ctx, svc, server)
+}
+
+// listen starts the HTTP side.
+func (pl *plant) listen(states func() []*consume.WorkerState) (*ops.Server, error) {
 	server, err := ops.Listen(ops.Config{
 		Addr: pl.pipeline.HTTP, StatementTimeout: pl.pipeline.Postgres.StatementTimeout, Log: pl.log,
 		About: ops.About{Pipeline: pl.pipeline.Name, Version: versionText(), ConfigHash: pl.pipeline.Hash()},
-	}, pl.metrics, svc.States)
-	if err != nil {
-		return withCode(exitFailed, err)
-	}
-	defer server.Close()
+	}, pl.metrics, states)
+	return server, withCode(exitFailed, err)
+}
+
+// work runs the workers until ctx ends, or they have reached their ends.
+func (pl *plant) work(ctx context.Context, svc *consume.Service, server *ops.Server) error {
 	pl.log.Info("running", "pipeline", pl.pipeline.Name, "version", version, "workers", pl.pipeline.Workers, "http", server.Addr())
-	err = svc.Run(ctx)
+	err := svc.Run(ctx)
 	pl.log.Info("stopped", "pipeline", pl.pipeline.Name)
 	return err
 }

@@ -30,26 +30,38 @@ type stage struct {
 	conn    *pgx.Conn
 	file    string
 	brokers string
+	sasl    string    // more of the configuration's kafka
+	dial    []kgo.Opt // how the test itself reaches Kafka
+	role    string    // sinker connects as, when it is not the superuser
 }
 
 func newStage(t *testing.T, sinks string) *stage {
 	t.Helper()
 	s := &stage{t: t, kafka: localtest.Kafka(t, kfake.SeedTopics(3, "orders"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "200000000"})), url: localtest.Database(t), file: filepath.Join(t.TempDir(), "sinker.yaml")}
 	s.brokers = s.kafka.ListenAddrs()[0]
-	conn, err := pgx.Connect(context.Background(), s.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
-	s.conn = conn
+	s.connect()
 	s.configure(sinks)
 	return s
+}
+
+// connect connects the test itself to the database.
+func (s *stage) connect() {
+	s.t.Helper()
+	conn, err := pgx.Connect(context.Background(), s.url)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close(context.Background()) })
+	s.conn = conn
 }
 
 // configure writes the configuration: the two connections, and the rest as given.
 func (s *stage) configure(rest string) {
 	s.t.Helper()
-	text := fmt.Sprintf("kafka: { brokers: '%s', instance: off }\npostgres: %s\nhttp: off\n%s", s.brokers, s.url, rest)
+	text := fmt.Sprintf("kafka: { brokers: '%s', instance: off%s }\npostgres: %s\nhttp: off\n%s", s.brokers, s.sasl, s.url, rest)
+	if s.file == "" {
+		s.file = filepath.Join(s.t.TempDir(), "sinker.yaml")
+	}
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -57,14 +69,20 @@ func (s *stage) configure(rest string) {
 
 func (s *stage) produce(records ...*kgo.Record) {
 	s.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(s.brokers), kgo.ProducerBatchMaxBytes(100<<20), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(120<<20))
+	for _, r := range records {
+		r.Topic = "orders"
+	}
+	s.produceTo(records...)
+}
+
+// produceTo produces records that name their topics.
+func (s *stage) produceTo(records ...*kgo.Record) {
+	s.t.Helper()
+	cl, err := kgo.NewClient(append(s.dial, kgo.SeedBrokers(s.brokers), kgo.ProducerBatchMaxBytes(100<<20), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(120<<20))...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer cl.Close()
-	for _, r := range records {
-		r.Topic = "orders"
-	}
 	if err := cl.ProduceSync(context.Background(), records...).FirstErr(); err != nil {
 		s.t.Fatal(err)
 	}

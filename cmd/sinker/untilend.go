@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -33,18 +34,56 @@ func (pl *plant) untilEnd(cmd *cobra.Command, asJSON bool) error {
 	pl.pipeline.HTTP = untilEndHTTP(cmd, pl.pipeline.HTTP)
 	var wg sync.WaitGroup
 	wg.Go(func() { showProgress(ctx, cmd.ErrOrStderr(), ends, sum) })
-	wg.Go(func() { pl.followOthers(ctx, ends) })
-	err = pl.serve(ctx, ends)
+	svc, release := pl.service(ends)
+	defer release()
+	wg.Go(func() { pl.followOthers(ctx, svc) })
+	server, err := pl.listen(svc.States)
+	if err == nil {
+		defer server.Close()
+		err = pl.work(ctx, svc, server)
+	}
 	stop()
 	wg.Wait()
 	flushErrors(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	if !ends.Reached() {
+	left := ends.Left()
+	if !ends.Reached() && len(left) == 0 {
 		return withCode(exitFailed, errors.New("stopped before the end; the next run goes on from here"))
 	}
-	return sum.print(cmd.OutOrStdout(), asJSON)
+	if err := sum.print(cmd.OutOrStdout(), left, asJSON); err != nil {
+		return err
+	}
+	return leftError(left)
+}
+
+// mostLeft is how many partitions the error of a bounded run names; `--json` has them all.
+const mostLeft = 20
+
+// leftError is how a bounded run ends that could not load everything: which partitions are left, where they stand, and why.
+func leftError(left []consume.Left) error {
+	if len(left) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "not everything could be loaded; what could be is committed. Left: %d partitions", len(left))
+	for i, l := range left {
+		if i == mostLeft {
+			fmt.Fprintf(&b, "\n  … and %d more: `sinker status` shows them", len(left)-i)
+			break
+		}
+		at := fmt.Sprintf("at %d", l.Position)
+		if l.Position < 0 {
+			at = "and not read yet"
+		}
+		fmt.Fprintf(&b, "\n  %s/%d is %s %s, its end is %d: %s", l.Topic, l.Partition, l.State, at, l.End, l.Reason)
+		if l.Command != "" {
+			fmt.Fprintf(&b, "\n      %s", l.Command)
+		}
+	}
+	b.WriteString("\nThe next run goes on from there.")
+	return withCode(exitFailed, errors.New(b.String()))
 }
 
 // untilEndHTTP leaves the HTTP side off in a bounded run unless it was asked for: two loads at once should not meet on
@@ -57,7 +96,7 @@ func untilEndHTTP(cmd *cobra.Command, configured string) string {
 }
 
 // followOthers looks, now and then, at the positions in Postgres: partitions of the goal may be another process's.
-func (pl *plant) followOthers(ctx context.Context, ends *consume.Ends) {
+func (pl *plant) followOthers(ctx context.Context, svc *consume.Service) {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {
@@ -70,9 +109,7 @@ func (pl *plant) followOthers(ctx context.Context, ends *consume.Ends) {
 		if err != nil {
 			continue // the workers say what is wrong
 		}
-		for _, r := range rows {
-			ends.Moved(txn.TopicPartition{Topic: r.Topic, Partition: r.Partition}, r.NextOffset)
-		}
+		svc.Saw(rows)
 	}
 }
 
@@ -94,6 +131,17 @@ type tableSum struct {
 	Table   string `json:"table"`
 	Rows    int64  `json:"rows"`
 	Deleted int64  `json:"deleted"`
+}
+
+// leftSum is a partition that could not be loaded up to its end.
+type leftSum struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Position  int64  `json:"position"` // -1: not known
+	End       int64  `json:"end"`
+	State     string `json:"state"`
+	Reason    string `json:"reason"`
+	Command   string `json:"command,omitempty"`
 }
 
 func (s *summary) add(r consume.Report) {
@@ -126,8 +174,8 @@ func (s *summary) snapshot() (records, rows int64) {
 	return s.records, rows
 }
 
-// print sums up, a line a table, or all in one JSON object.
-func (s *summary) print(w io.Writer, asJSON bool) error {
+// print sums up, a line per table, or all in one JSON object.
+func (s *summary) print(w io.Writer, left []consume.Left, asJSON bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	loading := s.last.Sub(s.first).Seconds()
@@ -140,7 +188,11 @@ func (s *summary) print(w io.Writer, asJSON bool) error {
 			Seconds  float64     `json:"seconds"`
 			Loading  float64     `json:"loading_seconds"`
 			Tables   []*tableSum `json:"tables"`
-		}{s.records, s.filtered, s.dead, s.bytes, time.Since(s.start).Seconds(), loading, []*tableSum{}}
+			Left     []leftSum   `json:"left"`
+		}{s.records, s.filtered, s.dead, s.bytes, time.Since(s.start).Seconds(), loading, []*tableSum{}, []leftSum{}}
+		for _, l := range left {
+			out.Left = append(out.Left, leftSum{l.Topic, l.Partition, l.Position, l.End, l.State, l.Reason, l.Command})
+		}
 		for _, name := range s.order {
 			out.Tables = append(out.Tables, s.tables[name])
 		}

@@ -25,6 +25,9 @@ type assignment struct {
 	dropped map[txn.TopicPartition]bool // not ours any more, not yet seen by the loop
 	waiters []chan struct{}             // closed when the loop has let go of what was dropped
 	wake    context.CancelFunc          // ends the poll in progress
+	refused error                       // why the group gives nothing; nil: it does, or has not said
+	since   time.Time                   // of the same reason
+	said    time.Time                   // when it was last logged
 }
 
 func newAssignment(patience time.Duration) *assignment {
@@ -38,6 +41,7 @@ func (a *assignment) assigned(_ context.Context, _ *kgo.Client, parts map[string
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.joined = true
+	a.refused = nil
 	a.rounds++
 	each(parts, func(tp txn.TopicPartition) {
 		a.owned[tp], a.gained[tp] = true, true
@@ -147,6 +151,30 @@ func each(parts map[string][]int32, f func(txn.TopicPartition)) {
 			f(txn.TopicPartition{Topic: t, Partition: p})
 		}
 	}
+}
+
+// refuse notes why the group gives nothing, and says whether it is to be logged now.
+func (a *assignment) refuse(err error) (say bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	same := a.refused != nil && a.refused.Error() == err.Error()
+	if a.refused == nil {
+		a.since = now
+	}
+	a.refused = err
+	if same && now.Sub(a.said) < sayAgain {
+		return false
+	}
+	a.said = now
+	return true
+}
+
+// refusal is what refuse noted last.
+func (a *assignment) refusal() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.refused
 }
 
 // nudge ends the poll in progress.

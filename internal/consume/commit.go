@@ -79,6 +79,7 @@ func (w *Worker) committed(b txn.Batch, res txn.Result, start time.Time, retries
 		rep.Bytes += rr.Bytes
 		rep.Ranges = append(rep.Ranges, rr)
 		w.mirror.moved(p)
+		w.readsAgain(p.TopicPartition)
 		w.ends.Moved(r.TopicPartition, r.To)
 	}
 	if res.Resolved {

@@ -42,7 +42,12 @@ type Config struct {
 	// may take it up to twice that.
 	FetchMemory int64
 
+	// Wait is for how long a bounded run waits for what is in its way, before it ends without having reached its ends: Postgres or
+	// Kafka that is away, a table or a privilege that is missing, another member that does not go on. Default 2 min.
+	Wait time.Duration
+
 	tailEvery time.Duration // between two looks at the logs' ends; default 10 s
+	parkFor   time.Duration // a waiting partition is taken again after; default 10 s
 	openAfter time.Duration // a transaction in Kafka is worth a word; default 1 min
 
 	Log *slog.Logger
@@ -86,7 +91,9 @@ func (c *Config) defaults() {
 	def(&c.SessionTimeout, 6*time.Second)
 	def(&c.HeartbeatInterval, min(time.Second, c.SessionTimeout/4))
 	def(&c.RebalanceTimeout, time.Minute)
+	def(&c.Wait, 2*time.Minute)
 	def(&c.tailEvery, 10*time.Second)
+	def(&c.parkFor, 10*time.Second)
 	def(&c.openAfter, time.Minute)
 	if c.Rows == 0 {
 		c.Rows = 100_000

@@ -72,7 +72,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		return taken.Positions[0]
 	}
 	batch := func(p txn.Position, n int64) txn.Batch {
-		r := txn.Range{TopicPartition: place, Log: p.Log, Fence: p.Fence, From: p.NextOffset, To: p.NextOffset + n, LeaderEpoch: 2}
+		r := txn.Range{TopicPartition: place, Log: p.Log, Fence: p.Fence, From: p.NextOffset, To: p.NextOffset + n, LeaderEpoch: 2, Timestamp: time.Unix(1, 0)}
 		for i := range n {
 			r.Records = append(r.Records, &kgo.Record{Topic: place.Topic, Offset: r.From + i, LeaderEpoch: 2, Timestamp: time.Unix(1, 0), Value: []byte(`{}`)})
 		}
@@ -113,7 +113,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		if err != nil || res.Consumed != 3 || res.Resolved {
 			t.Errorf("%+v, %v", res, err)
 		}
-		if q := take(t, s); q.NextOffset != 3 || q.LeaderEpoch != 2 || q.Fence != p.Fence+1 || q.First {
+		if q := take(t, s); q.NextOffset != 3 || q.LeaderEpoch != 2 || q.Fence != p.Fence+1 || q.First || !q.LastTimestamp.Equal(time.Unix(1, 0)) {
 			t.Errorf("%+v", q)
 		}
 	})

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"sync"
+	"time"
 
 	"sinker/internal/txn"
 )
@@ -13,12 +14,15 @@ type Ends struct {
 	at    map[txn.TopicPartition]int64
 	end   map[txn.TopicPartition]int64
 	open  int
-	done  chan struct{}
+	done  chan struct{} // closed when the run is over, at the ends or not
+	left  []Left        // what was given up
+	other others
 }
 
 // NewEnds makes the goal of a bounded run.
 func NewEnds(end map[txn.TopicPartition]int64) *Ends {
 	e := &Ends{start: map[txn.TopicPartition]int64{}, at: map[txn.TopicPartition]int64{}, end: end, open: len(end), done: make(chan struct{})}
+	e.other.moved = time.Now()
 	if e.open == 0 {
 		close(e.done)
 	}
@@ -44,8 +48,11 @@ func (e *Ends) Moved(tp txn.TopicPartition, next int64) {
 		return
 	}
 	e.at[tp] = next
+	if !known || before < end {
+		e.other.moved = time.Now()
+	}
 	if next >= end && (!known || before < end) {
-		if e.open--; e.open == 0 {
+		if e.open--; e.open == 0 && e.left == nil {
 			close(e.done)
 		}
 	}
@@ -53,6 +60,16 @@ func (e *Ends) Moved(tp txn.TopicPartition, next int64) {
 
 // Reached says whether every partition is at its end.
 func (e *Ends) Reached() bool {
+	if e == nil {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.open == 0
+}
+
+// over says whether the run is to end: every partition is at its end, or was given up.
+func (e *Ends) over() bool {
 	if e == nil {
 		return false
 	}
@@ -79,17 +96,4 @@ func (e *Ends) Progress() (done, total int64) {
 		done += max(min(e.at[tp], end)-start, 0)
 	}
 	return done, total
-}
-
-// Open returns the partitions that are not at their end.
-func (e *Ends) Open() []txn.TopicPartition {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var open []txn.TopicPartition
-	for tp, end := range e.end {
-		if at, known := e.at[tp]; !known || at < end {
-			open = append(open, tp)
-		}
-	}
-	return open
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"sinker/internal/txn"
 )
@@ -32,6 +33,7 @@ type memoryRow struct {
 	owner    string
 	consumed int64
 	stopped  string
+	last     time.Time
 }
 
 func newMemory() *memory {
@@ -101,7 +103,7 @@ func (s *memoryStore) Take(ctx context.Context, claims []txn.Claim) (txn.Taken, 
 		first := r.fence == 0
 		r.fence++
 		r.owner, r.stopped = s.owner, ""
-		taken.Positions = append(taken.Positions, txn.Position{TopicPartition: c.TopicPartition, Log: c.Log, NextOffset: r.next, LeaderEpoch: r.epoch, Fence: r.fence, First: first})
+		taken.Positions = append(taken.Positions, txn.Position{TopicPartition: c.TopicPartition, Log: c.Log, NextOffset: r.next, LeaderEpoch: r.epoch, Fence: r.fence, First: first, LastTimestamp: r.last})
 	}
 	return taken, nil
 }
@@ -180,6 +182,9 @@ func (s *memoryStore) apply(b txn.Batch, staged []string) (res txn.Result, err e
 		row := s.db.rows[r.TopicPartition]
 		n := int64(r.Streamed + len(r.Records))
 		row.next = r.To
+		if !r.Timestamp.IsZero() {
+			row.last = r.Timestamp
+		}
 		row.consumed += n
 		if r.LeaderEpoch >= 0 {
 			row.epoch = r.LeaderEpoch

@@ -20,10 +20,15 @@ type part struct {
 	gone    streamed      // what came before them and is not in Postgres yet either
 	end     int64         // the last stable offset the broker told of; -1 when not known yet
 	top     int64         // where the log ended when the partition was taken, open transactions included
-	seen    time.Time     // timestamp of the last record committed
+	seen    time.Time     // timestamp of the last record committed, at first as the offset row has it
+	oldest  time.Time     // timestamp of the record at NextOffset, the next one to be committed; zero: not known
+	atEnd   time.Time     // when the position was last known to be at the end of the log; zero: not since it was taken
+	taken   time.Time     // by this process, at this position
+	began   time.Time     // when it was last taken: a partition that waits is taken again and again
 
-	stop  *txn.Stop // why the partition is not read; nil: it is
-	again time.Time // when a waiting one is taken again
+	stop      *txn.Stop // why the partition is not read; nil: it is
+	stopSince time.Time
+	again     time.Time // when a waiting one is taken again
 }
 
 // streamed is what was in hand and went into the transaction that is open. If that fails it has to be read again.
@@ -34,7 +39,7 @@ type streamed struct {
 
 // take starts the partition at a position that the Store gave.
 func (p *part) start(pos txn.Position) {
-	*p = part{Position: pos, read: pos.NextOffset, end: -1}
+	*p = part{Position: pos, read: pos.NextOffset, end: -1, seen: pos.LastTimestamp, taken: time.Now(), began: time.Now()}
 }
 
 // active says whether records of the partition may be read and written.
@@ -61,6 +66,9 @@ func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 		next = r.Offset + 1
 		size += recordBytes(r)
 		control = control || r.Attrs.IsControl()
+	}
+	if p.oldest.IsZero() && len(records) > 0 {
+		p.oldest = records[0].Timestamp
 	}
 	p.read = next
 	if !control {
@@ -137,6 +145,12 @@ func (p *part) advance(r *txn.Range) (bytes int64) {
 	bytes = p.gone.size + p.size
 	p.gone = streamed{}
 	p.spend(r)
+	p.oldest = time.Time{}
+	if len(p.records) > 0 {
+		p.oldest = p.records[0].Timestamp
+	} else if p.end >= 0 && p.NextOffset >= p.end {
+		p.atEnd = time.Now()
+	}
 	return bytes - p.size
 }
 

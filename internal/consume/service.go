@@ -28,6 +28,7 @@ type Service struct {
 // NewService makes n workers' worth of service. instances are the static memberships' ids, one a worker, or nil.
 // ends is nil for a service without end.
 func NewService(cfg Config, n int, instances []string, newStore func(worker int) Store, ends *Ends) *Service {
+	cfg.defaults()
 	s := &Service{cfg: cfg, newStore: newStore, instances: instances, ends: ends, workers: make([]*Worker, n)}
 	for i := range n {
 		s.workers[i] = s.makeWorker(i, true)
@@ -56,14 +57,7 @@ func (s *Service) Run(ctx context.Context) error {
 		g.Go(func() error { return s.runWorker(ctx, i) })
 	}
 	if s.ends != nil {
-		g.Go(func() error {
-			select {
-			case <-s.ends.done:
-				stop()
-			case <-ctx.Done():
-			}
-			return nil
-		})
+		g.Go(func() error { return s.watchEnds(ctx, stop) })
 	}
 	return g.Wait()
 }

@@ -16,6 +16,7 @@ import (
 // stop ends the reading of a partition until an operator decides; command is the one that does, or empty. The others go
 // on. Why is logged once, shown by status and metrics, and written down with the position.
 func (w *Worker) stop(p *part, reason, command string) {
+	delete(w.waits, p.TopicPartition)
 	w.drop(p, txn.Stop{Reason: reason, Command: command})
 	p.again = time.Time{}
 	attrs := []any{"worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason}
@@ -26,23 +27,10 @@ func (w *Worker) stop(p *part, reason, command string) {
 	w.markStopped(p)
 }
 
-// park is stop for a reason that may pass by itself: the partition is taken again after a while. command is one that helps, or empty.
-func (w *Worker) park(p *part, reason, command string) {
-	w.drop(p, txn.Stop{Reason: reason, Command: command, Waiting: true})
-	p.again = time.Now().Add(parkFor)
-	w.pending[p.TopicPartition] = p.again
-	attrs := []any{"worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason, "again_in", parkFor}
-	if command != "" {
-		attrs = append(attrs, "command", command)
-	}
-	w.cfg.Log.Error("partition waiting", attrs...)
-	w.markStopped(p)
-}
-
 func (w *Worker) drop(p *part, why txn.Stop) {
 	w.counters.Discarded.Add(int64(p.held()))
 	p.forget()
-	p.stop = &why
+	p.stop, p.stopSince = &why, time.Now()
 	w.stopReading(p.TopicPartition)
 	w.publish()
 }
@@ -126,10 +114,17 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 		w.discard(tp)
 		w.pending[tp] = time.Now().Add(turn)
 	case isFatalFetch(err):
-		w.park(p, fmt.Sprintf("Kafka's answer for offset %d cannot be used: %v", p.read, err), "")
+		w.park(p, refusedFetch(p, err), "")
 	default:
 		w.cfg.Log.Debug("fetch failed, trying again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 	}
+}
+
+func refusedFetch(p *part, err error) string {
+	if errors.Is(err, kerr.TopicAuthorizationFailed) {
+		return fmt.Sprintf("Kafka does not let this user read topic %s (%v): allow it, for example with kafka-acls.sh --add --operation Read --topic %s", p.Topic, err, p.Topic)
+	}
+	return fmt.Sprintf("Kafka's answer for offset %d cannot be used: %v", p.read, err)
 }
 
 // isFatalFetch says whether the client will not get over the error by itself.

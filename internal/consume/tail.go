@@ -1,7 +1,9 @@
 package consume
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -15,14 +17,25 @@ import (
 // as well, but not while the worker waits for Postgres, nor when there is nothing that may be read: an open transaction
 // holds back what lies behind it, and without a look the lag would be 0.
 type tails struct {
-	mu sync.Mutex
-	at map[txn.TopicPartition]logTail
+	look chan struct{} // to look now: partitions were taken
+
+	mu   sync.Mutex
+	at   map[txn.TopicPartition]logTail
+	away outage // of Kafka
+}
+
+// outage is for how long something has not answered, and when that was last said.
+type outage struct {
+	err         error // nil: it answers
+	since, said time.Time
 }
 
 type logTail struct {
 	stable, high int64     // the last stable offset, and the offset after the last record
 	since        time.Time // when stable was first seen there
 	said         time.Time // when its standing still was last logged
+	atEnd        time.Time // when the position was last seen to be at stable
+	bad          outage    // of this partition alone: it has no leader, for example
 }
 
 // watchTails looks until stopped.
@@ -38,15 +51,24 @@ func (w *Worker) watchTails() (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				w.lookAtTails(ctx)
+			case <-w.tails.look:
 			}
+			w.lookAtTails(ctx)
 		}
 	}()
 	return func() { cancel(); <-done }
 }
 
-// lookAtTails asks for both ends of what the worker has. When Kafka does not answer nothing changes; the fetching
-// client says what is wrong.
+// lookSoon makes the next look come at once.
+func (t *tails) lookSoon() {
+	select {
+	case t.look <- struct{}{}:
+	default:
+	}
+}
+
+// lookAtTails asks for both ends of what the worker has. It is also what notices that Kafka is away: the fetching client tries
+// again without a word.
 func (w *Worker) lookAtTails(ctx context.Context) {
 	state := w.state.Load()
 	var topics []string
@@ -55,17 +77,23 @@ func (w *Worker) lookAtTails(ctx context.Context) {
 			topics = append(topics, t)
 		}
 	}
-	if len(topics) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, max(w.cfg.tailEvery, time.Second))
 	defer cancel()
-	high, err := w.admin.ListEndOffsets(ctx, topics...) // first: it may only grow until the other is asked for
-	if err != nil {
+	if len(topics) == 0 {
+		if _, err := w.admin.BrokerMetadata(ctx); ctx.Err() != context.Canceled {
+			w.tails.answered(w, err)
+		}
 		return
 	}
-	stable, err := w.admin.ListCommittedOffsets(ctx, topics...)
-	if err != nil {
+	high, err := w.admin.ListEndOffsets(ctx, topics...) // first: it may only grow until the other is asked for
+	var stable kadm.ListedOffsets
+	if !allFailed(err) {
+		stable, err = w.admin.ListCommittedOffsets(ctx, topics...)
+	}
+	if ctx.Err() == context.Canceled {
+		return
+	}
+	if w.tails.answered(w, err); allFailed(err) {
 		return
 	}
 	for i := range state.Partitions {
@@ -74,19 +102,50 @@ func (w *Worker) lookAtTails(ctx context.Context) {
 	}
 }
 
+// answered notes whether Kafka answered at all, and says so when that changes, and every 30 s while it does not.
+func (t *tails) answered(w *Worker, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if !allFailed(err) {
+		if t.away.err != nil {
+			w.cfg.Log.Info("Kafka answers again", "worker", w.id, "after", now.Sub(t.away.since).Round(time.Millisecond))
+		}
+		t.away = outage{}
+		return
+	}
+	if t.away.err == nil {
+		t.away.since = now
+	}
+	t.away.err = fmt.Errorf("Kafka does not answer: %w", err)
+	if now.Sub(t.away.said) >= sayAgain {
+		t.away.said = now
+		w.cfg.Log.Warn("waiting and trying again; nothing is lost, nothing is written twice", "worker", w.id, "since", t.away.since.Round(time.Millisecond), "err", t.away.err)
+	}
+}
+
 // saw notes the ends of a partition, and says when a transaction has been open for long.
 func (t *tails) saw(w *Worker, p *PartitionState, stable, high kadm.ListedOffsets) {
 	s, ok1 := stable.Lookup(p.Topic, p.Partition)
 	h, ok2 := high.Lookup(p.Topic, p.Partition)
-	if !ok1 || !ok2 || s.Err != nil || h.Err != nil {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tp, now := txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}, time.Now()
 	at := t.at[tp]
+	if !ok1 || !ok2 || s.Err != nil || h.Err != nil {
+		if at.bad.err == nil {
+			at.bad.since = now
+		}
+		at.bad.err = fmt.Errorf("Kafka cannot serve it now: %w", cmp.Or(h.Err, s.Err, errNoAnswer))
+		t.at[tp] = at
+		return
+	}
 	if at.since.IsZero() || at.stable != s.Offset || h.Offset <= s.Offset {
-		at = logTail{since: now}
+		at = logTail{since: now, atEnd: at.atEnd}
+	}
+	at.bad = outage{}
+	if p.Position >= s.Offset {
+		at.atEnd = now
 	}
 	at.stable, at.high = s.Offset, h.Offset
 	if at.high > at.stable && now.Sub(at.since) >= w.cfg.openAfter && now.Sub(at.said) >= 10*w.cfg.openAfter {
@@ -102,16 +161,28 @@ func (t *tails) saw(w *Worker, p *PartitionState, stable, high kadm.ListedOffset
 func (t *tails) fill(s *WorkerState) *WorkerState {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s == nil || len(t.at) == 0 {
+	if s == nil || len(t.at) == 0 && t.away.err == nil {
 		return s
 	}
 	filled := *s
+	if filled.Trouble == "" && t.away.err != nil && filled.Running {
+		filled.Trouble, filled.Since = t.away.err.Error(), t.away.since
+	}
 	filled.Partitions = slices.Clone(s.Partitions)
 	for i := range filled.Partitions {
 		p := &filled.Partitions[i]
-		if at, ok := t.at[txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}]; ok {
+		at, ok := t.at[txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
+		if ok && !at.since.IsZero() {
 			p.End = max(p.End, at.stable)
 			p.HeldBack = max(0, at.high-p.End)
+		}
+		if at.atEnd.After(p.AtEnd) {
+			p.AtEnd = at.atEnd
+		}
+		for _, o := range []outage{t.away, at.bad} {
+			if o.err != nil && p.State == txn.Reading {
+				p.State, p.Reason, p.Since = txn.Waiting, o.err.Error(), o.since
+			}
 		}
 	}
 	return &filled

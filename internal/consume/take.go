@@ -1,8 +1,13 @@
 package consume
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"sinker/internal/failpoint"
@@ -37,6 +42,8 @@ func (w *Worker) takePending(ctx context.Context) error {
 		return nil
 	}
 	w.trouble.over(w)
+	w.publish()
+	w.tails.lookSoon() // for the lag, also of what is stopped
 	return nil
 }
 
@@ -57,7 +64,7 @@ func (w *Worker) take(ctx context.Context, due []txn.TopicPartition) error {
 			claims = append(claims, txn.Claim{TopicPartition: tp, Log: id}) // a partition added later starts at 0
 			continue
 		}
-		w.parkUnknown(tp, fmt.Sprintf("topic %s is not there: %v. Create it, or correct the topic's name; if it was deleted for good, remove it from the configuration", tp.Topic, log.errs[tp.Topic]))
+		w.parkUnknown(tp, notThere(tp.Topic, log.errs[tp.Topic]))
 	}
 	if len(claims) == 0 {
 		return nil
@@ -82,6 +89,7 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 		reason, command := otherLog(m, p.Log)
 		w.stop(p, reason, command)
 	}
+	var read []txn.TopicPartition
 	for _, pos := range taken.Positions {
 		p := w.newPart(pos)
 		if stood, ok := w.stood[p.TopicPartition]; ok && p.NextOffset < stood {
@@ -91,18 +99,59 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 			}
 		}
 		delete(w.stood, p.TopicPartition)
+		if err := log.bad[pos.TopicPartition]; err != nil {
+			w.parkFor(p, fmt.Sprintf("Kafka cannot tell where its log begins and ends: %v", err), "", turn)
+			continue
+		}
 		if reason, command := log.check(pos); reason != "" {
 			w.doubt(p, reason, command)
 			continue
 		}
 		delete(w.doubted, p.TopicPartition)
-		w.cfg.Log.Info("took partition", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "fence", p.Fence)
+		w.cfg.Log.Debug("took partition", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "fence", p.Fence)
 		w.ends.Moved(p.TopicPartition, p.NextOffset)
 		end, _ := log.ends.Lookup(p.Topic, p.Partition)
 		p.top = end.Offset
 		w.startReading(p)
+		if w.waits[p.TopicPartition] == nil {
+			read = append(read, p.TopicPartition)
+		}
+	}
+	if len(read) > 0 {
+		w.cfg.Log.Info("took partitions", "worker", w.id, "partitions", len(read), "topics", countTopics(read))
 	}
 	return nil
+}
+
+// countTopics says of which topics partitions are, and how many of each: "orders 12, items 3". Of many topics the first ten.
+func countTopics(parts []txn.TopicPartition) string {
+	count := map[string]int{}
+	for _, tp := range parts {
+		count[tp.Topic]++
+	}
+	var b strings.Builder
+	for i, topic := range slices.Sorted(maps.Keys(count)) {
+		if i == 10 {
+			fmt.Fprintf(&b, " and %d more topics", len(count)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %d", topic, count[topic])
+	}
+	return b.String()
+}
+
+// notThere is why a topic that Kafka does not tell of cannot be read.
+func notThere(topic string, err error) string {
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return fmt.Sprintf("Kafka does not let this user see topic %s (%v): allow it to describe and to read the topic", topic, err)
+	case err == nil, errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Sprintf("topic %s is not there: %v. Create it, or correct the topic's name; if it was deleted for good, remove it from the configuration", topic, err)
+	}
+	return fmt.Sprintf("Kafka cannot tell where topic %s begins: %v", topic, err)
 }
 
 // doubt stops a partition for what the log shows, when it shows it at a second look too. The looks at a topic's identity, at
@@ -120,14 +169,17 @@ func (w *Worker) doubt(p *part, reason, command string) {
 }
 
 func (w *Worker) newPart(pos txn.Position) *part {
-	p := &part{}
+	p, before := &part{}, w.parts[pos.TopicPartition]
 	p.start(pos)
+	if before != nil && before.NextOffset == pos.NextOffset {
+		p.oldest, p.atEnd, p.taken = before.oldest, before.atEnd, before.taken
+	}
 	w.parts[pos.TopicPartition] = p
 	delete(w.pending, pos.TopicPartition)
 	return p
 }
 
-// parkUnknown notes a partition that can not even be taken.
+// parkUnknown notes a partition that cannot even be taken.
 func (w *Worker) parkUnknown(tp txn.TopicPartition, reason string) {
 	p := w.newPart(txn.Position{TopicPartition: tp})
 	w.park(p, reason, "")
@@ -142,6 +194,7 @@ type logView struct {
 	ends       kadm.ListedOffsets
 	cut        map[txn.TopicPartition]int64 // where the log of the position's leader epoch ends, if below the position
 	epochs     map[txn.TopicPartition]int32 // the leader epoch now
+	bad        map[txn.TopicPartition]error // what Kafka does not tell of single partitions, for now: the others go on
 }
 
 // lookAtLog asks for cluster id, topic ids and partitions.
@@ -157,7 +210,8 @@ func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logV
 	if err != nil {
 		return nil, fmt.Errorf("ask Kafka for the topics' identity: %w", err)
 	}
-	v := &logView{ids: map[string]txn.LogID{}, partitions: map[string][]int32{}, errs: map[string]error{}, epochs: map[txn.TopicPartition]int32{}}
+	v := &logView{ids: map[string]txn.LogID{}, partitions: map[string][]int32{}, errs: map[string]error{}, epochs: map[txn.TopicPartition]int32{},
+		bad: map[txn.TopicPartition]error{}}
 	for _, t := range meta.Topics {
 		if t.Err != nil {
 			v.errs[t.Topic] = t.Err
@@ -196,15 +250,21 @@ func (w *Worker) seedNewTopics(ctx context.Context, v *logView) error {
 			continue
 		}
 		offsets, err := listStart(ctx, w.admin, w.cfg.Start, topic)
-		if err != nil {
+		if allFailed(err) {
 			return fmt.Errorf("ask Kafka where topic %s starts: %w", topic, err)
 		}
+		var seeds []txn.Claim
 		for _, p := range v.partitions[topic] {
 			o, ok := offsets.Lookup(topic, p)
-			if !ok || o.Err != nil {
-				return fmt.Errorf("ask Kafka where %s/%d starts: %w", topic, p, o.Err)
+			if !ok || o.Err != nil || o.Offset < 0 {
+				v.errs[topic] = fmt.Errorf("partition %d: %w", p, cmp.Or(o.Err, err, errNoAnswer))
+				delete(v.ids, topic) // all of a topic or none: the others go on
+				break
 			}
-			claims = append(claims, txn.Claim{TopicPartition: txn.TopicPartition{Topic: topic, Partition: p}, Log: id, Seed: o.Offset})
+			seeds = append(seeds, txn.Claim{TopicPartition: txn.TopicPartition{Topic: topic, Partition: p}, Log: id, Seed: o.Offset})
+		}
+		if v.errs[topic] == nil {
+			claims = append(claims, seeds...)
 		}
 	}
 	if len(claims) == 0 {
@@ -232,20 +292,33 @@ func (v *logView) lookAtOffsets(ctx context.Context, w *Worker, positions []txn.
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if v.starts, err = w.admin.ListStartOffsets(ctx, keys(v.ids)...); err != nil {
+	if v.starts, err = w.admin.ListStartOffsets(ctx, keys(v.ids)...); allFailed(err) {
 		return fmt.Errorf("ask Kafka for the start of the log: %w", err)
 	}
-	if v.ends, err = w.admin.ListEndOffsets(ctx, keys(v.ids)...); err != nil {
+	someErr := err
+	if v.ends, err = w.admin.ListEndOffsets(ctx, keys(v.ids)...); allFailed(err) {
 		return fmt.Errorf("ask Kafka for the end of the log: %w", err)
 	}
+	var good []txn.Position
 	for _, p := range positions {
 		for _, listed := range []kadm.ListedOffsets{v.starts, v.ends} {
 			if o, ok := listed.Lookup(p.Topic, p.Partition); !ok || o.Err != nil {
-				return fmt.Errorf("ask Kafka for the bounds of %s/%d: %w", p.Topic, p.Partition, o.Err)
+				v.bad[p.TopicPartition] = cmp.Or(o.Err, err, someErr, errNoAnswer)
 			}
 		}
+		if v.bad[p.TopicPartition] == nil {
+			good = append(good, p)
+		}
 	}
-	return v.lookAtEpochs(ctx, w, positions)
+	return v.lookAtEpochs(ctx, w, good)
+}
+
+var errNoAnswer = errors.New("it does not answer for this partition")
+
+// allFailed says whether a request to several brokers brought nothing. When some of them answered, what they said is there.
+func allFailed(err error) bool {
+	var some *kadm.ShardErrors
+	return err != nil && (!errors.As(err, &some) || some.AllFailed)
 }
 
 // lookAtEpochs asks, for each position, where the log of its leader epoch ends. franz-go asks too when it starts to
@@ -262,16 +335,20 @@ func (v *logView) lookAtEpochs(ctx context.Context, w *Worker, positions []txn.P
 		return nil
 	}
 	resp, err := w.admin.OffsetForLeaderEpoch(ctx, req)
-	if err != nil {
+	if allFailed(err) {
 		return fmt.Errorf("ask Kafka where leader epochs end: %w", err)
 	}
 	for _, p := range positions {
 		r, ok := resp[p.Topic][p.Partition]
-		if p.LeaderEpoch < 0 || !ok {
+		if p.LeaderEpoch < 0 {
 			continue
 		}
-		if r.Err != nil {
-			return fmt.Errorf("ask Kafka where leader epoch %d of %s/%d ends: %w", p.LeaderEpoch, p.Topic, p.Partition, r.Err)
+		if !ok && err == nil {
+			continue
+		}
+		if !ok || r.Err != nil {
+			v.bad[p.TopicPartition] = cmp.Or(r.Err, err)
+			continue
 		}
 		if r.EndOffset >= 0 && r.EndOffset < p.NextOffset {
 			v.cut[p.TopicPartition] = r.EndOffset

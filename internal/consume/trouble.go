@@ -2,6 +2,7 @@ package consume
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -21,6 +22,8 @@ func (b *backoff) next() time.Duration {
 	return b.d - time.Duration(rand.Int64N(int64(b.d)/4+1))
 }
 
+const changedGap = 5 * time.Second // between two words about what lasts, when it is said in other words
+
 // trouble says once that something is wrong, once more every 30 s while it lasts, and once that it is over.
 type trouble struct {
 	since   time.Time
@@ -34,9 +37,12 @@ func (t *trouble) met(w *Worker, err error) {
 	if t.since.IsZero() {
 		t.since = now
 	}
-	same := t.err != nil && t.err.Error() == err.Error()
+	quiet := changedGap // texts may differ in nothing but a time or a port
+	if t.err != nil && t.err.Error() == err.Error() {
+		quiet = sayAgain
+	}
 	t.err = err
-	if same && now.Sub(t.said) < 30*time.Second {
+	if now.Sub(t.said) < quiet {
 		return
 	}
 	t.said = now
@@ -59,6 +65,15 @@ func (t *trouble) over(w *Worker) {
 // errInstanceFenced says that another member has joined with our static membership's id.
 var errInstanceFenced = errors.New("another process has joined the group with the same instance id")
 
+// refusedByGroup says why this worker is given no partitions: at once, and every 30 s while it lasts. It runs on the member's
+// watching goroutine; the assignment keeps the reason until the group gives partitions after all.
+func (w *Worker) refusedByGroup(err error) {
+	said := w.assign.refuse(err)
+	if said {
+		w.cfg.Log.Error("worker waiting to join the group; trying again", "worker", w.id, "group", w.cfg.Group, "reason", err)
+	}
+}
+
 // memberFailed sorts what the group client reports. It goes on by itself after nearly everything.
 func (w *Worker) memberFailed(topic string, err error, failed chan<- error) {
 	fatal := func(err error) {
@@ -72,14 +87,14 @@ func (w *Worker) memberFailed(topic string, err error, failed chan<- error) {
 	case errors.Is(err, kerr.FencedInstanceID):
 		fatal(errInstanceFenced)
 	case errors.Is(err, kerr.InconsistentGroupProtocol):
-		if time.Since(w.keptOut) < 30*time.Second {
-			return
-		}
-		w.keptOut = time.Now()
-		w.cfg.Log.Error("this group's members write to another database, so this one is kept out and loads nothing: give the pipeline a name of its own (name: in the configuration), "+
-			"or end those members if this pipeline has moved; trying again", "worker", w.id, "group", w.cfg.Group, "err", err)
-	case errors.Is(err, kerr.GroupAuthorizationFailed), errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed):
-		w.cfg.Log.Error("Kafka refuses this client; trying again", "worker", w.id, "topic", topic, "err", err)
+		w.refusedByGroup(fmt.Errorf("the members of group %s write to another database, so this one is kept out and loads nothing: give the pipeline a name of its own (name: in the configuration), "+
+			"or end those members if this pipeline has moved (%w)", w.cfg.Group, err))
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		w.refusedByGroup(fmt.Errorf("Kafka does not let this user join group %s (%w): allow it, for example with kafka-acls.sh --add --operation Read --group %s", w.cfg.Group, err, w.cfg.Group))
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		w.refusedByGroup(fmt.Errorf("Kafka does not let this user see topic %s (%w): allow it to describe and to read the topic", topic, err))
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		w.refusedByGroup(fmt.Errorf("Kafka refuses this user: check kafka.sasl (%w)", err))
 	default:
 		w.cfg.Log.Debug("group session ended; joining again", "worker", w.id, "err", err)
 	}

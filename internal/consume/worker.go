@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	turn      = time.Second      // a turn of the loop waits at most so long for records
-	lookGap   = 2 * time.Second  // between two looks at the rows of quiet partitions
-	parkFor   = 10 * time.Second // a parked partition is tried again after
-	mirrorGap = time.Second      // between two copies of the positions to Kafka
+	turn      = time.Second     // a turn of the loop waits at most so long for records
+	lookGap   = 2 * time.Second // between two looks at the rows of quiet partitions
+	mirrorGap = time.Second     // between two copies of the positions to Kafka
+
+	sayAgain = 30 * time.Second // what lasts is said once more after
 
 	largeRows   = 64                    // records a millisecond of batch.every: so many do not wait for it …
 	largeBytes  = 16 << 10              // … nor do so many bytes of them
@@ -41,6 +42,7 @@ type Worker struct {
 
 	parts       map[txn.TopicPartition]*part
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
+	waits       map[txn.TopicPartition]*wait     // why partitions wait that are taken again and again
 	stood       map[txn.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
 	doubted     map[txn.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
 	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
@@ -53,7 +55,6 @@ type Worker struct {
 	trickle     bool                             // it was a small one
 	lookedAgain bool                             // a table was looked at again after an error, without success yet
 	trouble     trouble
-	keptOut     time.Time // when it was said that the group keeps this worker out; watchMember's own
 	mirror      mirror
 	ends        *Ends
 	fetch       *fetchSize
@@ -80,7 +81,8 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
 		fetch:  newFetchSize(cfg.FetchMemory),
 		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{},
-		doubted: map[txn.TopicPartition]bool{}, reads: map[string][16]byte{}, tails: tails{at: map[txn.TopicPartition]logTail{}},
+		waits:   map[txn.TopicPartition]*wait{},
+		doubted: map[txn.TopicPartition]bool{}, reads: map[string][16]byte{}, tails: tails{look: make(chan struct{}, 1), at: map[txn.TopicPartition]logTail{}},
 	}
 	w.publish()
 	return w
@@ -103,7 +105,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	stopWatch := w.watchMember(failed)
 	defer w.leave(stopWatch, hangUp)
 	defer w.watchTails()()
-	for ctx.Err() == nil && !w.ends.Reached() {
+	for ctx.Err() == nil && !w.ends.over() {
 		select {
 		case err := <-failed:
 			return err
@@ -129,6 +131,7 @@ func (w *Worker) turn(ctx context.Context) error {
 	if w.due() {
 		w.commitHeld(ctx)
 	}
+	w.endWaits()
 	w.flushMirror(false)
 	if time.Since(w.state.Load().At) > publishGap {
 		w.publish()
@@ -144,6 +147,7 @@ func (w *Worker) applyChanges() {
 	}
 	for tp := range dropped {
 		w.discard(tp)
+		delete(w.waits, tp)
 	}
 	letGo()
 	if len(dropped) > 0 {

@@ -21,7 +21,7 @@ var (
 	partitionLabels = []string{"topic", "partition"}
 	positionDesc    = prometheus.NewDesc("sinker_db_offset", "The position in Postgres.", partitionLabels, nil)
 	lagDesc         = prometheus.NewDesc("sinker_consumer_lag_records", "Offsets between the position and the last stable offset.", partitionLabels, nil)
-	lagSecondsDesc  = prometheus.NewDesc("sinker_consumer_lag_seconds", "Age of the last committed record while there is lag, 0 without. Absent until this process has committed one.", partitionLabels, nil)
+	lagSecondsDesc  = prometheus.NewDesc("sinker_consumer_lag_seconds", "Age of the oldest record that is in Kafka and not committed; 0 when there is none. Where that record was not read yet, no more than the age of the last one committed.", partitionLabels, nil)
 	heldBackDesc    = prometheus.NewDesc("sinker_held_back_records", "Offsets from the last stable offset to the log's end: an open transaction holds them back. 0 when there is none.", partitionLabels, nil)
 	waitingDesc     = prometheus.NewDesc("sinker_partition_waiting", "1 while the partition is waiting: sinker tries again by itself.", partitionLabels, nil)
 	stoppedDesc     = prometheus.NewDesc("sinker_partition_stopped", "1 while the partition is stopped: an operator decides.", partitionLabels, nil)
@@ -78,9 +78,7 @@ func collectPartition(ch chan<- prometheus.Metric, p *consume.PartitionState) {
 	if lag != nil {
 		gauge(lagDesc, float64(*lag))
 	}
-	if seconds != nil {
-		gauge(lagSecondsDesc, *seconds)
-	}
+	gauge(lagSecondsDesc, seconds)
 }
 
 func oneIf(b bool) float64 {
@@ -90,18 +88,15 @@ func oneIf(b bool) float64 {
 	return 0
 }
 
-// lagOf returns the lag in offsets, nil until the broker has told of the end, and in seconds, nil until that is known
-// too: while there is lag it is the age of the last record that this process has committed.
-func lagOf(p *consume.PartitionState) (offsets *int64, seconds *float64) {
+// lagOf returns the lag in offsets, nil until the broker has told of the end, and in seconds: the age of the oldest unread
+// record, never negative.
+func lagOf(p *consume.PartitionState) (offsets *int64, seconds float64) {
+	if oldest := p.OldestUnread(); !oldest.IsZero() {
+		seconds = max(0, time.Since(oldest).Seconds())
+	}
 	if p.End < 0 {
-		return nil, nil
+		return nil, seconds
 	}
-	lag, age := max(0, p.End-p.Position), 0.0
-	if lag > 0 {
-		if p.Timestamp.IsZero() {
-			return &lag, nil
-		}
-		age = max(0, time.Since(p.Timestamp).Seconds())
-	}
-	return &lag, &age
+	lag := max(0, p.End-p.Position)
+	return &lag, seconds
 }

@@ -81,7 +81,7 @@ func inTrouble(for_ time.Duration, partitions ...consume.PartitionState) *consum
 var (
 	orders0 = consume.PartitionState{Topic: "orders", Partition: 0, Position: 90, End: 100, Timestamp: time.Now().Add(-time.Minute), State: txn.Reading}
 	stopped = consume.PartitionState{Topic: "orders", Partition: 1, Position: 10, End: -1, State: txn.Stopped, Reason: "Kafka has deleted [10, 20)", Command: "sinker offsets set --offset 20"}
-	waiting = consume.PartitionState{Topic: "orders", Partition: 2, Position: 1, End: 3, State: txn.Waiting, Reason: "no table"}
+	waiting = consume.PartitionState{Topic: "orders", Partition: 2, Position: 1, End: 3, State: txn.Waiting, Reason: "no table", Oldest: time.Now().Add(time.Hour)}
 )
 
 func report(at time.Time, rows int64) consume.Report {

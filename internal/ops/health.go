@@ -77,6 +77,10 @@ func notReady(st *consume.WorkerState) string {
 	switch {
 	case !st.Running:
 		return "is not running"
+	case !st.Joined && st.Refused != "":
+		return "has not joined the consumer group: " + st.Refused
+	case !st.Joined && st.Trouble != "":
+		return st.Trouble
 	case !st.Joined:
 		return "has not joined the consumer group yet"
 	case st.Trouble != "" && (len(st.Partitions) == 0 || time.Since(st.Since) > troubleAfter):

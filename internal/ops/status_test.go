@@ -17,7 +17,7 @@ func TestStatus(t *testing.T) {
 			t.Fatalf("%+v", s)
 		}
 		p := s.Partitions
-		if p[0].State != "reading" || *p[0].Lag != 10 || *p[0].End != 100 || *p[0].LagSeconds < 59 || p[0].Reason != "" {
+		if p[0].State != "reading" || *p[0].Lag != 10 || *p[0].End != 100 || p[0].LagSeconds < 59 || p[0].Reason != "" {
 			t.Errorf("reading: %+v", p[0])
 		}
 		if p[1].State != "stopped" || p[1].Lag != nil || p[1].End != nil || p[1].Reason != stopped.Reason || p[1].Command != stopped.Command {

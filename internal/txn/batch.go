@@ -42,6 +42,8 @@ type Position struct {
 	Fence       int64
 	First       bool // the offset row was made by this Take
 	Foreign     bool // the row is as Take found it and left it, whoever owns it: it belongs to another log
+
+	LastTimestamp time.Time // of the last record before NextOffset, as Kafka has it; zero when not known
 }
 
 // Range is what a batch does to one partition: its records and the move of the position from From to To.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
@@ -88,7 +89,7 @@ func sortClaims(claims []Claim) []Claim {
 }
 
 const lockForTake = `
-SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, '')
+SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, ''), o.last_timestamp
 FROM sinker.offsets o
 JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
 WHERE o.pipeline = $1
@@ -229,7 +230,8 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 	for rows.Next() {
 		var m Miss
 		var epoch int32
-		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &epoch, &m.Fence, &m.Owner); err != nil {
+		var last *time.Time
+		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &epoch, &m.Fence, &m.Owner, &last); err != nil {
 			return taken, err
 		}
 		claim, ok := claimed[m.TopicPartition]
@@ -242,10 +244,14 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 			taken.Misses = append(taken.Misses, m)
 			continue
 		}
-		taken.Positions = append(taken.Positions, Position{
+		pos := Position{
 			TopicPartition: m.TopicPartition, Log: mergeLog(m.Log, claim.Log),
 			NextOffset: m.Stored, LeaderEpoch: epoch, Fence: m.Fence + 1, First: m.Fence == 0,
-		})
+		}
+		if last != nil {
+			pos.LastTimestamp = *last
+		}
+		taken.Positions = append(taken.Positions, pos)
 	}
 	for tp := range claimed {
 		return taken, cmp.Or(rows.Err(), fmt.Errorf("the offset row of %s/%d is not there after it was made: does a trigger or a row-level policy stand on sinker.offsets?", tp.Topic, tp.Partition))
