@@ -10,6 +10,7 @@ import (
 	"sinker/internal/mutant"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -36,28 +37,14 @@ func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	if err := s.prepareFor(ctx, conn, b); err != nil {
-		s.rollback(conn)
-		return Result{}, s.blame(wrap("prepare", "", err))
+	res, err := s.commitAsIs(ctx, conn, b, more)
+	if errors.Is(err, errChanged) && !b.Streamed() {
+		res, err = s.commitAsIs(ctx, conn, b, nil)
 	}
-	careful := s.careful > 0 || s.stuck.suspects(b) || s.stuck.hangs()
-	if careful || s.inDoubt != nil {
-		more = nil // every record may be needed a second time
-	}
-	s.forgetFields()
-	res, err := s.attempt(ctx, conn, b, careful, more)
-	if !careful && asksForCare(err) {
-		s.careful = carefulBatches
-		if !b.Streamed() {
-			res, err = s.again(ctx, conn, b)
-			careful = true
+	if errors.Is(err, errChanged) {
+		if err = (&Error{Class: Retry, Op: "write", Err: err}); b.Streamed() {
+			err = ErrSpent
 		}
-	}
-	s.careful = max(0, s.careful-1)
-	s.stuck.met(b, err, !conn.IsClosed())
-	var e *Error
-	if careful && errors.As(err, &e) && e.Class == Data {
-		e.Class = Schema // no record is to blame: each would have been found
 	}
 	if isClass(err, Schema) {
 		for _, t := range s.targets {
@@ -65,6 +52,51 @@ func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) 
 		}
 	}
 	return res, s.blame(err)
+}
+
+// commitAsIs commits the batch into the tables as they stand now. It returns errChanged, with nothing written, when one of
+// them was changed meanwhile.
+func (s *Store) commitAsIs(ctx context.Context, conn *pgx.Conn, b Batch, more More) (Result, error) {
+	careful := s.careful > 0 || s.stuck.suspects(b) || s.stuck.hangs()
+	if err := s.prepareFor(ctx, conn, b, careful); err != nil {
+		s.rollback(conn)
+		return Result{}, wrap("prepare", "", err)
+	}
+	if careful || s.inDoubt != nil {
+		more = nil // every record may be needed a second time
+	}
+	s.forgetFields()
+	res, err := s.attempt(ctx, conn, b, careful, more)
+	if refusedWrite(err) && !conn.IsClosed() {
+		if changed, _ := s.lookAtChanges(ctx, conn, b, true); changed {
+			err = errChanged
+		}
+	}
+	if !careful && asksForCare(err) {
+		s.careful = carefulBatches
+		if !b.Streamed() {
+			res, err = s.again(ctx, conn, b)
+			careful = true
+		}
+	}
+	if errors.Is(err, errChanged) {
+		return Result{}, err
+	}
+	s.careful = max(0, s.careful-1)
+	s.stuck.met(b, err, !conn.IsClosed())
+	var e *Error
+	if careful && errors.As(err, &e) && e.Class == Data {
+		e.Class = Schema // no record is to blame: each would have been found
+	}
+	return res, err
+}
+
+// refusedWrite says whether Postgres has refused something of a write, for whatever reason: bytes that were encoded for
+// another table are a protocol violation as easily as a wrong value.
+func refusedWrite(err error) bool {
+	var e *Error
+	var pe *pgconn.PgError
+	return errors.As(err, &e) && e.Op == "write" && errors.As(err, &pe)
 }
 
 // asksForCare says whether an attempt failed in a way that a careful one may not: a write that was refused, or a deferred
@@ -82,7 +114,7 @@ func (s *Store) again(ctx context.Context, conn *pgx.Conn, b Batch) (Result, err
 	for _, t := range s.targets {
 		t.forget()
 	}
-	if err := s.prepareFor(ctx, conn, b); err != nil {
+	if err := s.prepareFor(ctx, conn, b, false); err != nil {
 		s.rollback(conn)
 		return Result{}, wrap("prepare", "", err)
 	}
@@ -108,8 +140,12 @@ func isClass(err error, c Class) bool {
 	return errors.As(err, &e) && e.Class == c
 }
 
-// prepareFor makes sure that the tables the batch needs are known on this connection.
-func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch) error {
+// prepareFor makes sure that the tables the batch needs are known on this connection, as they stood a moment ago, or as they
+// stand now.
+func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch, now bool) error {
+	if _, err := s.lookAtChanges(ctx, conn, b, now); err != nil {
+		return err
+	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	for ti, t := range s.targets {
@@ -185,6 +221,9 @@ func (s *Store) fill(ctx context.Context, conn *pgx.Conn, b Batch, careful bool,
 	err := s.write(ctx, conn, b, careful, more)
 	took.Write = since(&start)
 	if err != nil {
+		return err
+	}
+	if err := s.giveUp(ctx, conn, b); err != nil {
 		return err
 	}
 	if err := s.judge(b); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sinker/internal/failpoint"
@@ -47,13 +48,14 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
 	var q pgx.Batch
+	looks := s.queueLooks(&q)
 	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
 		q.Queue(closeRanges, s.cfg.Pipeline, topics, partitions)
 	}
 	move := mutant.Without(mutant.UncheckedMove, moveOffsets, "AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
 	q.Queue(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(s.moveArgs(b), s.ledgerArgs(b)...)...)
 	q.Queue("COMMIT")
-	tag, err := lastTag(conn.SendBatch(ctx, &q), q.Len())
+	tag, done, err := lastTag(conn.SendBatch(ctx, &q), q.Len())
 	if err == nil {
 		err = failpoint.Hit(failpoint.Committed) // an error here plays a lost reply
 	}
@@ -70,6 +72,9 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 			return nil
 		}
 	}
+	if pe != nil && pe.Code == "22012" && done < looks {
+		return s.differ()
+	}
 	if pe != nil && pe.Code == "22012" {
 		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy stand on sinker.offsets?")
 		return &Error{Class: Schema, Op: "commit", Err: err}
@@ -77,9 +82,9 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	return wrap("commit", "", err)
 }
 
-// lastTag reads the answers to n statements sent together and returns the last one's.
-func lastTag(batch pgx.BatchResults, n int) (tag pgconn.CommandTag, err error) {
-	for range n {
+// lastTag reads the answers to n statements sent together, and returns the last one's and how many were good.
+func lastTag(batch pgx.BatchResults, n int) (tag pgconn.CommandTag, done int, err error) {
+	for ; done < n; done++ {
 		if tag, err = batch.Exec(); err != nil {
 			break
 		}
@@ -87,7 +92,28 @@ func lastTag(batch pgx.BatchResults, n int) (tag pgconn.CommandTag, err error) {
 	if e := batch.Close(); err == nil {
 		err = e
 	}
-	return tag, err
+	return tag, done, err
+}
+
+// queueLooks has the server compare the columns of the tables that were written, and returns how many statements do. The
+// COPY has locked them, so no ALTER comes between this and the COMMIT. Where they differ, the server does nothing more of
+// what it was sent.
+func (s *Store) queueLooks(q *pgx.Batch) (looks int) {
+	for _, t := range s.targets {
+		if slices.ContainsFunc(s.buf.tables, func(r TableResult) bool { return r.Table == t.sink.Name() }) {
+			q.Queue(sameColumns, t.sink.Schema, t.sink.Table, t.marks.columns)
+			looks++
+		}
+	}
+	return looks
+}
+
+// differ notes that a table of the batch is another one than its rows were encoded for.
+func (s *Store) differ() error {
+	for _, t := range s.targets {
+		t.looked = time.Time{} // all of them are looked at before the next attempt
+	}
+	return errChanged
 }
 
 func (s *Store) moveArgs(b Batch) []any {

@@ -180,7 +180,7 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 	var raise pgx.Batch
 	raise.Queue(closeRanges, args[:3]...)
 	raise.Queue(raiseFence, args...)
-	tag, err := lastTag(conn.SendBatch(ctx, &raise), raise.Len())
+	tag, _, err := lastTag(conn.SendBatch(ctx, &raise), raise.Len())
 	if err != nil {
 		return Taken{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"sinker/internal/transform"
 
@@ -25,6 +26,8 @@ type target struct {
 	warnings  []string          // about the table as it stands
 	absent    bool              // Check found no table, and one would be made
 	survey    *transform.Survey // nil: done, or not begun
+	marks     marks             // of the table that the plan was made for
+	looked    time.Time
 }
 
 // forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
@@ -39,7 +42,20 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	if t.plan != nil {
 		return nil
 	}
-	rel, err := t.relation(ctx, s, conn, sample)
+	// The marks come first: a change that falls in between is noticed later, and not taken for what is described here.
+	marks, err := t.readMarks(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if marks.columns == "" {
+		if _, err := t.create(ctx, s, conn, sample); err != nil {
+			return err
+		}
+		if marks, err = t.readMarks(ctx, conn); err != nil {
+			return err
+		}
+	}
+	rel, err := t.relation(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -79,25 +95,18 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 		s.cfg.Log.Info("column is left to its default; list it under columns: to load it from the records", "table", t.sink.Name(), "column", c)
 	}
 	t.plan, t.encoder, t.survey = plan, plan.NewEncoder(), plan.NewSurvey()
+	t.marks, t.looked = marks, time.Now()
 	return nil
 }
 
-// relation looks at what has the sink's name, makes the table when nothing has, and refuses what cannot be served.
-func (t *target) relation(ctx context.Context, s *Store, conn *pgx.Conn, sample []*kgo.Record) (*relation, error) {
+// relation looks at what has the sink's name, and refuses what cannot be served.
+func (t *target) relation(ctx context.Context, conn *pgx.Conn) (*relation, error) {
 	rel, err := readRelationOf(ctx, conn, t.sink)
 	if err != nil {
 		return nil, err
 	}
 	if rel == nil {
-		if _, err := t.create(ctx, s, conn, sample); err != nil {
-			return nil, err
-		}
-		if rel, err = readRelationOf(ctx, conn, t.sink); err != nil {
-			return nil, err
-		}
-		if rel == nil {
-			return nil, unfit(t.sink, "no_table", "look who drops it", "the table was dropped as soon as it was made")
-		}
+		return nil, unfit(t.sink, "no_table", "create it again", "the table was dropped a moment ago")
 	}
 	t.warnings = rel.warnings(t.sink)
 	return rel, rel.refuse(t.sink, conn.Config().User)
