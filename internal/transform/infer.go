@@ -2,6 +2,7 @@ package transform
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func Infer(r Rule, records []*kgo.Record) (Inference, error) {
 	if err != nil {
 		return Inference{}, err
 	}
-	in := newInference()
+	in := newInference(r)
 	for _, rec := range records {
 		in.record(rec)
 	}
@@ -46,8 +47,12 @@ func Infer(r Rule, records []*kgo.Record) (Inference, error) {
 	for i := range in.fields {
 		f := &in.fields[i]
 		reason := notAColumn(f.name, meta)
-		if reason == "" && len(out.Columns)+len(meta) == mostColumns {
+		switch {
+		case reason != "":
+		case len(out.Columns)+len(meta) == mostColumns:
 			reason = fmt.Sprintf("a table has %d columns at most", mostColumns)
+		case f.tooWide:
+			reason = "with it a row would not fit into a page of Postgres; a column of the whole record would: `record: . jsonb`"
 		}
 		if reason != "" {
 			out.LeftOut = append(out.LeftOut, LeftOut{f.name, reason})
@@ -111,18 +116,26 @@ type inference struct {
 	fields []inferred
 	byName map[string]int
 	last   map[int]saw // of the record at present, by field
+	order  []int       // scratch: the fields of the record at present
 	scan   *scanner
 	out    []byte // scratch
 
-	records, tombstones, noJSON, registry, noObject, empty int
-	id                                                     uint32 // the first schema's, of registry
+	records, tombstones, noJSON, registry, tooDeep, noObject, empty int
+	id                                                              uint32 // the first schema's, of registry
 }
 
-// saw is one value's shape.
-type saw struct{ shape, unfit shape }
+// saw is one value's shape, and how many bytes of a row it takes at most.
+type saw struct {
+	shape, unfit shape
+	width        int
+}
 
-func newInference() *inference {
-	scan := newScanner(&document{nodes: []node{{end: 1}}}, defaultDepth)
+func newInference(r Rule) *inference {
+	depth := r.MaxDepth
+	if depth == 0 {
+		depth = defaultDepth
+	}
+	scan := newScanner(&document{nodes: []node{{end: 1}}}, depth)
 	return &inference{byName: map[string]int{}, last: map[int]saw{}, scan: scan}
 }
 
@@ -134,6 +147,10 @@ func (in *inference) record(r *kgo.Record) {
 		return
 	}
 	if !in.scan.scan(r.Value) {
+		if in.scan.err.Code == CodeTooDeep {
+			in.tooDeep++
+			return
+		}
 		in.noJSON++
 		if id, ok := schemaID(r.Value); ok {
 			if in.registry++; in.registry == 1 {
@@ -159,8 +176,28 @@ func (in *inference) record(r *kgo.Record) {
 	if len(in.last) == 0 {
 		in.empty++
 	}
-	for id, s := range in.last {
-		in.fields[id].add(s)
+	in.note()
+}
+
+// mostWidth is how many bytes of a row the values may take: a page of Postgres less what else is in it and in the row, the
+// columns of Meta among them.
+const mostWidth = 7700
+
+// note adds up a record's values. Of a row that would be too wide the fields that came last are left out.
+func (in *inference) note() {
+	in.order = slices.AppendSeq(in.order[:0], maps.Keys(in.last))
+	slices.Sort(in.order)
+	width := 0
+	for _, id := range in.order {
+		f, s := &in.fields[id], in.last[id]
+		f.add(s)
+		if f.tooWide {
+			continue
+		}
+		if width += s.width; width > mostWidth {
+			width -= s.width
+			f.tooWide = true
+		}
 	}
 }
 
@@ -178,7 +215,7 @@ func (in *inference) nothing(left []LeftOut) error {
 	}{
 		{in.registry, fmt.Sprintf("begin with byte 0 and the id %d, as those of a schema registry do "+
 			"(Avro, Protobuf, JSON Schema), and sinker reads plain JSON only", in.id)},
-		{in.noJSON - in.registry, "are not JSON"}, {in.noObject, "are JSON without fields, such as an array"},
+		{in.noJSON - in.registry, "are not JSON"}, {in.tooDeep, "are nested deeper than max_depth"}, {in.noObject, "are JSON without fields, such as an array"},
 		{in.empty, "are objects without a field"}, {in.tombstones, "have a null value"},
 	} {
 		if c.n > 0 {

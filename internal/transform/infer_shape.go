@@ -31,6 +31,8 @@ type inferred struct {
 	seen  shape
 	unfit shape
 	whole int // records
+
+	tooWide bool // with it a row would be too wide
 }
 
 func (f *inferred) add(s saw) {
@@ -66,8 +68,12 @@ func (f *inferred) typeName(isKey bool) string {
 	return "jsonb"
 }
 
+// widest is how many bytes of a row a value takes at most: Postgres moves larger ones out of it.
+const widest = 24
+
 // look returns a value's shape, and the types that refuse it although values of its shape go into them.
 func (in *inference) look(v *value) (s saw) {
+	s.width = min(widest, len(v.b)+8) // a text has one byte more than its letters, a numeric seven than its digits
 	switch v.kind {
 	case isTrue, isFalse:
 		s.shape = aBoolean
@@ -80,9 +86,9 @@ func (in *inference) look(v *value) (s saw) {
 		s.shape = shapeOfText(v.b)
 		return s // what jsonb refuses text refuses too
 	case object, list:
-		s.shape = aTree
+		s.shape, s.width = aTree, widest
 	default:
-		return s
+		return saw{}
 	}
 	// What text refuses too goes nowhere.
 	if !in.takes(JSONB, v) && in.takes(Text, v) {

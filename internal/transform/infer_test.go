@@ -86,11 +86,11 @@ func TestInferLeavesOut(t *testing.T) {
 			t.Errorf("%q: %+v, want %s", name, in, reason)
 		}
 	}
-	many := new(strings.Builder)
+	var many []*kgo.Record
 	for i := range 1700 {
-		fmt.Fprintf(many, `,"f%d":1`, i)
+		many = append(many, record(fmt.Sprintf(`{"f%d":1}`, i)))
 	}
-	in, err := Infer(Rule{Meta: []string{"offset"}}, []*kgo.Record{record("{" + many.String()[1:] + "}")})
+	in, err := Infer(Rule{Meta: []string{"offset"}}, many)
 	if err != nil || len(in.Columns) != 1599 || len(in.LeftOut) != 101 || !strings.Contains(in.LeftOut[0].Reason, "1600 columns") {
 		t.Errorf("1700 fields: %d columns, %d left out, %v", len(in.Columns), len(in.LeftOut), err)
 	}
@@ -123,6 +123,9 @@ func TestInferErrors(t *testing.T) {
 		if _, err := Infer(r, records); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%.40q:\n got %v\nwant %s", test.values, err, test.says)
 		}
+	}
+	if _, err := Infer(Rule{MaxDepth: 2}, []*kgo.Record{record(`{"a":[[]]}`)}); err == nil || !strings.Contains(err.Error(), "1 are nested deeper than max_depth") {
+		t.Errorf("a deep record: %v", err)
 	}
 	if _, err := Infer(Rule{}, []*kgo.Record{{}}); err == nil || !strings.Contains(err.Error(), "1 have a null value") {
 		t.Errorf("a tombstone: %v", err)

@@ -181,3 +181,48 @@ func TestInferInOtherEncodings(t *testing.T) {
 	db.want(`SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0`, "id é")
 	db.want(`SELECT id || ' ' || "é" FROM orders`, "1 2")
 }
+
+// TestInferWideRecords: records of more fields than a table or a row of Postgres can have are loaded without those that came last.
+func TestInferWideRecords(t *testing.T) {
+	long := strings.Repeat("x", 40)
+	for name, value := range map[string]func(i int) string{
+		"small numbers":   func(i int) string { return fmt.Sprint(i % 10) },
+		"long numbers":    func(i int) string { return strings.Repeat("9", 30) + fmt.Sprint(i) },
+		"fractions":       func(i int) string { return fmt.Sprintf("%d.%05d", i, i) },
+		"booleans":        func(i int) string { return "true" },
+		"empty texts":     func(i int) string { return `""` },
+		"texts of 17":     func(i int) string { return `"` + long[:17] + `"` },
+		"texts of 23":     func(i int) string { return `"` + long[:23] + `"` },
+		"long texts":      func(i int) string { return fmt.Sprintf(`"%d %s"`, i, long) },
+		"dates":           func(i int) string { return `"2026-11-22"` },
+		"times":           func(i int) string { return `"2026-11-22T12:34:56Z"` },
+		"objects":         func(i int) string { return fmt.Sprintf(`{"a":%d,"b":"%s"}`, i, long) },
+		"small documents": func(i int) string { return []string{`{}`, `[1]`, `1`, `true`}[i%4] },
+		"of all kinds":    func(i int) string { return []string{`1`, `true`, `"x"`, `"2026-11-22"`, `{"a":1}`, `null`, `1.5`}[i%7] },
+		"few at a time":   nil,
+	} {
+		var records []string
+		if value == nil { // 1700 fields, but each record has a hundred of them
+			for r := range 17 {
+				var b strings.Builder
+				for i := range 100 {
+					fmt.Fprintf(&b, `,"f%d":"%s"`, 100*r+i, long)
+				}
+				records = append(records, "{"+b.String()[1:]+"}")
+			}
+		} else {
+			var b strings.Builder
+			for i := range 1700 {
+				fmt.Fprintf(&b, `,"f%d":%s`, i, value(i))
+			}
+			records = []string{"{" + b.String()[1:] + "}", `{"f0":` + value(0) + `}`}
+		}
+		l := newLoader(t, "", Config{Sinks: []Sink{orders(func(s *Sink) { s.Create = true; s.Rule.Meta = []string{"topic", "offset", "key"} })}})
+		res, err := l.commit(records...)
+		if err != nil || res.Dead != 0 && value != nil || res.Dead > 1 {
+			t.Errorf("%s: %+v, %v, letters %s", name, res, err, l.one(`SELECT coalesce(min(reason), '') FROM sinker.dead_letters`))
+			continue
+		}
+		t.Log(name, l.one(`SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0`), "columns")
+	}
+}
