@@ -23,6 +23,9 @@ func storeConfig(p *config.Pipeline, owner string) txn.Config {
 	}
 	for _, s := range p.Sinks {
 		sink := txn.Sink{Topics: s.Topics, Schema: s.Schema, Table: s.Table, Create: s.Create, Rule: s.Rule}
+		if s.Errors != nil {
+			sink.WaitFor, sink.WaitAtMost = s.Errors.WaitFor, s.Errors.AtMost
+		}
 		if s.Regex {
 			sink.Topics, sink.Regexp = nil, s.Regexp()
 		}

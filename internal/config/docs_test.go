@@ -21,6 +21,8 @@ var places = map[string]string{
 	"batch":    "batch: { unknown_key_zzzz: 1 }\n",
 	"errors":   "errors: { unknown_key_zzzz: 1 }\n",
 	"sink":     "sinks: [ { unknown_key_zzzz: 1 } ]\n",
+
+	"sink_errors": "sinks: [ { errors: { unknown_key_zzzz: 1 } } ]\n",
 }
 
 var knownAre = regexp.MustCompile(`unknown key "unknown_key_zzzz".*; known are (.*)`)

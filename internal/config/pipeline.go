@@ -103,6 +103,7 @@ type Sink struct {
 	Table  string
 	Create bool
 	Rule   transform.Rule
+	Errors *SinkErrors `json:",omitempty"` // nil: nothing is waited for
 	// At is where the file has it, sinker.yaml:12:5, for errors that show later; empty with flags.
 	At string `json:"-"`
 
@@ -117,6 +118,12 @@ func (s *Sink) Regexp() *regexp.Regexp { return s.expr }
 type ErrorPolicy struct {
 	Do        string  // dead_letter (default) or stop
 	StopAfter float64 // share of dead letters above which a partition stops; 0: never
+}
+
+// SinkErrors says which refusals of Postgres' a sink waits out before its policy applies.
+type SinkErrors struct {
+	WaitFor []string      // SQLSTATEs
+	AtMost  time.Duration // since the partition's batch was refused first
 }
 
 func defaults() *Pipeline {

@@ -100,6 +100,9 @@ func (s *Sink) node() *yaml.Node {
 	if s.Rule.IgnoreTombstones {
 		m.plain("delete", "ignore")
 	}
+	if e := s.Errors; e != nil {
+		m.add("errors", (&mapping{}).list("wait_for", e.WaitFor).plain("at_most", durationText(e.AtMost)).node())
+	}
 	if s.Rule.MaxDepth > 0 {
 		m.plain("max_depth", strconv.Itoa(s.Rule.MaxDepth))
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"sinker/internal/transform"
 
@@ -65,6 +66,7 @@ func (r *reader) sink(n *yaml.Node, s *Sink) {
 		field{"max", r.folds(s, transform.Max)},
 		field{"min", r.folds(s, transform.Min)},
 		field{"meta", r.meta(s)},
+		field{"errors", r.sinkErrors(s)},
 		field{"max_depth", r.number(&s.Rule.MaxDepth, "max_depth", 1, 10_000)},
 	)
 	if n.Kind != yaml.MappingNode {
@@ -220,6 +222,37 @@ func (r *reader) meta(s *Sink) func(*yaml.Node) {
 			default:
 				s.Rule.Meta = append(s.Rule.Meta, e.text)
 			}
+		}
+	}
+}
+
+// defaultAtMost is how long a sink with wait_for waits.
+const defaultAtMost = 30 * time.Second
+
+var sqlstate = regexp.MustCompile(`^[0-9A-Z]{5}$`)
+
+func (r *reader) sinkErrors(s *Sink) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		e := &SinkErrors{AtMost: defaultAtMost}
+		given := r.fields(n, "errors of a sink",
+			field{"wait_for", func(n *yaml.Node) {
+				for _, c := range r.entries(n, "errors.wait_for") {
+					switch {
+					case !sqlstate.MatchString(c.text):
+						r.problem(c.node, "errors.wait_for: %s is not a SQLSTATE, which has five digits or capital letters, such as 23503 (foreign_key_violation)", r.quoted(c.node))
+					case slices.Contains(e.WaitFor, c.text):
+						r.problem(c.node, "errors.wait_for: %s is given twice", c.text)
+					default:
+						e.WaitFor = append(e.WaitFor, c.text)
+					}
+				}
+			}},
+			field{"at_most", r.duration(&e.AtMost, "errors.at_most", time.Second, 10*time.Minute)})
+		if given["at_most"] != nil && given["wait_for"] == nil {
+			r.problem(given["at_most"], "errors.at_most goes with errors.wait_for: at most so long for what?")
+		}
+		if len(e.WaitFor) > 0 {
+			s.Errors = e
 		}
 	}
 }

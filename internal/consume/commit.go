@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -212,8 +213,8 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 			n++
 		}
 		if n == 0 && stop.Wait {
-			w.park(p, fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record", stop.Reason, stop.Offset),
-				decide(p.TopicPartition, stop.Offset+1, skipRecords))
+			w.parkFor(p, fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record", stop.Reason, stop.Offset),
+				decide(p.TopicPartition, stop.Offset+1, skipRecords), cmp.Or(stop.Again, w.cfg.parkFor))
 			break
 		}
 		if n == 0 {

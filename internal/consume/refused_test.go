@@ -185,3 +185,40 @@ func TestLockedRow(t *testing.T) {
 	r.exec("COMMIT")
 	r.loaded(40, 0)
 }
+
+// TestWaitForParents: children come before their parents, which another topic's partition brings. With wait_for they wait, and
+// are rows; orphans become dead letters when the time is over, all at once, and the other partition never waits.
+func TestWaitForParents(t *testing.T) {
+	const atMost = 2 * time.Second
+	for name, stop := range map[string]bool{"DeadLetter": false, "Stop": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRefusing(t, `CREATE TABLE parents (id bigint PRIMARY KEY); ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES parents`, func(c *txn.Config) {
+				c.StopOnBad = stop
+				c.Sinks[0].WaitFor, c.Sinks[0].WaitAtMost = []string{"23503"}, atMost
+			})
+			r.exec(`INSERT INTO parents SELECT generate_series(1000, 1019)`) // those of partition 1
+			r.fill(0, nil)
+			svc, _ := r.run(r.config("orders"), 1, nil)
+			await.Until(t, "the other partition", func() bool { return r.one(`SELECT count(*)::text FROM orders`) == "20" })
+			await.Until(t, "the partition to wait", func() bool {
+				p := partitionState(svc, "orders", 0)
+				return p.State == txn.Waiting && strings.Contains(p.Reason, "23503") && strings.Contains(p.Command, "--offset 1 --skip-records")
+			})
+			r.exec(`INSERT INTO parents SELECT generate_series(0, 9)`)
+			await.Until(t, "the children whose parents have come", func() bool { return r.one(`SELECT count(*)::text FROM orders`) == "30" })
+			if stop {
+				await.Until(t, "the partition to stop", func() bool { return partitionState(svc, "orders", 0).State == txn.Stopped })
+				if p := partitionState(svc, "orders", 0); p.Position != 10 {
+					t.Errorf("%+v", p)
+				}
+				return
+			}
+			since := time.Now()
+			r.loaded(30, 10)
+			if took := time.Since(since); took > 5*atMost {
+				t.Errorf("ten orphans waited %s", took)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -119,8 +120,10 @@ type StopError struct {
 	TopicPartition
 	Offset int64
 	Reason string
-	// Wait says that the cause lies outside the record and may pass: the partition waits and tries again.
-	Wait bool
+	// Wait says that the cause lies outside the record and may pass: the partition waits and tries again, after Again where
+	// that is given.
+	Wait  bool
+	Again time.Duration
 }
 
 func (e *StopError) Error() string {

@@ -163,6 +163,9 @@ func (s *sift) judge() error {
 	if !s.passed && len(s.refused) > 0 && !slices.ContainsFunc(s.refused, func(r refused) bool { return ofRow(r.err) || isMoment(r.err) }) {
 		return s.refused[0].err
 	}
+	if err := s.waitFor(); err != nil {
+		return err
+	}
 	for _, r := range s.refused {
 		s.w.bury(r.at, r.err)
 	}

@@ -52,6 +52,11 @@ type Sink struct {
 	Table  string
 	Create bool
 	Rule   transform.Rule
+
+	// WaitFor are SQLSTATEs of refusals that may pass (a parent row that another topic brings): the partition waits for
+	// WaitAtMost, counted from the first refusal of its batch, before the record is a dead letter or stops it.
+	WaitFor    []string
+	WaitAtMost time.Duration
 }
 
 // Wants says whether the sink takes records of the topic.
@@ -77,6 +82,7 @@ type Store struct {
 	floods  map[TopicPartition]*flood
 
 	suppressed map[string]*suppressions // by table
+	waits      map[TopicPartition]wait
 
 	// inDoubt is the result of the last attempt whose COMMIT was sent and not answered; it becomes the result of the
 	// next attempt if the compare then says Already for the whole batch.
@@ -109,7 +115,7 @@ func New(cfg Config) *Store {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, taken: map[TopicPartition]bool{}}
+	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{}}
 	for i := range cfg.Sinks {
 		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i})
 	}
