@@ -36,6 +36,7 @@ func (w *Worker) commitHeld(ctx context.Context) {
 			continue
 		}
 		w.counters.Retries.Add(1)
+		w.sayWaits()
 		w.publish()
 		if !w.pause(ctx, backoff.next()) {
 			return

@@ -34,6 +34,7 @@ type memoryRow struct {
 	consumed int64
 	stopped  string
 	last     time.Time
+	marks    int // reasons written down
 }
 
 func newMemory() *memory {
@@ -224,7 +225,7 @@ func (s *memoryStore) MarkStopped(_ context.Context, tp txn.TopicPartition, fenc
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	if r := s.db.rows[tp]; r != nil {
-		r.stopped = why.Reason
+		r.stopped, r.marks = why.Reason, r.marks+1
 	}
 	return nil
 }

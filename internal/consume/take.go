@@ -229,8 +229,8 @@ func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logV
 	return v, nil
 }
 
-func keys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
+func keys[K comparable, V any](m map[K]V) []K {
+	out := make([]K, 0, len(m))
 	for k := range m {
 		out = append(out, k)
 	}

@@ -13,6 +13,8 @@ type wait struct {
 	command string // that helps; empty: there is none
 	since   time.Time
 	said    time.Time
+	toSay   bool          // in the next sayWaits
+	tryIn   time.Duration // until it is taken again
 }
 
 // park is stop for a reason that may pass by itself: the partition is taken again after a while. It is said at once, and
@@ -27,14 +29,9 @@ func (w *Worker) parkFor(p *part, reason, command string, d time.Duration) {
 		w.waits[p.TopicPartition] = t
 	}
 	if t.reason != reason || now.Sub(t.said) >= sayAgain {
-		t.said = now
-		attrs := []any{"worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason, "since", t.since.Round(time.Millisecond), "again_in", d}
-		if command != "" {
-			attrs = append(attrs, "command", command)
-		}
-		w.cfg.Log.Error("partition waiting", attrs...)
+		t.said, t.toSay = now, true
 	}
-	t.reason, t.command = reason, command
+	t.reason, t.command, t.tryIn = reason, command, d
 	w.drop(p, txn.Stop{Reason: reason, Command: command, Waiting: true})
 	p.stopSince, p.again = t.since, now.Add(d)
 	w.pending[p.TopicPartition] = p.again
@@ -50,13 +47,57 @@ func (w *Worker) endWaits() {
 			w.readsAgain(tp)
 		}
 	}
+	w.sayWaits()
+}
+
+// sayWaits logs what came to wait, and what reads again, since the last time: a line for each reason, of however many partitions.
+func (w *Worker) sayWaits() {
+	type cause struct{ reason, command string }
+	by := map[cause][]txn.TopicPartition{}
+	for tp, t := range w.waits {
+		if t.toSay {
+			by[cause{t.reason, t.command}] = append(by[cause{t.reason, t.command}], tp)
+		}
+	}
+	for c, parts := range by {
+		first := w.waits[parts[0]]
+		attrs := append(w.which(parts), "reason", c.reason, "since", first.since.Round(time.Millisecond), "again_in", first.tryIn)
+		if c.command != "" {
+			attrs = append(attrs, "command", c.command)
+		}
+		w.cfg.Log.Error(plural(len(parts), "partition waiting", "partitions waiting"), attrs...)
+		for _, tp := range parts {
+			w.waits[tp].toSay = false
+		}
+	}
+	if n := len(w.again); n > 0 {
+		w.cfg.Log.Info(plural(n, "partition reading again", "partitions reading again"), w.which(w.again)...)
+		w.again = nil
+	}
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return one
+	}
+	return more
+}
+
+// which names a partition with its position, and counts several.
+func (w *Worker) which(parts []txn.TopicPartition) []any {
+	if len(parts) > 1 {
+		return []any{"worker", w.id, "partitions", len(parts), "topics", countTopics(parts)}
+	}
+	attrs := []any{"worker", w.id, "topic", parts[0].Topic, "partition", parts[0].Partition}
+	if p := w.parts[parts[0]]; p != nil {
+		attrs = append(attrs, "position", p.NextOffset)
+	}
+	return attrs
 }
 
 func (w *Worker) readsAgain(tp txn.TopicPartition) {
-	t := w.waits[tp]
-	if t == nil {
-		return
+	if w.waits[tp] != nil {
+		delete(w.waits, tp)
+		w.again = append(w.again, tp)
 	}
-	delete(w.waits, tp)
-	w.cfg.Log.Info("partition reading again", "worker", w.id, "topic", tp.Topic, "partition", tp.Partition, "after", time.Since(t.since).Round(time.Millisecond))
 }

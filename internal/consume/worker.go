@@ -43,6 +43,7 @@ type Worker struct {
 	parts       map[txn.TopicPartition]*part
 	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
 	waits       map[txn.TopicPartition]*wait     // why partitions wait that are taken again and again
+	again       []txn.TopicPartition             // what waited and reads again, to be logged
 	stood       map[txn.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
 	doubted     map[txn.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
 	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
@@ -148,6 +149,9 @@ func (w *Worker) applyChanges() {
 	for tp := range dropped {
 		w.discard(tp)
 		delete(w.waits, tp)
+	}
+	if len(dropped) > 0 {
+		w.cfg.Log.Info("let go of partitions", "worker", w.id, "partitions", len(dropped), "topics", countTopics(keys(dropped)))
 	}
 	letGo()
 	if len(dropped) > 0 {
