@@ -1,1 +1,2 @@
+-- Lost: the audit of positions that were changed by hand
 DROP TABLE sinker.audit;

@@ -1,3 +1,4 @@
+-- Lost: how many rows the tables' triggers took away; written counts them again as if they were there
 UPDATE sinker.dead_letters SET record_timestamp = 'epoch' WHERE record_timestamp IS NULL;
 ALTER TABLE sinker.dead_letters ALTER COLUMN record_timestamp SET NOT NULL;
 COMMENT ON COLUMN sinker.dead_letters.record_timestamp IS NULL;

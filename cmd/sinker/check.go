@@ -117,6 +117,8 @@ func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
 	switch {
 	case dirty:
 		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d and a migration failed half way: see `sinker migrate version`", have))
+	case have > want:
+		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d, this binary knows up to %d: run a newer sinker", have, want))
 	case have < want:
 		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d, this binary needs %d: `sinker migrate up` (run does it unless --migrate=false)", have, want))
 	}

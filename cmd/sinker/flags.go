@@ -145,9 +145,14 @@ type databaseFlags struct {
 }
 
 func (f *databaseFlags) add(cmd *cobra.Command) {
-	f.cmd = cmd
-	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration file (default sinker.yaml, when it is there and --to is not given)")
+	f.addFile(cmd)
 	cmd.Flags().StringVar(&f.to, "to", "", toUsage)
+}
+
+// addFile declares --config only.
+func (f *databaseFlags) addFile(cmd *cobra.Command) {
+	f.cmd = cmd
+	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration file (default sinker.yaml, else what DATABASE_URL holds)")
 }
 
 // url prefers the direct connection: migrations take a session's lock.

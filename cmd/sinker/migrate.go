@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"sinker/internal/txn"
 
@@ -38,7 +41,7 @@ It needs the server's own address where a transaction pooler stands between
 	}
 	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL that makes the schema, for a DBA to run with psql")
 	cmd.Flags().UintVar(&from, "from", 0, "with --print-sql: the version the database has (see `migrate version`)")
-	cmd.AddCommand(newMigrateUpCommand(), newMigrateVersionCommand())
+	cmd.AddCommand(newMigrateUpCommand(), newMigrateDownCommand(), newMigrateVersionCommand())
 	return cmd
 }
 
@@ -68,6 +71,64 @@ func newMigrateUpCommand() *cobra.Command {
 	f.add(cmd)
 	logs.add(cmd)
 	return cmd
+}
+
+func newMigrateDownCommand() *cobra.Command {
+	var f databaseFlags
+	var logs logFlags
+	var to uint
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "Take schema sinker back to an older version, and lose what that one does not have",
+		Long: `Takes schema sinker back to an older version, for an older sinker. Without --yes it says what
+would be lost and changes nothing. All steps are one transaction. Stop sinker on every host
+first: this version of it would bring the schema up again.
+
+The database comes from the configuration or from DATABASE_URL: --to is the version here.`,
+		Example: `  sinker migrate down --to 3 -c sinker.yaml
+  sinker migrate down --to 3 -c sinker.yaml --yes`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("to") {
+				return usage("migrate down needs --to with the version to go back to; `sinker migrate version` says which one there is")
+			}
+			url, err := f.url()
+			if err != nil {
+				return err
+			}
+			return migrateDown(cmd, url, to, yes, logs.logger(cmd.ErrOrStderr()))
+		},
+	}
+	f.addFile(cmd)
+	logs.add(cmd)
+	cmd.Flags().UintVar(&to, "to", 0, "version to go back to; 0: nothing of schema sinker stays")
+	cmd.Flags().BoolVar(&yes, "yes", false, "yes, lose what the command says without it")
+	return cmd
+}
+
+// migrateDown says what going back loses, and goes back if that was agreed to.
+func migrateDown(cmd *cobra.Command, url string, to uint, yes bool, log *slog.Logger) error {
+	d, err := txn.PlanDowngrade(cmd.Context(), url, to)
+	var known *txn.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case err != nil:
+		return usage("%w", err)
+	case d.From == d.To:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d already\n", to)
+		return err
+	case d.From < d.To:
+		return usage("schema sinker is at version %d, below %d: `sinker migrate up`", d.From, d.To)
+	}
+	if !yes {
+		return usage("going back from version %d to %d loses:\n  %s\nNothing was changed. If that is what you want, add --yes", d.From, d.To, strings.Join(d.Lost, "\n  "))
+	}
+	if err := d.Run(cmd.Context(), url, log); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker: version %d → %d. Lost:\n  %s\n", d.From, d.To, strings.Join(d.Lost, "\n  "))
+	return err
 }
 
 func newMigrateVersionCommand() *cobra.Command {

@@ -60,3 +60,22 @@ func TestMigrateCommand(t *testing.T) {
 		s.sinker("migrate", "version", "--to", s.url).want(t, exitOK, "run a newer sinker")
 	})
 }
+
+func TestMigrateDown(t *testing.T) {
+	s := newStage(t, ordersSink)
+	s.sinker("migrate", "up", "-c", s.file).want(t, exitOK, "version 0 → ")
+	s.sinker("migrate", "down", "-c", s.file, "--to", "2").want(t, exitUsage, "the ledger; verify has nothing to compare")
+	s.sinker("migrate", "down", "-c", s.file, "--to", "2").want(t, exitUsage, "Nothing was changed. If that is what you want, add --yes")
+	s.sinker("migrate", "up", "-c", s.file).want(t, exitOK, "already")
+	s.sinker("migrate", "down", "-c", s.file, "--to", "2", "--yes").want(t, exitOK, "→ 2. Lost:")
+	s.sinker("migrate", "down", "-c", s.file, "--to", "2", "--yes").want(t, exitOK, "already")
+	s.sinker("migrate", "down", "-c", s.file, "--to", "3", "--yes").want(t, exitUsage, "`sinker migrate up`")
+	s.load("--migrate=false").want(t, exitConfig, "schema sinker is at version 2, this binary needs")
+	s.produce(values(`{"id":1}`)...)
+	s.load().want(t, exitOK, "1 records")
+	s.sinker("migrate", "down", "-c", s.file, "--to", "0", "--yes").want(t, exitOK, "every position")
+	s.load().want(t, exitOK, "1 records")
+	s.exec(`UPDATE sinker.schema_migrations SET version = 999`)
+	s.load("--migrate=false").want(t, exitConfig, "run a newer sinker")
+	s.sinker("check", "-c", s.file).want(t, exitConfig, "this binary knows up to")
+}

@@ -101,10 +101,12 @@ func runPipeline(cmd *cobra.Command, f *runFlags) error {
 		return err
 	}
 	begin := func(ctx context.Context) error {
+		prepareSchema := checkVersion
 		if f.migrate {
-			if err := migrateForRun(ctx, p, log); err != nil {
-				return err
-			}
+			prepareSchema = migrateForRun
+		}
+		if err := prepareSchema(ctx, p, log); err != nil {
+			return err
 		}
 		return pl.checkStart(ctx)
 	}
@@ -154,6 +156,15 @@ func (f *runFlags) unlessStopped(ctx context.Context, err error, log *slog.Logge
 	}
 	log.Info("stopped before it had begun", "while", err)
 	return nil
+}
+
+// checkVersion refuses a schema that is not this binary's: with --migrate=false somebody else has to change it.
+func checkVersion(ctx context.Context, p *config.Pipeline, log *slog.Logger) error {
+	unknown, err := txn.CheckVersion(ctx, p.Postgres.URL.Reveal())
+	if unknown != nil {
+		log.Warn("whether schema sinker is of this version is not known", "err", unknown)
+	}
+	return err
 }
 
 // migrateForRun brings the schema up to date; with --migrate=false somebody else has done it.

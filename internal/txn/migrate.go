@@ -44,8 +44,7 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 		return have, want, nil // also for a role that may not migrate
 	}
 	if transactionPooler(ctx, url) {
-		return have, want, &Error{Class: Schema, Op: "migrate", Err: errors.New("the connection goes through a transaction pooler, where the lock that keeps two processes from migrating at once holds nobody"),
-			Hint: "give the server's own address as postgres.migrate_url, or to `sinker migrate up --to URL`; nothing was changed"}
+		return have, want, poolerError()
 	}
 	m, err := lockMigrations(ctx, url, log)
 	if err != nil {
@@ -54,6 +53,12 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 	defer m.unlock()
 	from, err = m.run(ctx, want)
 	return from, want, err
+}
+
+func poolerError() error {
+	return &Error{Class: Schema, Op: "migrate",
+		Err:  errors.New("the connection goes through a transaction pooler, where the lock that keeps two processes from migrating at once holds nobody"),
+		Hint: "give the server's own address as postgres.migrate_url, or to `sinker migrate up --to URL`; nothing was changed"}
 }
 
 func newerError(have, want uint) error {
