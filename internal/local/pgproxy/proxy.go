@@ -158,7 +158,13 @@ func (l *link) end() {
 
 // toServer forwards the client's messages, looking for COMMIT.
 func (l *link) toServer() {
-	defer l.end()
+	defer func() {
+		// After CutAfter the server's side is closed by toClient, when it has read all answers: to close it with answers unread
+		// would reset the connection, and the server might never read the COMMIT that it was sent.
+		if l.peekFate() != CutAfter {
+			l.end()
+		}
+	}()
 	if err := l.startup(); err != nil {
 		return
 	}
@@ -182,6 +188,9 @@ func (l *link) toServer() {
 		if committing && (kind == 'S' || kind == 'Q') {
 			committing = false
 			if f := l.peekFate(); f == CutAfter || f == HoleAfter {
+				if f == CutAfter {
+					l.Client.Close()
+				}
 				return
 			}
 		}
@@ -217,7 +226,7 @@ func (l *link) toClient() {
 			time.Sleep(l.proxy.HoldFor) // the fault itself
 			l.takeFate()
 		}
-		if _, err := l.Client.Write(raw); err != nil {
+		if _, err := l.Client.Write(raw); err != nil && l.peekFate() != CutAfter {
 			return
 		}
 	}
