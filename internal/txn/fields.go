@@ -93,7 +93,7 @@ func (s *Store) tellOfUnasked(t *target, unasked []UnaskedField) {
 		names = append(names, showField(f.Field, t.plan.NearColumn(f.Field)))
 	}
 	if len(names) > 0 {
-		s.cfg.Log.Warn("records have fields that no column takes; their values are not loaded. add columns of these names, or list columns with their paths",
+		s.cfg.Log.Warn("records have fields that no column takes; their values are not loaded; add columns of these names, or list columns with their paths",
 			"table", t.sink.Name(), "fields", strings.Join(names, ", "), "more", more)
 	}
 }

@@ -46,11 +46,12 @@ func (p *Proposal) with(rule transform.Rule, ddl string) {
 	}
 }
 
-// log says what was made of the sample, and what was left out.
-func (p *Proposal) log(log *slog.Logger) {
+// log says what was made of the sample, and what was left out, which is not said again when records have it.
+func (p *Proposal) log(log *slog.Logger, fields *Fields) {
 	log.Info("made the table from the first records; to choose other types, drop it and list the columns",
 		"table", p.Table, "records", p.Records, "sql", p.DDL, "columns", "{ "+strings.Join(p.Columns, ", ")+" }")
 	for _, l := range p.LeftOut {
+		fields.first(p.Table, "field "+l.Field)
 		log.Warn("field cannot be a column and is not loaded; list a column with its path to load it",
 			"table", p.Table, "field", transform.ShowName(l.Field), "reason", l.Reason)
 	}

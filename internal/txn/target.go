@@ -154,7 +154,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []
 	case err != nil || !made: // another worker has
 	case proposal != nil:
 		proposal.with(rule, ddl)
-		proposal.log(s.cfg.Log)
+		proposal.log(s.cfg.Log, s.cfg.Fields)
 	default:
 		s.cfg.Log.Info("made the table", "table", t.sink.Name(), "sql", ddl)
 	}
