@@ -157,6 +157,10 @@ func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
 // sample reads a topic's last records and encodes them, so that a wrong path or type shows before the first load.
 func (c *checker) sample(ctx context.Context, pl *plant, store *txn.Store, topic string) {
 	records, err := consume.Sample(ctx, pl.kafka, topic, 100)
+	if bad := (*consume.BadBatch)(nil); errors.As(err, &bad) {
+		c.say("topic "+topic, withCode(exitConfig, fmt.Errorf("partition %d: %w. The command passes over its records for good: %s", bad.Partition, bad, bad.Skip())), "")
+		return
+	}
 	if err != nil {
 		c.say("topic "+topic, kafkaProblem(c.pipeline.Kafka, err), "")
 		return

@@ -38,7 +38,7 @@ func storeConfig(p *config.Pipeline, owner string) txn.Config {
 func consumeConfig(p *config.Pipeline, opts []kgo.Opt) consume.Config {
 	c := consume.Config{
 		Group: p.Name, Kafka: opts, Start: consume.Start{Latest: p.Kafka.Start.Latest, At: p.Kafka.Start.At},
-		SessionTimeout: p.Kafka.SessionTimeout, Balancer: p.Kafka.Balancer,
+		SessionTimeout: p.Kafka.SessionTimeout, MaxBatch: p.Kafka.MaxBatch, Balancer: p.Kafka.Balancer,
 		Rows: p.Batch.Rows, Bytes: p.Batch.Bytes, Every: p.Batch.Every,
 	}
 	seen := map[string]bool{}

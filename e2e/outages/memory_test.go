@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"sinker/e2e"
 	"sinker/internal/orderdata"
@@ -47,10 +48,20 @@ func TestMemory(t *testing.T) {
 				s.fill(24, func(i int) []byte { return fmt.Appendf(nil, `{"id":%d,"padding":"%s"}`, i, padding) })
 			},
 		},
+		{
+			name: "120MBToNothingAfterOrdinary", bound: 500, codec: kgo.ZstdCompression(), batch: 125 << 20, done: 20_000 + 30*120,
+			fill: func(s *scene) {
+				s.fill(20_000, func(i int) []byte { return orderdata.Order(nil, int64(i)) })
+				padding := bytes.Repeat([]byte("x"), 1_000_000)
+				for b := range 30 {
+					s.fillBatch(b%partitions, 120, func(i int) []byte { return fmt.Appendf(nil, `{"id":%d,"padding":"%s"}`, 1_000_000+b*120+i, padding) })
+				}
+			},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := newScene(t, false, kgo.ProducerBatchCompression(c.codec), kgo.ProducerBatchMaxBytes(c.batch), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(100<<20))
+			s := newScene(t, false, kgo.ProducerBatchCompression(c.codec), kgo.ProducerBatchMaxBytes(c.batch), kgo.MaxBufferedBytes(200<<20), kgo.BrokerMaxWriteBytes(200<<20), kgo.ProducerLinger(10*time.Second))
 			if c.sql != "" {
 				s.exec(s.pg, c.sql)
 			}
@@ -72,8 +83,19 @@ func TestMemory(t *testing.T) {
 // fill produces n records, and does not keep them in memory.
 func (s *scene) fill(n int, value func(i int) []byte) {
 	s.t.Helper()
+	s.produceAll(n, func(i int) *kgo.Record { return &kgo.Record{Partition: int32(i % partitions), Value: value(i)} })
+}
+
+// fillBatch produces one batch of n records.
+func (s *scene) fillBatch(partition, n int, value func(i int) []byte) {
+	s.t.Helper()
+	s.produceAll(n, func(i int) *kgo.Record { return &kgo.Record{Partition: int32(partition), Value: value(i)} })
+}
+
+func (s *scene) produceAll(n int, record func(i int) *kgo.Record) {
+	s.t.Helper()
 	for i := range n {
-		s.client.Produce(context.Background(), &kgo.Record{Partition: int32(i % partitions), Value: value(i)}, func(_ *kgo.Record, err error) {
+		s.client.Produce(context.Background(), record(i), func(_ *kgo.Record, err error) {
 			if err != nil {
 				s.t.Error(err)
 			}

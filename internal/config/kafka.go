@@ -15,6 +15,9 @@ import (
 
 var balancers = []string{"cooperative-sticky", "range", "roundrobin", "sticky", "server"}
 
+// maxBatch is the default of kafka.max_batch: a batch of 128 MiB of records of some 240 bytes.
+const maxBatch = 256 << 20
+
 func (r *reader) kafka(n *yaml.Node, k *Kafka) {
 	given := r.fields(n, "kafka",
 		field{"brokers", r.brokers(&k.Brokers)},
@@ -23,6 +26,7 @@ func (r *reader) kafka(n *yaml.Node, k *Kafka) {
 		field{"start", r.start(&k.Start)},
 		field{"instance", r.instance(&k.Instance)},
 		field{"session_timeout", r.duration(&k.SessionTimeout, "kafka.session_timeout", time.Second, 30*time.Minute)},
+		field{"max_batch", r.bytes(&k.MaxBatch, "kafka.max_batch")},
 		field{"balancer", r.oneOf(&k.Balancer, "kafka.balancer", balancers...)},
 	)
 	if n.Kind == yaml.MappingNode && given["brokers"] == nil {

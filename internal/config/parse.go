@@ -57,6 +57,7 @@ func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Pipeli
 		return nil, &Errors{r.problems}
 	}
 	p.Batch.complete(p.Sinks)
+	p.Kafka.MaxBatch = cmp.Or(p.Kafka.MaxBatch, maxBatch)
 	return p, nil
 }
 

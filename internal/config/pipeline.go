@@ -38,6 +38,7 @@ type Kafka struct {
 	// Instance is the static membership's id: empty, one that this host gives; "off", a dynamic member.
 	Instance       string
 	SessionTimeout time.Duration // 0: the default of consume
+	MaxBatch       int64         // memory that one batch of records may take, unpacked; default 256 MiB
 	Balancer       string        // cooperative-sticky (default), range, roundrobin, sticky, server
 }
 

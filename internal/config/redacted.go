@@ -62,7 +62,7 @@ func (k *Kafka) node() *yaml.Node {
 	if k.SessionTimeout > 0 {
 		m.plain("session_timeout", durationText(k.SessionTimeout))
 	}
-	return m.text("balancer", k.Balancer).node()
+	return m.plain("max_batch", sizeText(k.MaxBatch)).text("balancer", k.Balancer).node()
 }
 
 // String is how kafka.start is written.

@@ -12,7 +12,7 @@ import (
 // mistake: `pasword: …`. So only what is known to be harmless is shown: keys, and the values of the keys named here.
 
 var shownKeys = set("name", "brokers", "tls", "ca", "cert", "key", "server_name", "insecure_skip_verify", "mechanism", "username",
-	"password_file", "token_file", "insecure", "start", "instance", "session_timeout", "balancer", "synchronous_commit", "statement_timeout",
+	"password_file", "token_file", "insecure", "start", "instance", "session_timeout", "max_batch", "balancer", "synchronous_commit", "statement_timeout",
 	"rows", "bytes", "every", "workers", "topic", "topics", "format", "table", "create", "delete", "meta", "max_depth", "on", "do", "stop_after", "http")
 
 // mappings are the keys whose value is a mapping, or a list of them, with keys of ours in it.

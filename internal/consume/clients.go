@@ -110,28 +110,19 @@ type ofDatabase struct {
 // ProtocolName is what members must have in common (KIP-429 and before).
 func (b ofDatabase) ProtocolName() string { return b.GroupBalancer.ProtocolName() + "@" + b.database }
 
-// newReader makes the client that fetches. It consumes nothing until partitions are added with their positions.
-// Control records are kept: they are what lets a position move past a tail of aborted transactions.
-func newReader(c *Config, size *fetchSize, hooks []kgo.Hook) (*kgo.Client, error) {
-	opts := append([]kgo.Opt{
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+// readerOpts are those of the client with which a worker fetches. Control records are kept: they are what lets a position
+// move past a tail of aborted transactions.
+func readerOpts(c *Config, hooks []kgo.Hook) []kgo.Opt {
+	opts := []kgo.Opt{
 		kgo.KeepControlRecords(),
-		kgo.ConsumeStartOffset(kgo.NoResetOffset()),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.KeepRetryableFetchErrors(),
 		kgo.FetchMaxWait(500 * time.Millisecond),
-		kgo.FetchMinBytes(1),
-		kgo.BrokerMaxReadBytes(256 << 20),
-		kgo.MaxDecompressBatchBytes(128 << 20),
 		kgo.MetadataMaxAge(30 * time.Second),
-		kgo.WithPools(newRecordPool(size.memory)),
-	}, c.Kafka...)
+		kgo.WithPools(newRecordPool(c.FetchMemory)),
+		kgo.WithHooks(hooks...),
+	}
 	if mutant.On(mutant.AbortedToo) {
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.WithHooks(append(hooks[:len(hooks):len(hooks)], size)...))...)
-	if err == nil {
-		cl.UpdateFetchMaxBytes(size.asked, size.ofPartition()) // as options, the first would cut the second down
-	}
-	return cl, err
+	return opts
 }

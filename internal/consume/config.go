@@ -41,6 +41,9 @@ type Config struct {
 	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 8 MiB; many partitions
 	// may take it up to twice that.
 	FetchMemory int64
+	// MaxBatch is how much memory one batch of records of Kafka's may take, unpacked and with what its records cost. Default
+	// 256 MiB. A partition stops before a larger one.
+	MaxBatch int64
 
 	// Wait is for how long a bounded run waits for what is in its way, before it ends without having reached its ends: Postgres or
 	// Kafka that is away, a table or a privilege that is missing, another member that does not go on. Default 2 min.
@@ -103,6 +106,9 @@ func (c *Config) defaults() {
 	}
 	if c.FetchMemory == 0 {
 		c.FetchMemory = 8 << 20
+	}
+	if c.MaxBatch == 0 {
+		c.MaxBatch = 256 << 20
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

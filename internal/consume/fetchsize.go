@@ -35,6 +35,9 @@ func newFetchSize(memory int64) *fetchSize {
 
 // OnFetchBatchRead is called by the client, on its own goroutines.
 func (f *fetchSize) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m kgo.FetchBatchMetrics) {
+	if m.NumRecords == 0 {
+		return // refused, or empty
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.wire += int64(m.CompressedBytes)
@@ -75,10 +78,3 @@ func (f *fetchSize) next(partitions int) (bytes int32, changed bool) {
 // moved: hundreds of partitions that wait for their turn would keep the first fetch's few bytes, less than one batch, and
 // every answer would hold a single partition.
 func (f *fetchSize) ofPartition() int32 { return int32(f.most()) }
-
-// adjustFetch tells the client when the size has changed.
-func (w *Worker) adjustFetch() {
-	if n, changed := w.fetch.next(len(w.parts)); changed {
-		w.reader.UpdateFetchMaxBytes(n, w.fetch.ofPartition())
-	}
-}

@@ -77,7 +77,7 @@ func TestFetchSize(t *testing.T) {
 	t.Run("many partitions share a larger answer", func(t *testing.T) {
 		for partitions, want := range map[int]int32{0: memory / 4, 100: (memory + 100*forPartition) / 4, 1 << 20: mostFold * memory / 4} {
 			f := newFetchSize(memory)
-			f.OnFetchBatchRead(kgo.BrokerMetadata{}, "t", 0, kgo.FetchBatchMetrics{CompressedBytes: 1000, UncompressedBytes: 3000})
+			f.OnFetchBatchRead(kgo.BrokerMetadata{}, "t", 0, kgo.FetchBatchMetrics{NumRecords: 1, CompressedBytes: 1000, UncompressedBytes: 3000 - int(recordMemory)})
 			if n, _ := f.next(partitions); n < want-want/8 || n > want {
 				t.Errorf("with %d partitions asks for %d, want about %d", partitions, n, want)
 			}

@@ -60,7 +60,7 @@ func (w *Worker) leaveServerSide(ctx context.Context, memberID string) {
 	}
 	leave := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	leave.Group, leave.MemberID, leave.MemberEpoch, leave.InstanceID = w.cfg.Group, memberID, -1, &w.cfg.InstanceID
-	resp, err := leave.RequestWith(ctx, w.reader)
+	resp, err := leave.RequestWith(ctx, w.reader.Client)
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}

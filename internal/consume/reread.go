@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,26 +18,24 @@ const quiet = 3 * time.Second
 // Reread reads the records of [from, to) of one partition again, as a read_committed reader sees them now, and calls f
 // with each in offset order. It is no member of any group and leaves no trace.
 func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64, f func(*kgo.Record)) error {
-	opts := append([]kgo.Opt{
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(250 * time.Millisecond),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{tp.Topic: {tp.Partition: kgo.NoResetOffset().At(from)}}),
-	}, c.Kafka...)
-	cl, err := kgo.NewClient(opts...)
+	c.defaults()
+	cl, err := newReader(&c, kgo.KeepControlRecords(), kgo.FetchMaxWait(250*time.Millisecond),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{tp.Topic: {tp.Partition: kgo.NoResetOffset().At(from)}}))
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
 	for next := from; next < to; {
 		poll, cancel := context.WithTimeout(ctx, quiet)
-		fetches := cl.PollFetches(poll)
+		fetches := cl.poll(poll, -1, false, 1)
 		idle := poll.Err() != nil
 		cancel()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		for _, e := range fetches.Errors() {
-			if e.Topic != "" {
-				return fmt.Errorf("read %s/%d at offset %d again: %w", tp.Topic, tp.Partition, next, e.Err)
+			if e.Topic != "" && !errors.Is(e.Err, errNoRoom) {
+				return fmt.Errorf("read %s/%d at offset %d again: %w", tp.Topic, tp.Partition, next, cl.explain(e.Err))
 			}
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
@@ -45,6 +44,7 @@ func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64
 			}
 			next = r.Offset + 1
 		})
+		cl.letGo()
 		if idle && fetches.Empty() {
 			return nil
 		}

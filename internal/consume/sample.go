@@ -1,7 +1,10 @@
 package consume
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -11,15 +14,15 @@ import (
 // Sample reads up to n of a topic's last records, without a group and without a trace. It is for looking at what a
 // topic holds before anything is loaded.
 func Sample(ctx context.Context, c Config, topic string, n int) ([]*kgo.Record, error) {
-	opts := append([]kgo.Opt{kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(250 * time.Millisecond)}, c.Kafka...)
-	cl, err := kgo.NewClient(opts...)
+	c.defaults()
+	cl, err := newReader(&c, kgo.FetchMaxWait(250*time.Millisecond))
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	admin := kadm.NewClient(cl)
+	admin := kadm.NewClient(cl.Client)
 	starts, err := admin.ListStartOffsets(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -45,24 +48,48 @@ func Sample(ctx context.Context, c Config, topic string, n int) ([]*kgo.Record, 
 }
 
 // readSample reads until there are n records, or a moment has passed without any: the last offsets may belong to
-// aborted transactions.
-func readSample(ctx context.Context, cl *kgo.Client, last map[int32]int64, n int) (records []*kgo.Record, err error) {
-	for len(records) < n && len(last) > 0 {
+// aborted transactions. A batch that cannot be read ends it, with a *BadBatch. Records are copies, so that of a large batch
+// they keep only themselves in memory, and large ones end it early.
+func readSample(ctx context.Context, cl *reader, last map[int32]int64, n int) (records []*kgo.Record, err error) {
+	room := int64(sampleMemory)
+	for len(records) < n && len(last) > 0 && room > 0 {
 		poll, cancel := context.WithTimeout(ctx, 2*time.Second)
-		fetches := cl.PollRecords(poll, n-len(records))
+		fetches := cl.poll(poll, n-len(records), false, len(last))
 		cancel()
-		if err := fetches.Err0(); err != nil && ctx.Err() == nil && poll.Err() == nil {
-			return records, err
+		if err := fetches.Err0(); err != nil && ctx.Err() == nil && poll.Err() == nil && !errors.Is(err, errNoRoom) {
+			return records, cl.explain(err)
+		}
+		for _, e := range fetches.Errors() {
+			var bad *BadBatch
+			if errors.As(cl.explain(e.Err), &bad) {
+				return records, bad
+			}
 		}
 		if fetches.Empty() {
 			return records, nil
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			records = append(records, r)
+			if room > 0 {
+				room -= recordBytes(r)
+				records = append(records, copyRecord(r))
+			}
 			if r.Offset+1 >= last[r.Partition] {
 				delete(last, r.Partition)
 			}
 		})
+		cl.letGo()
 	}
 	return records, nil
+}
+
+// sampleMemory is how many bytes of keys and values make a sample large enough.
+const sampleMemory = 32 << 20
+
+func copyRecord(r *kgo.Record) *kgo.Record {
+	c := *r
+	c.Key, c.Value, c.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), slices.Clone(r.Headers)
+	for i := range c.Headers {
+		c.Headers[i].Value = bytes.Clone(c.Headers[i].Value)
+	}
+	return &c
 }

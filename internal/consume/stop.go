@@ -97,9 +97,16 @@ func otherLog(m txn.Miss, now txn.LogID) (reason, command string) {
 // fetchFailed acts on an error that came instead of records.
 func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 	var loss *kgo.ErrDataLoss
+	var bad *kgo.ErrDecompressTooLarge
 	switch {
+	case errors.Is(err, errNoRoom):
+		return
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrClientClosed):
 		return
+	case tp.Topic == "" && time.Since(w.saidTooLarge) > 30*time.Second: // of a broker's whole answer
+		w.saidTooLarge = time.Now()
+		w.cfg.Log.Error("a broker's answer cannot be read: a batch in it is larger than kafka.max_batch as it comes; none of that broker's partitions is read until it is raised",
+			"worker", w.id, "max_batch", inMiB(w.cfg.MaxBatch), "err", err)
 	case p == nil || !p.active():
 		return
 	case errors.As(err, &loss):
@@ -113,6 +120,8 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 		w.cfg.Log.Warn("Kafka refuses a fetch: looking at the log again", "topic", tp.Topic, "partition", tp.Partition, "position", p.NextOffset, "err", err)
 		w.discard(tp)
 		w.pending[tp] = time.Now().Add(turn)
+	case errors.As(err, &bad):
+		w.bad[tp] = w.reader.unpack.explain(bad)
 	case isFatalFetch(err):
 		w.park(p, refusedFetch(p, err), "")
 	default:

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -77,8 +78,7 @@ func (w *Worker) pollMore(ctx context.Context, parts []*part, rows int, may bool
 	}
 	ctx, cancel := w.assign.pollContext(ctx, wait)
 	defer cancel()
-	fetches := w.reader.PollRecords(ctx, rows)
-	w.adjustFetch()
+	fetches := w.reader.poll(ctx, rows, true, len(w.parts))
 	fetches.EachTopic(func(t kgo.FetchTopic) {
 		for i := range t.Partitions {
 			f := &t.Partitions[i]
@@ -119,7 +119,7 @@ func (w *Worker) makeRoom(b txn.Batch) txn.Batch {
 // to decide something about the partition, for which the store is needed.
 func (w *Worker) collectPlain(tp txn.TopicPartition, id [16]byte, f *kgo.FetchPartition) bool {
 	p := w.parts[tp]
-	if p == nil || !p.active() {
+	if p == nil || !p.active() || errors.Is(f.Err, errNoRoom) {
 		return true
 	}
 	if f.Err != nil || otherTopic(p, id) || slices.ContainsFunc(w.late, func(l late) bool { return l.TopicPartition == tp }) {

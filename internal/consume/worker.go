@@ -37,7 +37,7 @@ type Worker struct {
 	store  Store
 	assign *assignment
 	member *kgo.Client
-	reader *kgo.Client
+	reader *reader
 	admin  *kadm.Client
 
 	parts       map[txn.TopicPartition]*part
@@ -58,8 +58,10 @@ type Worker struct {
 	trouble     trouble
 	mirror      mirror
 	ends        *Ends
-	fetch       *fetchSize
 	hooks       []kgo.Hook
+
+	bad          map[txn.TopicPartition]*BadBatch // where partitions stop once what is in hand is committed
+	saidTooLarge time.Time                        // when it was said that an answer cannot be read
 
 	counters Counters
 	state    atomic.Pointer[WorkerState]
@@ -80,10 +82,9 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 	w := &Worker{
 		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
-		fetch:  newFetchSize(cfg.FetchMemory),
 		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{},
 		waits:   map[txn.TopicPartition]*wait{},
-		doubted: map[txn.TopicPartition]bool{}, reads: map[string][16]byte{}, tails: tails{look: make(chan struct{}, 1), at: map[txn.TopicPartition]logTail{}},
+		doubted: map[txn.TopicPartition]bool{}, reads: map[string][16]byte{}, bad: map[txn.TopicPartition]*BadBatch{}, tails: tails{look: make(chan struct{}, 1), at: map[txn.TopicPartition]logTail{}},
 	}
 	w.publish()
 	return w
@@ -92,11 +93,11 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 // Run works until ctx ends or an error that no waiting will mend. When ctx ends the batch in hand is finished or rolled
 // back, and the group is left; that is no error.
 func (w *Worker) Run(ctx context.Context) (err error) {
-	if w.reader, err = newReader(&w.cfg, w.fetch, w.hooks); err != nil {
+	if w.reader, err = newReader(&w.cfg, readerOpts(&w.cfg, w.hooks)...); err != nil {
 		return fmt.Errorf("make the reading client: %w", err)
 	}
 	defer w.reader.Close()
-	w.admin = kadm.NewClient(w.reader)
+	w.admin = kadm.NewClient(w.reader.Client)
 	memberCtx, hangUp := context.WithCancel(context.Background())
 	defer hangUp()
 	if w.member, err = newMember(memberCtx, &w.cfg, w.assign); err != nil {
@@ -131,8 +132,10 @@ func (w *Worker) turn(ctx context.Context) error {
 	w.poll(ctx)
 	if w.due() {
 		w.commitHeld(ctx)
+		w.reader.letGo()
 	}
 	w.endWaits()
+	w.stopAtBadBatches()
 	w.flushMirror(false)
 	if time.Since(w.state.Load().At) > publishGap {
 		w.publish()
@@ -175,7 +178,10 @@ func (w *Worker) discard(tp txn.TopicPartition) {
 }
 
 func (w *Worker) stopReading(tp txn.TopicPartition) {
-	w.reader.RemoveConsumePartitions(map[string][]int32{tp.Topic: {tp.Partition}})
+	delete(w.bad, tp)
+	w.reader.change(func(cl *kgo.Client) {
+		cl.RemoveConsumePartitions(map[string][]int32{tp.Topic: {tp.Partition}})
+	})
 }
 
 func (w *Worker) startReading(p *part) {
@@ -183,8 +189,9 @@ func (w *Worker) startReading(p *part) {
 		w.forgetTopic(p.Topic)
 	}
 	w.reads[p.Topic] = p.Log.TopicID
-	w.reader.AddConsumePartitions(map[string]map[int32]kgo.Offset{
-		p.Topic: {p.Partition: kgo.NoResetOffset().At(p.NextOffset).WithEpoch(p.LeaderEpoch)},
+	at := kgo.NoResetOffset().At(p.NextOffset).WithEpoch(p.LeaderEpoch)
+	w.reader.change(func(cl *kgo.Client) {
+		cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{p.Topic: {p.Partition: at}})
 	})
 }
 
@@ -197,7 +204,7 @@ func (w *Worker) forgetTopic(topic string) {
 			w.pending[tp] = time.Time{}
 		}
 	}
-	w.reader.PurgeTopicsFromClient(topic)
+	w.reader.change(func(cl *kgo.Client) { cl.PurgeTopicsFromClient(topic) })
 }
 
 // poll puts what is ready in hand. It waits for records only when there is nothing to commit.
@@ -213,8 +220,7 @@ func (w *Worker) poll(ctx context.Context) {
 	}
 	ctx, cancel := w.assign.pollContext(ctx, wait)
 	defer cancel()
-	fetches := w.reader.PollRecords(ctx, w.rows-rows)
-	w.adjustFetch()
+	fetches := w.reader.poll(ctx, w.rows-rows, rows > 0, len(w.parts))
 	for i := range fetches {
 		for j := range fetches[i].Topics {
 			t := &fetches[i].Topics[j]

@@ -51,7 +51,7 @@ func (b *bench) owner() string { return fmt.Sprint("worker ", b.workers.Add(1)) 
 
 func newBench(t *testing.T, topic string, partitions int32, opts ...kfake.Opt) *bench {
 	t.Helper()
-	opts = append(opts, kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	opts = append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.GroupMinSessionTimeout(100 * time.Millisecond)}, opts...)
 	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
 		t.Fatal(err)
