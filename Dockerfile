@@ -29,7 +29,7 @@ COPY --from=build /out/sinker /sinker
 USER 65532:65532
 # Health, metrics and the status page; 127.0.0.1 inside the container unless the configuration says otherwise.
 EXPOSE 8080
-# There is no shell and no curl here: the binary asks itself.
+# There is no shell and no curl here: the binary asks itself, at the address of SINKER_HTTP or /etc/sinker/sinker.yaml.
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 CMD ["/sinker", "ready"]
 ENTRYPOINT ["/sinker"]
 CMD ["run", "-c", "/etc/sinker/sinker.yaml"]

@@ -37,6 +37,8 @@ type Server struct {
 	states  func() []*consume.WorkerState
 	started time.Time
 	http    *http.Server // nil: off
+
+	connections connections
 }
 
 //go:embed page.html
@@ -63,6 +65,7 @@ func Listen(cfg Config, m *Metrics, states func() []*consume.WorkerState) (*Serv
 	s.http = &http.Server{
 		Addr: l.Addr().String(), Handler: s.handler(), ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ConnState: s.connections.changed,
 	}
 	go func() {
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
