@@ -10,8 +10,9 @@
 //
 // # What a JSON value becomes
 //
-// A field that is not there becomes the column's constant default, or else NULL; null becomes NULL; in a NOT NULL column
-// both are bad records, and so is a record that has none of the fields that columns are read from. Of a repeated field the
+// A field that is not there becomes the column's default, or else NULL. A default that only Postgres can compute leaves the
+// column out of the tuple (Encoder.Shape). null becomes NULL. In a NOT NULL column null is a bad record, and without a default a
+// field that is not there is one too. So is a record that has none of the fields that columns are read from. Of a repeated field the
 // last one counts. Fields that no column wants are only checked to be JSON.
 //
 //   - boolean: true, false, 1, 0, and the texts Postgres reads as one.

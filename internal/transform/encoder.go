@@ -29,6 +29,11 @@ type Encoder struct {
 	keyRead  bool            // the key of the record in hand was scanned
 	keyErr   *BadRecord
 
+	omitted []byte // the places of the columns that the tuple lacks, two bytes each
+	shape   Shape
+	shapes  map[string]Shape // by omitted
+	byShape []string         // omitted
+
 	meta []byte // scratch: provenance as text or JSON
 	v    value  // scratch: a value that no scanner found
 }
@@ -36,9 +41,11 @@ type Encoder struct {
 // Append appends one tuple of the binary COPY format for the record to dst: the field count in two bytes, then each
 // field's length in four and its bytes. A Delete has the key columns only. With an error, which is a *BadRecord, dst
 // comes back as it was.
+//
+// A tuple lacks the columns for which the record has no field and only Postgres knows the default: see Shape.
 func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 	p := e.plan
-	e.keyRead = false
+	e.keyRead, e.omitted, e.shape = false, e.omitted[:0], 0
 	if cap(e.meta) > mostScratch {
 		e.meta = nil
 	}
@@ -86,6 +93,13 @@ func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 	if lacking == p.sought && e.foundNothing(r) {
 		return dst[:base], Filter, e.noField(r.Value)
 	}
+	if lacks := len(e.omitted) / 2; lacks > 0 {
+		if lacks == len(p.columns) {
+			return dst[:base], Filter, bad(CodeMissing, "none of the columns gets anything from the record")
+		}
+		binary.BigEndian.PutUint16(dst[base:], uint16(len(p.columns)-lacks))
+		e.shape = e.shapeOf(e.omitted)
+	}
 	return dst, Write, nil
 }
 
@@ -112,6 +126,9 @@ func (e *Encoder) absent(dst []byte, isNull bool, c *column) ([]byte, *BadRecord
 		return appendInt32(dst, -1), nil
 	case !isNull && c.absent != nil:
 		return append(dst, c.absent...), nil
+	case !isNull && c.omit:
+		e.omitted = binary.BigEndian.AppendUint16(e.omitted, c.place)
+		return dst, nil
 	}
 	why := "is not there"
 	if isNull {

@@ -9,7 +9,8 @@ import (
 type Plan struct {
 	columns    []column // in tuple order: key columns first
 	keys       int
-	left       []string
+	left       []Left
+	computes   bool // some columns are for Postgres to compute where a record has no field for them
 	tombstones bool
 	ignored    bool // tombstones are filtered
 	maxDepth   int
@@ -30,7 +31,9 @@ type column struct {
 	encoding
 	origin origin
 	node   int32  // fromField, fromKeyField: the place in the document
-	absent []byte // the tuple's bytes for a field that is not there; nil: that is a bad record
+	absent []byte // the tuple's bytes for a field that is not there; nil: see omit
+	omit   bool   // a field that is not there is left out of the tuple, for Postgres to compute; else it is a bad record
+	place  uint16 // in the tuple
 
 	TableColumn
 	header string
@@ -72,11 +75,17 @@ func (p *Plan) Folds() []Fold {
 	return folds
 }
 
-// LeftToPostgres returns the columns that matching by name left out because Postgres computes their default: they are
-// not read from the records, even when a field has their name.
-func (p *Plan) LeftToPostgres() []string { return slices.Clone(p.left) }
+// Left is a column that is not read from the records, even where a field has its name, and why.
+type Left struct{ Column, Why string }
 
-// KeyOf returns the bytes of the key columns within a tuple made by Append, of a write or of a delete. Two rows that
+// LeftToPostgres returns the columns that matching by name left out although they could be listed, or hold what
+// Postgres computes.
+func (p *Plan) LeftToPostgres() []Left { return slices.Clone(p.left) }
+
+// Computes says whether tuples of the plan may lack columns: see Encoder.Shape.
+func (p *Plan) Computes() bool { return p.computes }
+
+// KeyOf returns the bytes of the key columns, which no tuple lacks, within a tuple made by Append, of a write or of a delete. Two rows that
 // are one to Postgres' unique index have the same bytes (but for text under a nondeterministic collation).
 func (p *Plan) KeyOf(tuple []byte) []byte {
 	end := 2

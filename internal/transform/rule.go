@@ -10,7 +10,7 @@ import (
 // Rule is a sink's configured way from a record to a row.
 type Rule struct {
 	// Columns in the configured order. Empty: every column of the table is filled from the record's top-level field of
-	// the same name, but for generated columns and those with a computed default.
+	// the same name, except what Plan.LeftToPostgres returns and what is generated from other columns.
 	Columns []Column
 	// Meta lists provenance to keep beside the row: topic, partition, offset, timestamp, key, headers. Each goes into
 	// the column of that name with kafka_ before it.
@@ -53,7 +53,8 @@ type TableColumn struct {
 	Name       string
 	Type       Type
 	NotNull    bool
-	Generated  bool   // GENERATED ALWAYS, stored or identity: never written
+	Generated  bool   // GENERATED ALWAYS AS (an expression): never written
+	Identity   bool   // GENERATED ALWAYS AS IDENTITY: written where the rule names it
 	HasDefault bool   // one that is not NULL, of the column or of its domain; also a sequence or an identity
 	Default    []byte // binary value of a constant default; nil when there is none or only Postgres can compute it
 }
@@ -64,6 +65,9 @@ const (
 	mostColumns  = 1600 // Postgres' limit of a table
 	mostName     = 63   // bytes of a name; Postgres cuts longer ones, so that two could become one
 )
+
+// computed says whether only Postgres can tell what stands in the column when nothing is given for it.
+func (c TableColumn) computed() bool { return c.HasDefault && c.Default == nil && !c.Generated }
 
 // metaPrefix leads the names of provenance columns.
 const metaPrefix = "kafka_"

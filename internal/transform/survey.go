@@ -87,7 +87,8 @@ func (s *Survey) Add(r *kgo.Record) {
 	}
 }
 
-// Lacking returns the columns for which no record has had a field, in the table's order of the plan.
+// Lacking returns the columns for which no record has had a field, in the table's order of the plan. A column that Postgres
+// computes then is none of them, unless a field has nearly its name.
 func (s *Survey) Lacking() (all []Lack) {
 	for i := range s.plan.columns {
 		c := &s.plan.columns[i]
@@ -105,7 +106,9 @@ func (s *Survey) Lacking() (all []Lack) {
 				l.Near = sameButForm(c.fields[0], s.names)
 			}
 		}
-		all = append(all, l)
+		if !c.omit || l.Near != "" {
+			all = append(all, l)
+		}
 	}
 	return all
 }

@@ -87,6 +87,7 @@ func TestSurvey(t *testing.T) {
 		{"the whole record", list(".", "x"), table, []*kgo.Record{record(`{"y":1}`)}, "[{b x }]", "[]"},
 		{"keys and headers", list("$key.k", "$headers.h", "x"), table, []*kgo.Record{keyed(`{"x":1}`, `{"k":1}`, "h")}, "[]", "[]"},
 		{"no such key and header", list("$key.k", "$headers.h", "x"), table, []*kgo.Record{keyed(`{"x":1}`, `{"l":1}`, "g")}, "[{a $key.k } {b $headers.h }]", "[]"},
+		{"what Postgres computes", Rule{}, columns(t, "a text", "id text=", "made_at text="), []*kgo.Record{record(`{"a":1,"madeAt":1}`)}, "[{made_at made_at madeAt}]", "[madeAt]"},
 		{"what every record has", list("$topic", "$offset", "$key"), columns(t, "a text", "b bigint", "c text"), []*kgo.Record{record(`{"x":1}`)}, "[]", "[x]"},
 	} {
 		p, err := Compile(test.rule, test.table)

@@ -34,8 +34,8 @@ func newAggregate(sink *Sink, plan *transform.Plan, types []uint32) *aggregate {
 		}
 	}
 	return &aggregate{
-		merge: fmt.Sprintf("INSERT INTO %s AS t (%s) SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s",
-			sink.Name(), columnList(columns), strings.Join(arrays, ", "), columnList(columns[:plan.KeyColumns()]), strings.Join(sets, ", ")),
+		merge: fmt.Sprintf("INSERT INTO %s AS t (%s)%s SELECT * FROM unnest(%s) ON CONFLICT (%s) DO UPDATE SET %s",
+			sink.Name(), columnList(columns), overriding(columns), strings.Join(arrays, ", "), columnList(columns[:plan.KeyColumns()]), strings.Join(sets, ", ")),
 		types: types, groups: plan.NewGroups(),
 	}
 }

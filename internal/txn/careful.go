@@ -13,11 +13,18 @@ type item struct {
 	at       place
 	from, to int // its tuple within buf.rows
 	op       transform.Op
+	shape    transform.Shape
+
+	// delFrom, delTo is the tuple of a deletion to be done before, if delTo > 0: the row lacks columns, and a row that is there
+	// already would keep its own values.
+	delFrom, delTo int
+	filled         bool // the row has fields of an older record of the key
 }
 
 // collect encodes all records of the table into memory and notes their verdicts. It is the way of upserts, which have
 // to see the whole batch, and of careful writing, which has to write parts of it again.
 func (w *writer) collect() []item {
+	w.target.reshape()
 	st := &w.store.buf
 	st.rows = st.rows[:0]
 	items := st.items[:0]
@@ -29,7 +36,7 @@ func (w *writer) collect() []item {
 			at, from := place{rng, rec}, len(st.rows)
 			var op transform.Op
 			if st.rows, op = w.encode(st.rows, at, r); op != transform.Filter {
-				items = append(items, item{at: at, from: from, to: len(st.rows), op: op})
+				items = append(items, item{at: at, from: from, to: len(st.rows), op: op, shape: w.target.encoder.Shape()})
 			}
 		}
 	}
@@ -87,9 +94,9 @@ func (r *itemReader) next() bool {
 // appendCarefully appends rows, finding those that Postgres refuses.
 func (w *writer) appendCarefully(ctx context.Context) error {
 	return w.sift(ctx, w.collect(), func(ctx context.Context, before string, items []item) error {
-		tag, err := w.copyIn(ctx, w.copyItems(items), before+w.target.copySQL)
+		rows, err := w.copyTable(ctx, before, items)
 		if err == nil {
-			w.sent(len(items), tag.RowsAffected())
+			w.sent(len(items), rows)
 		}
 		return err
 	})

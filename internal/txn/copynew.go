@@ -17,7 +17,6 @@ import (
 type copyNew struct {
 	lookup string // whether any of the keys, an array a column, is there
 	types  []uint32
-	copy   string
 
 	skip  int // batches that are merged without a look
 	found int // looks in a row that found a key
@@ -30,7 +29,7 @@ const (
 )
 
 // newCopyNew returns nil when a key column's type has no arrays to look up keys by.
-func newCopyNew(sink *Sink, keys []transform.TableColumn, types []uint32, copySQL string) *copyNew {
+func newCopyNew(sink *Sink, keys []transform.TableColumn, types []uint32) *copyNew {
 	if slices.Contains(types, 0) {
 		return nil
 	}
@@ -44,7 +43,7 @@ func newCopyNew(sink *Sink, keys []transform.TableColumn, types []uint32, copySQ
 		// LIMIT keeps the inner query a look into the index for each key, whatever the planner believes of the table.
 		lookup: fmt.Sprintf("SELECT EXISTS (SELECT FROM unnest(%s) AS k (%s) WHERE (SELECT true FROM %s t WHERE %s LIMIT 1))",
 			strings.Join(arrays, ", "), strings.Join(names, ", "), sink.Name(), strings.Join(match, " AND ")),
-		types: types, copy: "SAVEPOINT copy_new; " + copySQL,
+		types: types,
 	}
 }
 
@@ -64,9 +63,9 @@ func (w *writer) copyNew(ctx context.Context, items []item) (copied bool, err er
 		return false, err
 	}
 	c.found = 0
-	tag, err := w.copyIn(ctx, w.copyItems(items), c.copy)
+	rows, err := w.copyTable(ctx, "SAVEPOINT copy_new; ", items)
 	if err == nil {
-		w.sent(len(items), tag.RowsAffected())
+		w.sent(len(items), rows)
 		return true, nil
 	}
 	if !isRefusal(err) {

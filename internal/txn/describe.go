@@ -11,7 +11,7 @@ import (
 
 const describeTable = `
 SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull,
-       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity,
        a.atthasdef OR a.attidentity <> '' AS has_default,
        format_type(a.atttypid, a.atttypmod)
 FROM pg_catalog.pg_attribute a
@@ -40,7 +40,7 @@ func describeColumns(ctx context.Context, conn *pgx.Conn, oid uint32, schema, ta
 		return t, err
 	}
 	columns, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (c column, err error) {
-		err = r.Scan(&c.Name, &c.typ, &c.mod, &c.NotNull, &c.Generated, &c.HasDefault, &c.display)
+		err = r.Scan(&c.Name, &c.typ, &c.mod, &c.NotNull, &c.Generated, &c.Identity, &c.HasDefault, &c.display)
 		return c, err
 	})
 	if err != nil {

@@ -71,7 +71,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 		reader, writer := io.Pipe()
 		copied := make(chan error, 1)
 		go func() {
-			_, err := conn.PgConn().CopyFrom(ctx, reader, l.store.targets[0].copySQL)
+			_, err := conn.PgConn().CopyFrom(ctx, reader, l.store.targets[0].copySQL(0))
 			copied <- err
 		}()
 		if _, err := writer.Write(transform.CopyHeader()); err != nil {

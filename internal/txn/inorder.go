@@ -11,7 +11,8 @@ import (
 
 // An upsert writes the last record of each key, in key order and deletions first. That is the result of writing the records
 // one by one, unless rows meet one another by something else than the bytes of their keys: a second unique or an exclusion
-// constraint, or keys that are equal to Postgres and not as bytes. Then the records are written in log order.
+// constraint, or keys that are equal to Postgres and not as bytes. Then the records are written in log order. Also when Postgres
+// refuses a row that was put together from several records.
 
 // mergeCarefully sifts the last items of each key. When rows collide, it begins again with all items in log order, before any of
 // them is a dead letter: another row of the batch may have made room by then, or only have passed through the value.
@@ -26,7 +27,8 @@ func (w *writer) mergeCarefully(ctx context.Context, items, all []item) error {
 	if err == nil {
 		return s.finish(ctx)
 	}
-	if !collides(err) || w.conn.IsClosed() {
+	var filled *filledError
+	if !collides(err) && !errors.As(err, &filled) || w.conn.IsClosed() {
 		return err
 	}
 	w.result = counted
@@ -36,6 +38,11 @@ func (w *writer) mergeCarefully(ctx context.Context, items, all []item) error {
 	return w.sift(ctx, all, w.mergeInOrder)
 }
 
+// filledError is the refusal of a row that has fields of several records: any of them may be the bad one.
+type filledError struct{ error }
+
+func (e *filledError) Unwrap() error { return e.error }
+
 // collides says whether rows met by something else than the bytes of their keys: a unique or exclusion constraint, or a key that
 // one INSERT … ON CONFLICT met twice.
 func collides(err error) bool {
@@ -44,7 +51,7 @@ func collides(err error) bool {
 }
 
 // mergeInOrder writes items with the result that one statement for each, in their order, would have. Items that follow one another
-// share a statement as long as they have different keys and all write or all delete: Postgres takes its rows in their order and
+// share a statement as long as they have different keys and one shape, and all write or all delete: Postgres takes its rows in their order and
 // checks each.
 func (w *writer) mergeInOrder(ctx context.Context, before string, items []item) error {
 	u := w.target.upsert
@@ -65,11 +72,9 @@ func (w *writer) mergeInOrder(ctx context.Context, before string, items []item) 
 			w.result.Deleted += deleted
 			continue
 		}
-		upserted, err := w.apply(ctx, run, u.copyRows, u.merge)
-		if err != nil {
+		if err := w.mergeShape(ctx, run); err != nil {
 			return err
 		}
-		w.countUpserted(len(run), upserted)
 	}
 	return nil
 }
@@ -79,12 +84,17 @@ func (w *writer) runLength(items []item) int {
 	seen := map[string]bool{}
 	for n, it := range items {
 		key := string(w.keyOf(it))
-		if seen[key] || isDelete(it) != isDelete(items[0]) {
+		if seen[key] || isDelete(it) != isDelete(items[0]) || it.shape != items[0].shape {
 			return n
 		}
 		seen[key] = true
 	}
 	return len(items)
+}
+
+// haveShapes says whether items have several shapes, and so would not be merged by one statement.
+func haveShapes(items []item) bool {
+	return slices.ContainsFunc(items, func(it item) bool { return !isDelete(it) && it.shape != items[0].shape })
 }
 
 func isMixed(items []item) bool {

@@ -113,6 +113,9 @@ func (s *sift) try(ctx context.Context, p *part) error {
 	}
 	s.before = backToIt
 	if p.to-p.from == 1 {
+		if s.ordered && s.items[p.from].filled {
+			return &filledError{err}
+		}
 		s.refused = append(s.refused, refused{s.items[p.from].at, err})
 		return nil
 	}
@@ -121,7 +124,7 @@ func (s *sift) try(ctx context.Context, p *part) error {
 			return err
 		}
 	}
-	s.todo = append(s.todo, cut(p, err)...)
+	s.todo = append(s.todo, cut(p, s.items, err)...)
 	return nil
 }
 
@@ -219,12 +222,14 @@ func halves(p *part) []*part {
 var copyLine = regexp.MustCompile(`COPY .*, line (\d+)`)
 
 // cut parts a refused part at the line that Postgres names, or in the middle.
-func cut(p *part, err error) []*part {
+func cut(p *part, items []item, err error) []*part {
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
+	var ce *copyError
+	if errors.As(err, &pe) && errors.As(err, &ce) {
 		if m := copyLine.FindStringSubmatch(pe.Where); m != nil {
-			if line, _ := strconv.Atoi(m[1]); line >= 1 && line <= p.to-p.from {
-				at := p.from + line - 1
+			if line, _ := strconv.Atoi(m[1]); line >= 1 && line <= len(ce.items) {
+				guilty := ce.items[line-1].at
+				at := p.from + slices.IndexFunc(items[p.from:p.to], func(it item) bool { return it.at == guilty })
 				return []*part{{from: at + 1, to: p.to}, {from: at, to: at + 1, bad: true}, {from: p.from, to: at}}
 			}
 		}

@@ -26,6 +26,7 @@ type batchState struct {
 	tally   []tally    // by range, of the records that were streamed; of all after count
 	tables  []TableResult
 	rows    []byte // encoded rows
+	aside   aside
 	items   []item
 	slots   []int32 // hash table of dedupe
 	fields  []transform.FieldCount

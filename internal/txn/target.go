@@ -20,7 +20,8 @@ type target struct {
 
 	plan      *transform.Plan // nil: not looked at yet on this connection
 	encoder   *transform.Encoder
-	copySQL   string
+	shaped    shaped
+	leftSaid  bool       // which columns are left to Postgres
 	upsert    *upsertSQL // both nil: append
 	aggregate *aggregate
 	warnings  []string          // about the table as it stands
@@ -70,7 +71,6 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 	if err := t.checkPrivileges(ctx, conn, rel.OID, plan); err != nil {
 		return err
 	}
-	t.copySQL = "COPY " + t.sink.Name() + " (" + columnList(plan.Columns()) + ") FROM STDIN (FORMAT binary)"
 	t.upsert, t.aggregate = nil, nil
 	if plan.KeyColumns() > 0 {
 		if err := needUnique(ctx, conn, rel, t.sink); err != nil {
@@ -88,15 +88,24 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample [
 			if t.upsert.looseKey, err = hasLooseKey(ctx, conn, rel.OID, t.sink.Rule.Key); err != nil {
 				return err
 			}
-			t.upsert.copyNew = newCopyNew(t.sink, columns[:plan.KeyColumns()], types[:plan.KeyColumns()], t.copySQL)
+			t.upsert.copyNew = newCopyNew(t.sink, columns[:plan.KeyColumns()], types[:plan.KeyColumns()])
 		}
 	}
-	for _, c := range plan.LeftToPostgres() {
-		s.cfg.Log.Info("column is left to its default; list it under columns: to load it from the records", "table", t.sink.Name(), "column", c)
-	}
-	t.plan, t.encoder, t.survey = plan, plan.NewEncoder(), plan.NewSurvey()
+	t.plan, t.encoder, t.shaped, t.survey = plan, plan.NewEncoder(), shaped{}, plan.NewSurvey()
 	t.marks, t.looked = marks, time.Now()
+	t.sayLeft(s)
 	return nil
+}
+
+// sayLeft names, once, the columns that records do not fill.
+func (t *target) sayLeft(s *Store) {
+	if t.leftSaid {
+		return
+	}
+	t.leftSaid = true
+	for _, l := range t.plan.LeftToPostgres() {
+		s.cfg.Log.Info("column is left to Postgres", "table", t.sink.Name(), "column", l.Column, "reason", l.Why)
+	}
 }
 
 // relation looks at what has the sink's name, and refuses what cannot be served.

@@ -16,50 +16,71 @@ import (
 // COPY into a temporary table that is emptied at the end of the transaction, and from there by one INSERT … ON CONFLICT
 // into the target.
 type upsertSQL struct {
+	rows      string // the stage's name
 	stage     string // CREATE TEMP TABLE IF NOT EXISTS for the rows
-	copyRows  string
-	merge     string
 	bin       string // the same for the keys to delete
 	copyKeys  string
 	delete    string
 	emptyBoth string
 	looseKey  bool // keys may be equal to Postgres that are not equal as bytes
-	keysOnly  bool // ON CONFLICT DO NOTHING: there is nothing to update
 	copyNew   *copyNew
+}
+
+// mergeSQL is the way of rows of one shape: into the stage, and from there into the table.
+type mergeSQL struct {
+	copyRows, merge string
+	keysOnly        bool // ON CONFLICT DO NOTHING: there is nothing to update
 }
 
 func newUpsertSQL(sink *Sink, index int, plan *transform.Plan) *upsertSQL {
 	columns := plan.Columns()
-	keys, rest := columns[:plan.KeyColumns()], columns[plan.KeyColumns():]
+	keys := columns[:plan.KeyColumns()]
 	// The name holds the columns, so that a table that was altered gets a new stage instead of an old one's shape.
 	tag := shapeTag(sink.Name(), columns)
 	stage := fmt.Sprintf("pg_temp.sinker_rows_%d_%s", index, tag)
 	bin := fmt.Sprintf("pg_temp.sinker_keys_%d_%s", index, tag)
 	temp := "CREATE TEMP TABLE IF NOT EXISTS %s ON COMMIT DELETE ROWS AS SELECT %s FROM %s WITH NO DATA"
 	u := &upsertSQL{
+		rows:      stage,
 		stage:     fmt.Sprintf(temp, stage, columnList(columns), sink.Name()),
-		copyRows:  fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", stage, columnList(columns)),
 		bin:       fmt.Sprintf(temp, bin, columnList(keys), sink.Name()),
-		copyKeys:  fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", bin, columnList(keys)),
+		copyKeys:  copyInto(bin, keys),
 		emptyBoth: fmt.Sprintf("TRUNCATE %s, %s", stage, bin),
 	}
-	action := "DO NOTHING"
-	u.keysOnly = len(rest) == 0
-	if len(rest) > 0 {
-		sets := make([]string, len(rest))
-		for i, c := range rest {
-			sets[i] = quote(c.Name) + " = excluded." + quote(c.Name)
-		}
-		action = "DO UPDATE SET " + strings.Join(sets, ", ")
-	}
-	u.merge = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s ON CONFLICT (%s) %s",
-		sink.Name(), columnList(columns), columnList(columns), stage, columnList(keys), action)
 	match := make([]string, len(keys))
 	for i, c := range keys {
 		match[i] = "t." + quote(c.Name) + " = k." + quote(c.Name)
 	}
 	u.delete = fmt.Sprintf("DELETE FROM %s t USING %s k WHERE %s", sink.Name(), bin, strings.Join(match, " AND "))
 	return u
+}
+
+// mergeOf makes the statements for rows that have the columns. In a row that is there already the columns that are lacking
+// stay as they are.
+func (u *upsertSQL) mergeOf(sink *Sink, columns []transform.TableColumn, keys int) *mergeSQL {
+	action := "DO NOTHING"
+	if rest := columns[keys:]; len(rest) > 0 {
+		sets := make([]string, len(rest))
+		for i, c := range rest {
+			sets[i] = quote(c.Name) + " = excluded." + quote(c.Name)
+		}
+		action = "DO UPDATE SET " + strings.Join(sets, ", ")
+	}
+	list := columnList(columns)
+	return &mergeSQL{
+		copyRows: copyInto(u.rows, columns),
+		keysOnly: len(columns) == keys,
+		merge: fmt.Sprintf("INSERT INTO %s (%s)%s SELECT %s FROM %s ON CONFLICT (%s) %s",
+			sink.Name(), list, overriding(columns), list, u.rows, columnList(columns[:keys]), action),
+	}
+}
+
+// overriding lets an INSERT give values to GENERATED ALWAYS AS IDENTITY, as COPY does without a word.
+func overriding(columns []transform.TableColumn) string {
+	if slices.ContainsFunc(columns, func(c transform.TableColumn) bool { return c.Identity }) {
+		return " OVERRIDING SYSTEM VALUE"
+	}
+	return ""
 }
 
 func shapeTag(table string, columns []transform.TableColumn) string {
@@ -77,7 +98,7 @@ var keySeed = maphash.MakeSeed()
 // rows lock them in the same order and can not deadlock.
 func (w *writer) merge(ctx context.Context) error {
 	items := w.collect()
-	loose := w.target.upsert.looseKey && isMixed(items)
+	loose := w.target.upsert.looseKey && (isMixed(items) || haveShapes(items))
 	if loose && !w.careful {
 		return w.mergeInOrder(ctx, "", items)
 	}
@@ -100,9 +121,18 @@ func (w *writer) merge(ctx context.Context) error {
 func (w *writer) mergeItems(ctx context.Context, before string, items []item) error {
 	u := w.target.upsert
 	writes, deletes := items, []item(nil)
-	if slices.ContainsFunc(items, isDelete) {
-		deletes = slices.DeleteFunc(slices.Clone(items), func(it item) bool { return !isDelete(it) })
-		writes = slices.DeleteFunc(slices.Clone(items), isDelete)
+	if slices.ContainsFunc(items, func(it item) bool { return isDelete(it) || it.delTo > 0 }) {
+		writes = nil
+		for _, it := range items {
+			if it.delTo > 0 {
+				deletes = append(deletes, it.deletion())
+			}
+			if isDelete(it) {
+				deletes = append(deletes, it)
+			} else {
+				writes = append(writes, it)
+			}
+		}
 	}
 	if len(deletes) == 0 && before == "" {
 		if copied, err := w.copyNew(ctx, writes); copied || err != nil {
@@ -120,21 +150,45 @@ func (w *writer) mergeItems(ctx context.Context, before string, items []item) er
 	if err != nil {
 		return err
 	}
-	upserted, err := w.apply(ctx, writes, u.copyRows, u.merge)
-	if err != nil {
+	counted := w.result
+	if err := w.mergeWrites(ctx, writes); err != nil {
+		w.result = counted
 		return err
 	}
 	w.result.Deleted += deleted
-	w.countUpserted(len(writes), upserted)
 	return nil
 }
 
-func (w *writer) countUpserted(rows int, upserted int64) {
-	if w.target.upsert.keysOnly {
-		w.result.Rows += upserted // a key that is there is passed over, which nobody suppressed
-		return
+// mergeWrites stages and merges rows, those of each shape by themselves and in the order of their keys. Two workers that
+// meet on rows of several shapes may lock them in different orders: Postgres ends one of the transactions then, and its
+// batch is tried again.
+func (w *writer) mergeWrites(ctx context.Context, items []item) error {
+	for i, group := range byShape(items) {
+		if i > 0 {
+			if err := w.exec(ctx, w.target.upsert.emptyBoth); err != nil {
+				return err
+			}
+		}
+		if err := w.mergeShape(ctx, group); err != nil {
+			return err
+		}
 	}
-	w.sent(rows, upserted)
+	return nil
+}
+
+// mergeShape stages and merges rows of one shape, in their order.
+func (w *writer) mergeShape(ctx context.Context, items []item) error {
+	m := w.target.mergeSQL(items[0].shape)
+	rows, err := w.apply(ctx, items, m.copyRows, m.merge)
+	if err != nil {
+		return err
+	}
+	if m.keysOnly {
+		w.result.Rows += rows // a key that is there is passed over, which nobody suppressed
+	} else {
+		w.sent(len(items), rows)
+	}
+	return nil
 }
 
 func isDelete(it item) bool { return it.op == transform.Delete }
@@ -149,7 +203,7 @@ func (w *writer) apply(ctx context.Context, items []item, copySQL, then string) 
 		return 0, nil
 	}
 	if _, err := w.copyIn(ctx, w.copyItems(items), copySQL); err != nil {
-		return 0, err
+		return 0, &copyError{err, items}
 	}
 	ctx, cancel := w.store.bounded(ctx)
 	defer cancel()
@@ -185,13 +239,37 @@ func (w *writer) lastOfEachKey(items []item) []item {
 	for _, it := range items {
 		slot := w.slotOf(slots, kept, it)
 		if slots[slot] > 0 {
-			kept[slots[slot]-1] = it
+			kept[slots[slot]-1] = w.after(kept[slots[slot]-1], it)
 			continue
 		}
 		kept = append(kept, it)
 		slots[slot] = int32(len(kept))
 	}
 	return kept
+}
+
+// after is the one item that has the effect of two of one key, the older one first.
+func (w *writer) after(older, newer item) item {
+	if newer.op == transform.Delete || newer.shape == 0 {
+		return newer
+	}
+	if newer.delFrom, newer.delTo = older.delFrom, older.delTo; older.op == transform.Delete {
+		newer.delFrom, newer.delTo = older.from, older.to
+		return newer
+	}
+	st := &w.store.buf
+	from := len(st.rows)
+	var ok bool
+	st.rows, newer.shape, ok = w.target.encoder.Fill(st.rows, st.rows[newer.from:newer.to], newer.shape, st.rows[older.from:older.to], older.shape)
+	if newer.filled = ok || older.filled; ok {
+		newer.from, newer.to = from, len(st.rows)
+	}
+	return newer
+}
+
+// deletion is the deletion that goes before an item.
+func (it item) deletion() item {
+	return item{at: it.at, from: it.delFrom, to: it.delTo, op: transform.Delete}
 }
 
 // slotOf finds the slot of the item's key in an open hash table of indexes (plus one) into kept.

@@ -132,18 +132,24 @@ type place struct{ rng, rec int }
 // stream copies the rows straight into the table: each time Postgres is ready for more, the next records are encoded,
 // so both work at the same time.
 func (w *writer) stream(ctx context.Context) error {
-	src := &rowReader{w: w, pending: append(w.store.buf.rows[:0], transform.CopyHeader()...)}
-	tag, err := w.copyIn(ctx, src, w.target.copySQL)
+	w.target.reshape()
+	main := w.mainShape()
+	src := &rowReader{w: w, main: main, pending: append(w.store.buf.rows[:0], transform.CopyHeader()...)}
+	defer w.store.buf.aside.reset()
+	tag, err := w.copyIn(ctx, src, w.target.copySQL(main))
 	w.store.buf.rows = src.pending[:0]
-	if err == nil {
-		w.sent(src.rows, tag.RowsAffected())
+	if err != nil {
+		return err
 	}
-	return err
+	w.sent(src.rows, tag.RowsAffected())
+	w.target.shaped.main = w.store.buf.aside.common(main, src.rows)
+	return w.writeAside(ctx)
 }
 
 // rowReader is the stream of a COPY: it encodes records as the connection asks for bytes.
 type rowReader struct {
 	w       *writer
+	main    transform.Shape // rows of others are set aside
 	at      place
 	pending []byte // encoded and not yet read
 	off     int
@@ -178,7 +184,7 @@ func (r *rowReader) Read(p []byte) (n int, err error) {
 // fill encodes records until there are at least want bytes or no more records.
 func (r *rowReader) fill(want int) {
 	for len(r.pending) < want {
-		if r.encodeTo(want) && !r.w.goOn() {
+		if r.encodeTo(want) && (r.w.store.buf.aside.size > mostAside || !r.w.goOn()) {
 			r.pending = append(r.pending, transform.CopyTrailer()...)
 			r.done = true
 			return
@@ -198,8 +204,15 @@ func (r *rowReader) encodeTo(want int) (end bool) {
 			if len(r.pending) >= want {
 				return false
 			}
+			before := len(r.pending)
 			var op transform.Op
-			if r.pending, op = r.w.encode(r.pending, r.at, records[r.at.rec]); op != transform.Filter {
+			if r.pending, op = r.w.encode(r.pending, r.at, records[r.at.rec]); op == transform.Filter {
+				continue
+			}
+			if shape := r.w.target.encoder.Shape(); shape != r.main {
+				r.w.store.buf.aside.add(shape, r.pending[before:])
+				r.pending = r.pending[:before]
+			} else {
 				r.rows++
 			}
 		}
