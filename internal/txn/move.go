@@ -35,27 +35,19 @@ WITH moved AS (
         open_since = CASE WHEN m.fresh THEN now() ELSE o.open_since END,
         open_fence = m.fence, open_hash = $15, open_owner = $16
     FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[],
-                $13::bigint[], $14::bigint[], $17::boolean[], $18::bigint[])
-         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead, bytes, checksum, fresh, suppressed)
+                $13::bigint[], $14::bigint[], $17::boolean[], $18::bigint[], $19::text[]) WITH ORDINALITY
+         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead, bytes, checksum, fresh, suppressed, place, n)
     WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
-      AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16
-    RETURNING 1)
-SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END) FROM moved`
+      AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16
+    RETURNING m.n, o.ctid::text AS place)
+SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END), array_agg(n), array_agg(place) FROM moved`
 
 // finish moves the offset rows and commits, in one round trip and on a context of its own: a shutdown must not cancel
 // a COMMIT, because pgx answers the end of a context with a CancelRequest, and a cancelled COMMIT may be committed.
 func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result) error {
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
-	var q pgx.Batch
-	looks := s.queueLooks(&q)
-	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
-		q.Queue(closeRanges, s.cfg.Pipeline, topics, partitions)
-	}
-	move := mutant.Without(mutant.UncheckedMove, moveOffsets, "AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
-	q.Queue(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(s.moveArgs(b), s.ledgerArgs(b)...)...)
-	q.Queue("COMMIT")
-	tag, done, err := lastTag(conn.SendBatch(ctx, &q), q.Len())
+	tag, m, err := s.sendMove(ctx, conn, b)
 	if err == nil {
 		err = failpoint.Hit(failpoint.Committed) // an error here plays a lost reply
 	}
@@ -63,6 +55,9 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 		err = fmt.Errorf("Postgres answered COMMIT with %s", tag)
 	}
 	if err == nil {
+		for i, n := range m.n {
+			s.places[m.keys[n-1]] = m.places[i]
+		}
 		return nil
 	}
 	var pe *pgconn.PgError
@@ -72,7 +67,7 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 			return nil
 		}
 	}
-	if pe != nil && pe.Code == "22012" && done < looks {
+	if pe != nil && pe.Code == "22012" && m.done < m.looks {
 		return s.differ()
 	}
 	if pe != nil && pe.Code == "22012" {
@@ -82,17 +77,50 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 	return wrap("commit", "", err)
 }
 
-// lastTag reads the answers to n statements sent together, and returns the last one's and how many were good.
-func lastTag(batch pgx.BatchResults, n int) (tag pgconn.CommandTag, done int, err error) {
-	for ; done < n; done++ {
-		if tag, err = batch.Exec(); err != nil {
+// moved says what the answers to the move were: how many statements were good, of which the looks came first, and where the
+// rows are that it has written: the row of keys[n[i]-1] at places[i].
+type moved struct {
+	looks, done int
+	keys        []TopicPartition
+	n           []int64
+	places      []string
+}
+
+// sendMove sends the move and the COMMIT, and returns the answer to the COMMIT.
+func (s *Store) sendMove(ctx context.Context, conn *pgx.Conn, b Batch) (tag pgconn.CommandTag, m moved, err error) {
+	var q pgx.Batch
+	m.looks = s.queueLooks(&q)
+	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
+		q.Queue(closeRanges, s.cfg.Pipeline, topics, partitions)
+	}
+	if !mutant.On(mutant.UncheckedMove) { // which has no places to go by
+		q.Queue(placesOnly)
+	}
+	var places []string
+	for i := range b {
+		if !b[i].Empty() {
+			m.keys, places = append(m.keys, b[i].TopicPartition), append(places, s.places[b[i].TopicPartition])
+		}
+	}
+	move := mutant.Without(mutant.UncheckedMove, moveOffsets, "AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
+	q.Queue(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(append(s.moveArgs(b), s.ledgerArgs(b)...), places)...)
+	q.Queue("COMMIT")
+	batch := conn.SendBatch(ctx, &q)
+	for ; m.done < q.Len(); m.done++ {
+		if m.done == q.Len()-2 {
+			var checked *int64
+			err = batch.QueryRow().Scan(&checked, &m.n, &m.places)
+		} else {
+			tag, err = batch.Exec()
+		}
+		if err != nil {
 			break
 		}
 	}
 	if e := batch.Close(); err == nil {
 		err = e
 	}
-	return tag, done, err
+	return tag, m, err
 }
 
 // queueLooks has the server compare the columns of the tables that were written, and returns how many statements do. The

@@ -99,6 +99,10 @@ func (s *Store) session(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.learnPlanner(ctx, conn); err != nil {
+		conn.Close(ctx)
+		return nil, wrap("connect", "", err)
+	}
 	s.conn = conn
 	for _, t := range s.targets {
 		t.forget() // another server may have other tables

@@ -94,8 +94,11 @@ type Store struct {
 
 	taken  map[TopicPartition]bool // the partitions that this store has, or had
 	open   []openRange             // by range of the batch, as its compare found them
-	pruned time.Time               // the ledger, last
-	buf    batchState
+	places places
+
+	anyPlan string    // the statement that gives the planner all its ways back
+	pruned  time.Time // the ledger, last
+	buf     batchState
 }
 
 // New makes a store. It does not connect: the first use does.
@@ -115,7 +118,7 @@ func New(cfg Config) *Store {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{}}
+	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{}, places: places{}}
 	for i := range cfg.Sinks {
 		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i})
 	}

@@ -177,10 +177,10 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 		return Taken{}, err
 	}
 	args := raiseArgs(s, taken.Positions)
-	var raise pgx.Batch
-	raise.Queue(closeRanges, args[:3]...)
-	raise.Queue(raiseFence, args...)
-	tag, _, err := lastTag(conn.SendBatch(ctx, &raise), raise.Len())
+	if _, err := conn.Exec(ctx, closeRanges, args[:3]...); err != nil {
+		return Taken{}, err
+	}
+	tag, err := conn.Exec(ctx, raiseFence, args...)
 	if err != nil {
 		return Taken{}, err
 	}
