@@ -32,7 +32,7 @@ func TestPlacesAreOnlyAShortCut(t *testing.T) {
 			db.exec(`UPDATE sinker.offsets SET updated_at = now() WHERE partition = 0`)
 		},
 		"OneIsGone":  func(db *database, s *Store) { db.exec(`DELETE FROM sinker.offsets WHERE partition = 1`) },
-		"AllAreGone": func(db *database, s *Store) { db.exec(`DELETE FROM sinker.offsets; VACUUM sinker.offsets`) },
+		"AllAreGone": func(db *database, s *Store) { db.exec(`DELETE FROM sinker.offsets`); db.exec(`VACUUM sinker.offsets`) },
 		"Vacuumed":   func(db *database, s *Store) { db.exec(`VACUUM sinker.offsets`) },
 		"Rewritten":  func(db *database, s *Store) { db.exec(`VACUUM FULL sinker.offsets`) },
 		"OtherOrder": func(db *database, s *Store) {
@@ -43,7 +43,9 @@ func TestPlacesAreOnlyAShortCut(t *testing.T) {
 			db.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sinker p' AND datname = current_database()`)
 		},
 		"MadeAnew": func(db *database, s *Store) {
-			db.exec(`CREATE TEMP TABLE kept AS SELECT * FROM sinker.offsets; DELETE FROM sinker.offsets; VACUUM sinker.offsets; INSERT INTO sinker.offsets SELECT * FROM kept ORDER BY partition DESC`)
+			db.exec(`CREATE TEMP TABLE kept AS SELECT * FROM sinker.offsets; DELETE FROM sinker.offsets`)
+			db.exec(`VACUUM sinker.offsets`)
+			db.exec(`INSERT INTO sinker.offsets SELECT * FROM kept ORDER BY partition DESC`)
 		},
 		"PlacesSwapped": func(db *database, s *Store) {
 			if len(s.places) > 0 {
