@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -66,7 +67,16 @@ func (a *assignment) revoked(ctx context.Context, _ *kgo.Client, parts map[strin
 }
 
 // lost does not wait: the group has given the partitions to somebody else already.
-func (a *assignment) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) { a.drop(parts) }
+func (a *assignment) lost(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+	a.drop(parts)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.refused == nil {
+		a.refused, a.since = errLost, time.Now()
+	}
+}
+
+var errLost = errors.New("the consumer group has taken this process's partitions away and has given it none since: the brokers did not hear of it for the session timeout")
 
 func (a *assignment) drop(parts map[string][]int32) chan struct{} {
 	a.mu.Lock()

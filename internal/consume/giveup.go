@@ -159,7 +159,7 @@ func (j *judge) elsewhere(l Left) (Left, bool) {
 // whyNone is why this process was given no partitions, or could not take them; empty: there is no such reason.
 func (j *judge) whyNone() string {
 	for _, s := range j.states {
-		if why := cmp.Or(s.Refused, s.Trouble); why != "" {
+		if why := cmp.Or(s.Trouble, s.Refused); why != "" {
 			return why
 		}
 	}

@@ -80,6 +80,8 @@ func (w *Worker) lookAtTails(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, max(w.cfg.tailEvery, time.Second))
 	defer cancel()
 	if len(topics) == 0 {
+		ctx, cancel := context.WithTimeout(kadm.WithAuthorizedOps(ctx), 3*time.Second) // past the cache
+		defer cancel()
 		if _, err := w.admin.BrokerMetadata(ctx); ctx.Err() != context.Canceled {
 			w.tails.answered(w, err)
 		}

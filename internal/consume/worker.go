@@ -154,6 +154,8 @@ func (w *Worker) applyChanges() {
 		delete(w.waits, tp)
 	}
 	if len(dropped) > 0 {
+		w.publish()
+		w.tails.lookSoon() // they are lost also when Kafka has gone away
 		w.cfg.Log.Info("let go of partitions", "worker", w.id, "partitions", len(dropped), "topics", countTopics(keys(dropped)))
 	}
 	letGo()
