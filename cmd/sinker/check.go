@@ -119,10 +119,15 @@ func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
 		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d and a migration failed half way: see `sinker migrate version`", have))
 	case have > want:
 		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d, this binary knows up to %d: run a newer sinker", have, want))
-	case have < want:
-		err = withCode(exitConfig, fmt.Errorf("schema sinker is at version %d, this binary needs %d: `sinker migrate up` (run does it unless --migrate=false)", have, want))
 	}
-	c.say("schema sinker", err, fmt.Sprintf("version %d", have))
+	detail := fmt.Sprintf("version %d", have)
+	if have < want && !dirty {
+		detail += fmt.Sprintf(", this binary needs %d: `run` brings it there, unless --migrate=false; or `sinker migrate up`", want)
+	}
+	if err == nil && (have == want || c.pipeline.Postgres.MigrateURL.Reveal() == "") {
+		err = store.CheckOwn(ctx, have < want)
+	}
+	c.say("schema sinker", err, detail)
 	sinks, err := store.Check(ctx)
 	if err != nil {
 		c.say("tables", err, "")
@@ -143,6 +148,11 @@ func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
 		return
 	}
 	c.say("kafka", nil, strings.Join(c.pipeline.Kafka.Brokers, ","))
+	if err := consume.CheckGroup(ctx, pl.kafka); errors.Is(err, consume.ErrGroupDenied) {
+		c.say("group "+pl.kafka.Group, withCode(exitConfig, err), "")
+	} else {
+		c.say("group "+pl.kafka.Group, kafkaProblem(c.pipeline.Kafka, err), "may be joined")
+	}
 	if len(missing) > 0 {
 		c.say("topics", withCode(exitConfig, missingTopics(missing, present)), "")
 	}
@@ -171,9 +181,13 @@ func (c *checker) sample(ctx context.Context, pl *plant, store *txn.Store, topic
 	}
 	good, bad, first := store.Try(topic, records)
 	if bad > 0 {
-		first = withCode(exitConfig, fmt.Errorf("%d of a sample of %d records can not become rows; the first: %w", bad, good+bad, first))
+		first = withCode(exitConfig, fmt.Errorf("%d of a sample of %d records cannot become rows; the first: %w", bad, good+bad, first))
 	}
-	c.say("topic "+topic, first, fmt.Sprintf("a sample of %d records fits", good))
+	if bad > 0 && good > 0 && c.pipeline.Errors.Do != "stop" {
+		c.warn("topic "+topic, first.Error()+". They would become dead letters")
+	} else {
+		c.say("topic "+topic, first, fmt.Sprintf("a sample of %d records fits", good))
+	}
 	for _, f := range store.Fits(topic, records) {
 		c.fit(topic, f)
 	}

@@ -52,6 +52,12 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 				c.Mode = "aggregate"
 			}
 		}
+		if c.Err == nil && needSchema(ctx, conn) == nil {
+			late, err := t.late(ctx, s, conn, t.plan != nil)
+			if c.Err = wrap("check", c.Table, err); late != "" {
+				c.Warnings = append(c.Warnings, late)
+			}
+		}
 		out = append(out, c)
 	}
 	return out, nil
@@ -60,6 +66,7 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 // Try encodes records as a commit would, writes nothing, and returns how many would become rows and what is wrong with
 // the first of the others. Sinks whose table does not exist yet are tried against the table they would make.
 func (s *Store) Try(topic string, records []*kgo.Record) (good int, bad int, first error) {
+	failed := map[int]bool{} // of several sinks one is enough
 	for _, ti := range s.route(topic) {
 		t := s.targets[ti]
 		plan, _, err := t.tryPlan(records)
@@ -67,18 +74,16 @@ func (s *Store) Try(topic string, records []*kgo.Record) (good int, bad int, fir
 			return 0, len(records), err
 		}
 		encoder := plan.NewEncoder()
-		for _, r := range records {
+		for i, r := range records {
 			if _, _, err := encoder.Append(nil, r); err != nil {
-				bad++
+				failed[i] = true
 				if first == nil {
 					first = fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)
 				}
-				continue
 			}
-			good++
 		}
 	}
-	return good, bad, first
+	return len(records) - len(failed), len(failed), first
 }
 
 // CheckSchema says whether schema sinker is there.

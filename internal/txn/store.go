@@ -145,6 +145,13 @@ func (s *Store) Prepare(ctx context.Context) error {
 		for _, w := range t.warnings {
 			s.cfg.Log.Warn(w)
 		}
+		late, err := t.late(ctx, s, conn, t.plan != nil)
+		if err != nil {
+			return wrap("prepare", t.sink.Name(), err)
+		}
+		if late != "" {
+			s.cfg.Log.Warn(late)
+		}
 	}
 	return nil
 }
