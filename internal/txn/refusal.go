@@ -11,15 +11,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A SQLSTATE says what somebody called an error, which may be the author of a trigger: RAISE takes any code. So what a
-// refused write means is found out by writing parts of it (sift). What stands here only makes that faster, and decides where
-// there is nothing to compare with. docs/decisions/0013-refusals.md has the reasons.
+// A SQLSTATE says what somebody called an error, which may be the author of a trigger: RAISE takes any
+// code. So what a refused write means is found out by writing parts of it (sift). What stands here
+// only makes that faster, and decides where there is nothing to compare with.
+// docs/decisions/0013-refusals.md has the reasons.
 
 // raised says whether a function raised the error on purpose (RAISE, ASSERT, plpy.Error), whatever SQLSTATE it chose.
 // Postgres names the place in its own source where an error came up, and does not translate it.
 func raised(pe *pgconn.PgError) bool {
 	switch pe.Routine {
-	case "exec_stmt_raise", "exec_stmt_assert", "PLy_elog_impl", "PLy_elog", "plperl_call_perl_func", "plperl_call_perl_trigger_func", "throw_tcl_error":
+	case "exec_stmt_raise", "exec_stmt_assert", "PLy_elog_impl", "PLy_elog",
+		"plperl_call_perl_func", "plperl_call_perl_trigger_func", "throw_tcl_error":
 		return true
 	}
 	return pe.Routine == "" && strings.HasSuffix(firstLine(pe.Where), " at RAISE")
@@ -30,8 +32,8 @@ func firstLine(s string) string {
 	return line
 }
 
-// momentary says whether a failed write is about the server or the moment (connection, resources, locks, a standby), so that the
-// same batch may pass later.
+// momentary says whether a failed write is about the server or the moment (connection, resources,
+// locks, a standby), so that the same batch may pass later.
 func momentary(pe *pgconn.PgError) bool {
 	if raised(pe) {
 		return false
@@ -49,8 +51,9 @@ func momentary(pe *pgconn.PgError) bool {
 	return false
 }
 
-// ofRow says whether a refusal is about a row: a value, a constraint, or something that a function met while it had one. Any
-// other refusal may be about the statement, the table or the privileges, and so about every row.
+// ofRow says whether a refusal is about a row: a value, a constraint, or something that a function met
+// while it had one. Any other refusal may be about the statement, the table or the privileges, and so
+// about every row.
 func ofRow(err error) bool {
 	var bad *transform.BadRecord
 	if errors.As(err, &bad) {
@@ -66,7 +69,7 @@ func ofRow(err error) bool {
 	switch pe.Code[:2] {
 	case "22", "23", "44", "54", "P0", "38", "39":
 		return true
-	case "42", "0A", "3F", "26", "34", "2B", "28", "08": // names, types, privileges, bytes that are not what they should be
+	case "42", "0A", "3F", "26", "34", "2B", "28", "08": // names, types, privileges, malformed bytes
 		return false
 	}
 	return pe.Where != ""
@@ -74,7 +77,8 @@ func ofRow(err error) bool {
 
 var copyColumn = regexp.MustCompile(`(?m)^COPY .*, line \d+, column `)
 
-// classifyWrite sorts an error of a write that follows a compare. Where classify has a list, this asks whose fault it looks like.
+// classifyWrite sorts an error of a write that follows a compare. Where classify has a list, this asks
+// whose fault it looks like.
 func classifyWrite(err error) Class {
 	var pe *pgconn.PgError
 	switch {
@@ -104,7 +108,8 @@ func isMoment(err error) bool {
 	return errors.As(err, &pe) && momentary(pe)
 }
 
-// stuck is a write that fails for the same momentary reason again and again, while transactions begin and compare well.
+// stuck is a write that fails for the same momentary reason again and again, while transactions begin
+// and compare well.
 type stuck struct {
 	code  string
 	times int
@@ -148,8 +153,8 @@ func (k *stuck) suspects(b Batch) bool {
 	return k.times >= mostMoments
 }
 
-// hangs says that COMMIT has hung more than once: no timeout of Postgres' ends a deferred trigger there. Fired before (a careful
-// attempt does that), it is a statement's part, which one ends.
+// hangs says that COMMIT has hung more than once: no timeout of Postgres' ends a deferred trigger
+// there. Fired before (a careful attempt does that), it is a statement's part, which one ends.
 func (k *stuck) hangs() bool { return k.hung >= 2 }
 
 const timedOut = "57014" // statement_timeout, or somebody's cancel

@@ -52,7 +52,11 @@ func ofServer(pe *pgconn.PgError) bool {
 // refusedRow describes a refusal by its SQLSTATE and the names it is about.
 func refusedRow(pe *pgconn.PgError) string {
 	s := "Postgres refused a row with SQLSTATE " + printable.Text(pe.Code)
-	if kind := refusalKinds[pe.Code]; kind != "" {
+	kind := refusalKinds[pe.Code]
+	if raised(pe) {
+		kind = refusalKinds["P0001"] // whatever the code says: its author chose it
+	}
+	if kind != "" {
 		s += ", " + kind
 	}
 	for _, name := range []struct{ what, name string }{{"constraint", pe.ConstraintName}, {"column", pe.ColumnName}, {"type", pe.DataTypeName}} {

@@ -13,14 +13,15 @@ import (
 // part is the items [from, to) still to be written.
 type part struct {
 	from, to int
-	// bad: the whole is known to be refused, because a larger whole was and the rest of that passed. It is halved without
-	// another try.
+	// bad: the whole is known to be refused, because a larger whole was and the rest of that passed. It is
+	// halved without another try.
 	bad bool
 	// right is the other half, if this is the left one of a whole that was refused.
 	right *part
 }
 
-// applier writes some items. It sends before, which sets or returns to the savepoint, together with its first statement.
+// applier writes some items. It sends before, which sets or returns to the savepoint, together with
+// its first statement.
 type applier func(ctx context.Context, before string, items []item) error
 
 // sift is the writing of one table's items in parts.
@@ -47,15 +48,15 @@ const (
 	backToIt      = "ROLLBACK TO SAVEPOINT sift; "
 )
 
-// sift writes the items under a savepoint with apply, and wherever Postgres refuses some it rolls back to the savepoint
-// and tries smaller parts, until every item that is refused by itself is found; those become dead letters, the others
-// are written, all in the transaction that moves the offsets.
+// sift writes the items under a savepoint with apply, and wherever Postgres refuses some it rolls back
+// to the savepoint and tries smaller parts, until every item that is refused by itself is found; those
+// become dead letters, the others are written, all in the transaction that moves the offsets.
 //
-// Where the error names the line of a COPY the parts are cut there, which costs three statements for a bad row; else
-// they are halved: one bad row among 50,000 costs 18 (held by TestSiftCost).
+// Where the error names the line of a COPY the parts are cut there, which costs three statements for a
+// bad row; else they are halved: one bad row among 50,000 costs 18 (held by TestSiftCost).
 //
-// When every item is refused, and for what need not be about any one of them, the table is at fault: the error is returned, and
-// nothing is a dead letter.
+// When every item is refused, and for what need not be about any one of them, the table is at fault:
+// the error is returned, and nothing is a dead letter.
 func (w *writer) sift(ctx context.Context, items []item, apply applier) error {
 	s := w.newSift(items, apply)
 	if err := s.run(ctx); err != nil {
@@ -137,8 +138,9 @@ func (w *writer) isRefused(err error) bool {
 // probes is how many single items are tried before the table is held at fault.
 const probes = 32
 
-// probe finds out whether single items pass, evenly spread ones. It writes nothing. If all are refused, and none for what is
-// surely about a row, it returns refusal: halving a large batch to learn the same would take a statement for each record.
+// probe finds out whether single items pass, evenly spread ones. It writes nothing. If all are
+// refused, and none for what is surely about a row, it returns refusal: halving a large batch to learn
+// the same would take a statement for each record.
 func (s *sift) probe(ctx context.Context, refusal error) error {
 	s.probed = true
 	counted := s.w.result
@@ -163,7 +165,8 @@ func (s *sift) judge() error {
 			return s.wait(r)
 		}
 	}
-	if !s.passed && len(s.refused) > 0 && !slices.ContainsFunc(s.refused, func(r refused) bool { return ofRow(r.err) || isMoment(r.err) }) {
+	mayBeTheirs := func(r refused) bool { return ofRow(r.err) || isMoment(r.err) }
+	if !s.passed && len(s.refused) > 0 && !slices.ContainsFunc(s.refused, mayBeTheirs) {
 		return s.refused[0].err
 	}
 	if err := s.waitFor(); err != nil {
@@ -175,8 +178,9 @@ func (s *sift) judge() error {
 	return nil
 }
 
-// wait holds a partition up at a record that is refused for a reason outside of it: a lock, a resource, another server that
-// a trigger asks. While nothing else passes either, the cause is everywhere, and the whole batch is tried again.
+// wait holds a partition up at a record that is refused for a reason outside of it: a lock, a
+// resource, another server that a trigger asks. While nothing else passes either, the cause is
+// everywhere, and the whole batch is tried again.
 func (s *sift) wait(r refused) error {
 	var pe *pgconn.PgError
 	if !s.passed && (!errors.As(r.err, &pe) || pe.Where == "") {
@@ -187,8 +191,8 @@ func (s *sift) wait(r refused) error {
 		Reason: s.w.result.Table + " does not take this record now: " + describe("write", r.err)}
 }
 
-// few is how many bad rows it takes until the parts that were put aside are no longer joined: with one bad row the rest
-// is best written in one go, with many each of the parts is likely to have another.
+// few is how many bad rows it takes until the parts that were put aside are no longer joined: with one
+// bad row the rest is best written in one go, with many each of the parts is likely to have another.
 const few = 3
 
 // join takes the parts that follow directly and of which nothing is known into p.

@@ -4,16 +4,17 @@ import (
 	"time"
 )
 
-// sent notes how many rows a statement was given and how many Postgres says it wrote. It is fewer where a trigger of the table
-// returned NULL, or a rule did something else: such rows are no error, and are counted.
+// sent notes how many rows a statement was given and how many Postgres says it wrote. It is fewer
+// where a trigger of the table returned NULL, or a rule did something else: such rows are no error,
+// and are counted.
 func (w *writer) sent(rows int, affected int64) {
 	w.result.Rows += affected
 	w.result.Suppressed += max(0, int64(rows)-affected)
 }
 
-// suppress attributes the rows that the tables suppressed to ranges. Postgres says how many of a statement there were, not which. So
-// with several ranges the first ones that have so many are charged. A record that has one table only was not written then: it
-// counts as filtered.
+// suppress attributes the rows that the tables suppressed to ranges. Postgres says how many of a
+// statement there were, not which. So with several ranges the first ones that have so many are
+// charged. A record that has one table only was not written then: it counts as filtered.
 func (s *Store) suppress(b Batch, res *Result) {
 	for _, t := range s.buf.tables {
 		res.Suppressed += t.Suppressed

@@ -1,7 +1,6 @@
 package txn
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -9,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// wait is what a partition waits for: a refusal that its sink says may pass. One deadline is for all records that it has in
-// hand by then, so that a batch of many such records waits once.
+// wait is what a partition waits for: a refusal that its sink says may pass. One deadline is for all
+// records that it has in hand by then, so that a batch of many such records waits once.
 type wait struct {
 	since time.Time
 	upTo  int64 // of records below it
@@ -25,7 +24,7 @@ func (s *sift) waitFor() error {
 	var first *refused
 	for i := range s.refused {
 		r := &s.refused[i]
-		if s.mayWait(r) && (first == nil || cmp.Or(cmp.Compare(r.at.rng, first.at.rng), cmp.Compare(r.at.rec, first.at.rec)) < 0) {
+		if s.mayWait(r) && (first == nil || r.at.before(first.at)) {
 			first = r
 		}
 	}
@@ -55,4 +54,9 @@ func (s *sift) mayWait(r *refused) bool {
 	w.upTo = max(w.upTo, rng.To)
 	waits[rng.TopicPartition] = w
 	return time.Since(w.since) < sink.WaitAtMost
+}
+
+// before says whether a record comes before another one in the batch.
+func (p place) before(other place) bool {
+	return p.rng < other.rng || p.rng == other.rng && p.rec < other.rec
 }
