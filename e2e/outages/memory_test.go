@@ -49,7 +49,7 @@ func TestMemory(t *testing.T) {
 			},
 		},
 		{
-			name: "120MBToNothingAfterOrdinary", bound: 500, codec: kgo.ZstdCompression(), batch: 125 << 20, done: 20_000 + 30*120,
+			name: "120MBToNothingAfterOrdinary", bound: 600, codec: kgo.ZstdCompression(), batch: 125 << 20, done: 20_000 + 30*120,
 			fill: func(s *scene) {
 				s.fill(20_000, func(i int) []byte { return orderdata.Order(nil, int64(i)) })
 				padding := bytes.Repeat([]byte("x"), 1_000_000)
