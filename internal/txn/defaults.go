@@ -120,7 +120,8 @@ func evaluateAll(ctx context.Context, conn *pgx.Conn, defaults []columnDefault) 
 		}
 	}
 	// pgx would ask for text in some of its modes, whatever formats it is given.
-	res := conn.PgConn().ExecParams(ctx, "SELECT "+strings.Join(list, ", "), nil, nil, nil, []int16{pgx.BinaryFormatCode}).Read()
+	sql := "SELECT " + strings.Join(list, ", ")
+	res := conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, []int16{pgx.BinaryFormatCode}).Read()
 	if res.Err != nil {
 		return res.Err
 	}
@@ -154,7 +155,8 @@ func areConstant(ctx context.Context, conn *pgx.Conn, defaults []columnDefault) 
 	for i, d := range defaults {
 		list[i] = fmt.Sprintf("(%s)::%s", d.expr, d.typ)
 	}
-	res := conn.PgConn().ExecParams(ctx, "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT "+strings.Join(list, ", "), nil, nil, nil, nil).Read()
+	sql := "EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) SELECT " + strings.Join(list, ", ")
+	res := conn.PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read()
 	if res.Err != nil {
 		return nil, res.Err
 	}

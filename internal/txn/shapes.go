@@ -137,7 +137,8 @@ func (a *aside) common(main transform.Shape, n int) transform.Shape {
 func (w *writer) writeAside(ctx context.Context) error {
 	a := &w.store.buf.aside
 	for _, s := range a.shapes {
-		src := io.MultiReader(bytes.NewReader(transform.CopyHeader()), bytes.NewReader(a.rows[s]), bytes.NewReader(transform.CopyTrailer()))
+		src := io.MultiReader(bytes.NewReader(transform.CopyHeader()), bytes.NewReader(a.rows[s]),
+			bytes.NewReader(transform.CopyTrailer()))
 		tag, err := w.copyIn(ctx, src, w.target.copySQL(s))
 		if err != nil {
 			return err

@@ -260,7 +260,8 @@ func (w *writer) after(older, newer item) item {
 	st := &w.store.buf
 	from := len(st.rows)
 	var ok bool
-	st.rows, newer.shape, ok = w.target.encoder.Fill(st.rows, st.rows[newer.from:newer.to], newer.shape, st.rows[older.from:older.to], older.shape)
+	st.rows, newer.shape, ok = w.target.encoder.Fill(st.rows,
+		st.rows[newer.from:newer.to], newer.shape, st.rows[older.from:older.to], older.shape)
 	if newer.filled = ok || older.filled; ok {
 		newer.from, newer.to = from, len(st.rows)
 	}
