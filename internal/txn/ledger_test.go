@@ -115,7 +115,10 @@ func TestLedgerGoesOn(t *testing.T) {
 			[]string{"[10,16) fence 1 of a h1", "[12,20) fence 3 of a h1"}},
 		"Adopted": {func(b *book) { change(b, Change{Action: "adopt", Offset: -1, Log: &ordersLog}) },
 			[]string{"[10,16) fence 1 of a h1", "[16,20) fence 3 of a h1"}},
-		"Reset": {func(b *book) { change(b, Change{Action: "reset", Offset: 10, Log: &ordersLog}) },
+		"Reset": {func(b *book) {
+			b.exec(`UPDATE sinker.offsets SET topic_id = gen_random_uuid()`) // the topic was made again
+			change(b, Change{Action: "reset", Offset: 10, Log: &ordersLog})
+		},
 			[]string{"[10,16) fence 1 of a h1", "[10,20) fence 3 of a h1"}},
 		"MarkedStopped": {func(b *book) {
 			if err := b.s.MarkStopped(ctx, orders0, 1, Stop{Reason: "x"}); err != nil {

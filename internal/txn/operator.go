@@ -67,7 +67,7 @@ func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change
 		if c.Offset >= 0 {
 			done.To = c.Offset
 		}
-		if err := c.allowed(done.From, done.To); err != nil {
+		if err := c.allowed(old, done.From, done.To); err != nil {
 			return err
 		}
 		log := old
@@ -86,20 +86,34 @@ func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change
 	return done, err
 }
 
-// allowed refuses what would lose or double records unless it was said in words.
-func (c *Change) allowed(from, to int64) error {
-	otherLog := c.Log != nil && c.Action == "reset"
+// allowed refuses what would lose or double records unless it was said in words. Only another log than the position's own
+// may be begun without them: none of its records were written.
+func (c *Change) allowed(old LogID, from, to int64) error {
+	otherLog := c.Log != nil && c.Action == "reset" && !sameLog(old, *c.Log)
 	switch {
 	case to > from && c.WriteAgain:
 		return fmt.Errorf("%w: --write-again is for moving a position back, but it is %d and %d lies above it", ErrRefused, from, to)
 	case to < from && c.SkipRecords:
 		return fmt.Errorf("%w: --skip-records is for moving a position on, but it is %d and %d lies below it", ErrRefused, from, to)
+	case to != from && c.Action == "reset" && !otherLog:
+		flag := map[bool]string{true: "--skip-records", false: "--write-again"}[to > from]
+		return fmt.Errorf("%w: %s is still the log that the position %d belongs to, as far as Kafka tells: it was not deleted and made again. "+
+			"Beginning it again at %d %s. If that is what you want: sinker offsets set --topic %s --partition %d --offset %d %s",
+			ErrRefused, c.Topic, from, to, effect(from, to), c.Topic, c.Partition, to, flag)
 	case to > from && !c.SkipRecords && !otherLog:
-		return fmt.Errorf("%w: the position is %d; moving it to %d means that up to %d records are never written. If that is what you want, add --skip-records", ErrRefused, from, to, to-from)
+		return fmt.Errorf("%w: the position is %d; moving it to %d %s. If that is what you want, add --skip-records", ErrRefused, from, to, effect(from, to))
 	case to < from && !c.WriteAgain && !otherLog:
-		return fmt.Errorf("%w: the position is %d; moving it to %d means that up to %d records are written a second time. If that is what you want (their rows were deleted, or the table is upserted), add --write-again", ErrRefused, from, to, from-to)
+		return fmt.Errorf("%w: the position is %d; moving it to %d %s. If that is what you want (their rows were deleted, or the table is upserted), add --write-again", ErrRefused, from, to, effect(from, to))
 	}
 	return nil
+}
+
+// effect says what a move of the position within one log does to the records between.
+func effect(from, to int64) string {
+	if to > from {
+		return fmt.Sprintf("means that up to %d records are never written", to-from)
+	}
+	return fmt.Sprintf("means that up to %d records are written a second time", from-to)
 }
 
 func logText(l LogID) string { return l.ClusterID + "/" + hex.EncodeToString(l.TopicID[:]) }

@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -71,6 +72,39 @@ func TestChangeOffset(t *testing.T) {
 		}
 		if p := db.take(s, claim(orders0, 0))[0]; p.NextOffset != 0 {
 			t.Errorf("reset: %+v", p)
+		}
+	})
+
+	// A log that is still the position's own holds records that were written: no reset begins it anew, wherever it starts.
+	t.Run("ResetOfTheSameLog", func(t *testing.T) {
+		id, cluster := [16]byte{7}, "c1"
+		for _, c := range []struct {
+			name     string
+			old, now LogID
+			to       int64
+			refused  bool
+		}{
+			{"Same", LogID{cluster, id}, LogID{cluster, id}, 0, true},
+			{"SameBegunAbove", LogID{cluster, id}, LogID{cluster, id}, 40, true},
+			{"SameAtThePosition", LogID{cluster, id}, LogID{cluster, id}, 10, false},
+			{"NoIDs", LogID{}, LogID{}, 0, true},
+			{"NoTopicIDs", LogID{ClusterID: cluster}, LogID{ClusterID: cluster}, 0, true},
+			{"OtherTopicID", LogID{cluster, id}, LogID{cluster, [16]byte{8}}, 0, false},
+			{"OtherTopicIDBegunAbove", LogID{cluster, id}, LogID{cluster, [16]byte{8}}, 40, false},
+			{"OtherCluster", LogID{cluster, id}, LogID{"c2", id}, 0, false},
+		} {
+			db, _, _ := setup(t)
+			db.exec(`UPDATE sinker.offsets SET cluster_id = $1, topic_id = $2`, c.old.ClusterID, c.old.TopicID)
+			_, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: orders0, Action: "reset", Offset: c.to, Log: &c.now})
+			if refused := errors.Is(err, ErrRefused); refused != c.refused || err != nil && !refused {
+				t.Errorf("%s: refused %v, want %v: %v", c.name, refused, c.refused, err)
+			}
+			want := c.to
+			if c.refused {
+				want = 10
+			}
+			db.want(`SELECT next_offset FROM sinker.offsets`, fmt.Sprint(want))
+			db.want(`SELECT count(*) FROM sinker.audit`, map[bool]string{true: "0", false: "1"}[c.refused])
 		}
 	})
 
