@@ -121,7 +121,7 @@ func (p *Process) Log() string {
 func (p *Process) Alive() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s ended by itself: %v", p.Name, p.err)
+		return fmt.Errorf("%s ended by itself: %w", p.Name, p.err)
 	default:
 		return nil
 	}

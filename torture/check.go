@@ -146,7 +146,7 @@ func streamRows(ctx context.Context, conn *pgx.Conn, query string) iter.Seq2[pla
 		lines := bufio.NewReaderSize(r, 1<<20)
 		for {
 			line, err := lines.ReadSlice('\n')
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			var p place

@@ -262,7 +262,7 @@ func offsetOf(l kadm.ListedOffsets, topic string) int64 {
 func cutLog(dir string, part float64) error {
 	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
 	if err != nil || len(logs) == 0 {
-		return fmt.Errorf("there is no log in %s: %v", dir, err)
+		return fmt.Errorf("there is no log in %s: %w", dir, err)
 	}
 	newest := logs[len(logs)-1]
 	info, err := os.Stat(newest)

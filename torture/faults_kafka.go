@@ -101,7 +101,7 @@ func (st *stage) led(ctx context.Context) error {
 	for _, t := range topics {
 		for _, p := range t.Partitions {
 			if p.Leader < 0 || p.Err != nil {
-				return fmt.Errorf("%s/%d has no leader: %v", t.Topic, p.Partition, p.Err)
+				return fmt.Errorf("%s/%d has no leader: %w", t.Topic, p.Partition, p.Err)
 			}
 		}
 	}

@@ -62,7 +62,7 @@ func (s *sinker) wirePostgres(way string) error {
 	roles := map[string][]string{"hosts": {"host", "host"}, "address": {"primary"}, "pooler": {"pooler"}}[way]
 	for _, role := range roles {
 		l := &link{role: role}
-		target := ""
+		var target string
 		if role == "pooler" {
 			target = s.st.bouncer.addr()
 		} else {

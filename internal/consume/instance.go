@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func ClaimInstances(group string, n int) (ids []string, release func()) {
 	for slot := 0; len(ids) < n && slot < 1000; slot++ {
 		id := unsafeInID.ReplaceAllString(fmt.Sprintf("%s-%s-%d", group, host, slot), "_")
 		f, err := lockFile(filepath.Join(os.TempDir(), "sinker-"+id+".lock"))
-		if err == errLocked {
+		if errors.Is(err, errLocked) {
 			continue
 		}
 		if f != nil {

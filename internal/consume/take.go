@@ -215,7 +215,7 @@ func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logV
 	for _, t := range meta.Topics {
 		if t.Err != nil {
 			v.errs[t.Topic] = t.Err
-			if kerr.IsRetriable(t.Err) && t.Err != kerr.UnknownTopicOrPartition {
+			if kerr.IsRetriable(t.Err) && !errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
 				return nil, fmt.Errorf("ask Kafka for topic %s: %w", t.Topic, t.Err)
 			}
 			continue

@@ -90,7 +90,7 @@ func (w *watch) step(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-w.d.child.done:
-		return fmt.Errorf("the loader ended by itself: %v", w.d.child.err)
+		return fmt.Errorf("the loader ended by itself: %w", w.d.child.err)
 	case err := <-w.d.feed.failed:
 		return err
 	default:

@@ -77,10 +77,10 @@ func (s *lineSource) index() error {
 		part, err := r.ReadSlice('\n')
 		length += len(part)
 		blank = blank && len(bytes.TrimSpace(part)) == 0
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		if length > longestLine {
@@ -89,7 +89,7 @@ func (s *lineSource) index() error {
 		if !blank {
 			s.lines = append(s.lines, span{at, length - len(part) + len(bytes.TrimRight(part, "\r\n"))})
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		at, length, blank, n = at+int64(length), 0, true, n+1

@@ -17,11 +17,11 @@ const fetchedVersion = embedded.V18
 func FetchPostgres() (string, error) {
 	home, err := cacheDir()
 	if err != nil {
-		return "", fmt.Errorf("%w (there is no place to keep a downloaded one: %v)", ErrNoPostgres, err)
+		return "", fmt.Errorf("%w (there is no place to keep a downloaded one: %w)", ErrNoPostgres, err)
 	}
 	bin, err := fetch("", filepath.Join(home, "sinker", "postgres-"+string(fetchedVersion)))
 	if err != nil {
-		return "", fmt.Errorf("%w (downloading one: %v)", ErrNoPostgres, err)
+		return "", fmt.Errorf("%w (downloading one: %w)", ErrNoPostgres, err)
 	}
 	return bin, nil
 }

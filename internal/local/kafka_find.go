@@ -36,11 +36,11 @@ func FindKafka() (*KafkaRelease, error) {
 	}
 	cache, err := cacheDir()
 	if err != nil {
-		return nil, fmt.Errorf("%w (there is no place to keep the jars: %v)", ErrNoKafka, err)
+		return nil, fmt.Errorf("%w (there is no place to keep the jars: %w)", ErrNoKafka, err)
 	}
 	libs := filepath.Join(cache, "sinker", "kafka-"+kafkaVersion)
 	if err := fetchKafka(libs); err != nil {
-		return nil, fmt.Errorf("%w (Maven: %v)", ErrNoKafka, err)
+		return nil, fmt.Errorf("%w (Maven: %w)", ErrNoKafka, err)
 	}
 	return &KafkaRelease{java, filepath.Join(libs, "*"), libs}, nil
 }

@@ -64,7 +64,7 @@ func appendInterval(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
 		return dst, err
 	}
 	var p span
-	ok := false
+	var ok bool
 	if len(s) > 0 && s[0] == 'P' {
 		ok = p.readISO(s[1:])
 	} else {

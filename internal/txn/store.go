@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -139,7 +140,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 		return wrap("prepare", "", err)
 	}
 	for _, t := range s.targets {
-		if err := t.prepare(ctx, s, conn, nil); err != nil && err != errNeedSample {
+		if err := t.prepare(ctx, s, conn, nil); err != nil && !errors.Is(err, errNeedSample) {
 			return wrap("prepare", t.sink.Name(), err)
 		}
 		for _, w := range t.warnings {
