@@ -2,6 +2,7 @@ package txn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/local/localtest"
 	"sinker/internal/transform"
 )
 
@@ -99,14 +101,26 @@ func refusedAtStart(t *testing.T, s *Store, says string) {
 	}
 }
 
-// TestGeneratedStored: what Postgres computes from other columns is never written, and where a sink names it that is an error.
-func TestGeneratedStored(t *testing.T) {
-	const ddl = `CREATE TABLE orders (id bigint PRIMARY KEY, twice bigint GENERATED ALWAYS AS (id * 2) STORED UNIQUE, note text)`
+// TestGenerated: what Postgres computes from other columns is never written, and where a sink names it that is an error.
+func TestGenerated(t *testing.T) {
+	kinds := []string{"STORED", "STORED UNIQUE", "STORED NOT NULL"}
+	if localtest.Version(t) >= 180000 {
+		kinds = append(kinds, "VIRTUAL", "VIRTUAL NOT NULL", "")
+	}
+	for _, kind := range kinds {
+		t.Run(cmp.Or(kind, "ByDefault"), func(t *testing.T) { testGenerated(t, kind) })
+	}
+}
+
+func testGenerated(t *testing.T, kind string) {
+	ddl := `CREATE TABLE orders (id bigint PRIMARY KEY, twice bigint GENERATED ALWAYS AS (id * 2) ` + kind + `, note text)`
 	for name, sink := range map[string]Sink{"Append": orders(), "Upsert": orders(keyed)} {
 		t.Run(name, func(t *testing.T) {
 			l := newLoader(t, ddl, Config{Sinks: []Sink{sink}})
 			l.mustCommit(`{"id":1,"twice":5,"note":"a"}`, `{"id":2}`)
-			l.want(`SELECT string_agg(id || ':' || twice, ' ' ORDER BY id) FROM orders`, "1:2 2:4")
+			l.mustCommit(`{"id":3,"twice":null,"note":"b"}`, `{"id":4,"twice":7}`)
+			l.want(`SELECT string_agg(id || ':' || twice, ' ' ORDER BY id) FROM orders`, "1:2 2:4 3:6 4:8")
+			l.want(`SELECT count(*) FROM sinker.dead_letters`, "0")
 		})
 	}
 	for name, test := range map[string]struct {

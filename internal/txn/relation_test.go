@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/local/localtest"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -175,7 +176,11 @@ func relationCases() []relationCase {
 // TestRelations: every kind of relation in every mode is either loaded, or refused at the start with the reason and what to do.
 // What is refused is what Postgres refuses by hand as well, unless the case says why it is not safe.
 func TestRelations(t *testing.T) {
-	for _, c := range relationCases() {
+	cases := relationCases()
+	if localtest.Version(t) >= 180000 {
+		cases = append(cases, relationCases18()...)
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			db := newDatabase(t)

@@ -94,6 +94,22 @@ func DatabaseOf(t testing.TB, options string) string {
 	return u.String()
 }
 
+// Version is server_version_num of the server that Database makes databases on: 180003 is Postgres 18.3. Tests of what only
+// newer servers have range over it; none is left out.
+func Version(t testing.TB) (num int) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int`).Scan(&num); err != nil {
+		t.Fatal(err)
+	}
+	return num
+}
+
 func admin(t testing.TB, sql string) {
 	t.Helper()
 	ctx := context.Background()
