@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 
+	"sinker/internal/transform"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -38,8 +40,9 @@ type sift struct {
 }
 
 type refused struct {
-	at  place
-	err error
+	at    place
+	shape transform.Shape
+	err   error
 }
 
 const (
@@ -92,7 +95,7 @@ func (s *sift) run(ctx context.Context) error {
 }
 
 func (s *sift) finish(ctx context.Context) error {
-	if err := s.judge(); err != nil {
+	if err := s.judge(ctx); err != nil {
 		return err
 	}
 	return s.w.endSift(ctx, s.before)
@@ -117,7 +120,7 @@ func (s *sift) try(ctx context.Context, p *part) error {
 		if s.ordered && s.items[p.from].filled {
 			return &filledError{err}
 		}
-		s.refused = append(s.refused, refused{s.items[p.from].at, err})
+		s.refused = append(s.refused, refused{s.items[p.from].at, s.items[p.from].shape, err})
 		return nil
 	}
 	if !ofRow(err) && !s.passed && !s.probed {
@@ -155,11 +158,17 @@ func (s *sift) probe(ctx context.Context, refusal error) error {
 			return nil
 		}
 	}
+	if err := s.brokenDefault(ctx, s.items[0].shape, refusal); err != nil {
+		return err
+	}
 	return refusal
 }
 
 // judge makes dead letters of the items that were refused alone, or says that it is not their fault.
-func (s *sift) judge() error {
+func (s *sift) judge(ctx context.Context) error {
+	if err := s.brokenDefaults(ctx); err != nil {
+		return err
+	}
 	for _, r := range s.refused {
 		if isMoment(r.err) && !isClass(wrap("write", "", r.err), Timeout) {
 			return s.wait(r)
