@@ -44,7 +44,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		{"WrongPassword", "mechanism: SCRAM-SHA-512, password_file: '" + file + "'", url, exitUnavailable, "check kafka.sasl"},
 		{"MechanismNotOffered", "mechanism: OAUTHBEARER, token: " + mark, url, exitConfig, "kafka.sasl.username has no meaning"},
 		{"NoSuchDatabase", right, base[:strings.LastIndex(base, "/")] + "/nothing_here", exitConfig, "create the database"},
-		{"NoTLSInPostgres", right, base + "?sslmode=require", exitUnavailable, "TLS"},
+		{"NoTLSInPostgres", right, base + "?sslmode=require", exitConfig, "speaks no TLS on this port"},
 		{"MisspelledKey", "mechanism: SCRAM-SHA-512, pasword: " + mark, url, exitConfig, "did you mean"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
