@@ -45,6 +45,9 @@ func verifyPipeline(cmd *cobra.Command, f *pipelineFlags, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	if len(rows) == 0 {
+		return withCode(exitConfig, fmt.Errorf("pipeline %s has no positions in this database: it has not run yet, or has another name. Nothing was compared; `sinker status` lists the names", p.Name))
+	}
 	conn, err := txn.Connect(ctx, pl.postgres.URL, "sinker verify")
 	if err != nil {
 		return err
@@ -88,8 +91,31 @@ func printVerify(w io.Writer, reports []verify.Report, differences int, asJSON b
 		for _, d := range r.Differences {
 			fmt.Fprintf(w, "DIFFERS %s/%d: %s\n", r.Topic, r.Partition, d)
 		}
-		for _, n := range r.Notes {
-			fmt.Fprintf(w, "note    %s/%d: %s\n", r.Topic, r.Partition, n)
+	}
+	return printNotes(w, reports)
+}
+
+// printNotes prints a note that holds for several partitions of a topic once.
+func printNotes(w io.Writer, reports []verify.Report) error {
+	type note struct{ topic, text string }
+	var order []note
+	partitions := map[note][]int32{}
+	for _, r := range reports {
+		for _, text := range r.Notes {
+			n := note{r.Topic, text}
+			if partitions[n] == nil {
+				order = append(order, n)
+			}
+			partitions[n] = append(partitions[n], r.Partition)
+		}
+	}
+	for _, n := range order {
+		where := fmt.Sprintf("%s/%d", n.topic, partitions[n][0])
+		if more := len(partitions[n]); more > 1 {
+			where = fmt.Sprintf("%s, %d partitions", n.topic, more)
+		}
+		if _, err := fmt.Fprintf(w, "note    %s: %s\n", where, n.text); err != nil {
+			return err
 		}
 	}
 	return nil

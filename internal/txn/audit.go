@@ -27,16 +27,23 @@ func jumpsOf(ctx context.Context, tx pgx.Tx, pipeline string, tp TopicPartition)
 type RowCount struct {
 	Rows, Offsets int64 // rows, and how many different offsets they came from
 	Beyond        int64 // rows from offsets at or above the position
+	Absent        bool  // there is no table: `create: yes` has not made it yet, or somebody has dropped it
 }
 
 // CountRows counts a sink's rows of one partition below a position. ok is false when the table can not tell: it has no
-// provenance columns, it is upserted, or its rows come from several topics without saying which.
+// provenance columns, it is upserted, or its rows come from several topics without saying which. It makes no table.
 func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, position int64) (n RowCount, ok bool, err error) {
 	conn, err := s.session(ctx)
 	if err != nil {
 		return n, false, err
 	}
 	t := s.targets[sink]
+	if t.plan == nil && t.sink.Create {
+		oid, err := lookup(ctx, conn, t.sink.Schema, t.sink.Table)
+		if err != nil || oid == 0 {
+			return RowCount{Absent: true}, false, wrap("count", t.sink.Name(), err)
+		}
+	}
 	if err := t.prepare(ctx, s, conn, nil); err != nil {
 		return n, false, wrap("count", t.sink.Name(), err)
 	}

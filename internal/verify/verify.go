@@ -164,15 +164,19 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicParti
 		rep.note("triggers or rules of the topic's tables took %d rows away (%d counted for this partition): its rows are held against the totals give or take so many", books.Suppressed, row.Suppressed)
 	}
 	for _, sink := range sinks {
-		if v.Store.Aggregates(sink) {
-			rep.note("%s has one row a group of records: it can not be counted back, and stands on the ledger, which is written in the same transactions", v.Store.SinkName(sink))
-			continue
-		}
 		n, ok, err := v.Store.CountRows(ctx, sink, tp, row.NextOffset)
 		if err != nil {
 			return err
 		}
 		name := v.Store.SinkName(sink)
+		if n.Absent {
+			absent(rep, name, row.Written, len(sinks))
+			continue
+		}
+		if v.Store.Aggregates(sink) {
+			rep.note("%s has one row a group of records: it can not be counted back, and stands on the ledger, which is written in the same transactions", name)
+			continue
+		}
 		if !ok {
 			rep.note("%s can not tell which rows came from where (meta: [partition, offset] on an append sink would)", name)
 			continue
@@ -189,4 +193,16 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicParti
 		}
 	}
 	return nil
+}
+
+// absent is about a table of `create: yes` that is not there. The records of a topic that has this table alone went nowhere else.
+func absent(rep *Report, name string, written int64, sinks int) {
+	switch {
+	case written == 0:
+		rep.note("%s does not exist yet: sinker has written no record of this partition", name)
+	case sinks == 1:
+		rep.differ("%s does not exist, and sinker wrote %d rows of this partition into it", name, written)
+	default:
+		rep.note("%s does not exist: none of its rows could be counted", name)
+	}
 }
