@@ -34,13 +34,16 @@ It writes nothing and leaves no trace in the consumer group.`,
 				return err
 			}
 			if print {
-				fmt.Fprint(cmd.OutOrStdout(), p.Redacted())
-				return nil
+				_, err := fmt.Fprint(cmd.OutOrStdout(), p.Redacted())
+				return err
 			}
 			c := checker{pipeline: p, code: exitOK}
 			c.say("configuration", nil, fmt.Sprintf("pipeline %s, %d sinks, %d workers", p.Name, len(p.Sinks), p.Workers))
 			if !offline {
 				c.live(cmd.Context())
+			}
+			if err := cmd.Context().Err(); err != nil {
+				return err
 			}
 			return c.finish(cmd.OutOrStdout(), asJSON)
 		},
@@ -156,13 +159,22 @@ func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
 	if len(missing) > 0 {
 		c.say("topics", withCode(exitConfig, missingTopics(missing, present)), "")
 	}
-	for _, t := range pl.kafka.Topics {
-		if slices.Contains(missing, t) {
-			continue
+	for _, r := range pl.kafka.Regexps {
+		if !slices.ContainsFunc(present, r.MatchString) {
+			c.warn("topics /"+r.String()+"/", "there is no topic of such a name yet; `run` looks for new ones as it goes")
 		}
+	}
+	topics := slices.DeleteFunc(present, func(t string) bool { return !pl.kafka.Wants(t) })
+	for _, t := range topics[:min(len(topics), mostSampled)] {
 		c.sample(ctx, pl, store, t)
 	}
+	if n := len(topics) - mostSampled; n > 0 {
+		c.warn("topics", fmt.Sprintf("%d more were not sampled", n))
+	}
 }
+
+// mostSampled is of how many topics records are read: a regular expression may match thousands.
+const mostSampled = 100
 
 // sample reads a topic's last records and encodes them, so that a wrong path or type shows before the first load.
 func (c *checker) sample(ctx context.Context, pl *plant, store *txn.Store, topic string) {
@@ -201,7 +213,10 @@ func (c *checker) finish(w io.Writer, asJSON bool) error {
 		}
 	} else {
 		for _, f := range c.findings {
-			fmt.Fprintf(w, "%s  %-22s %s\n", f.sign(), f.What, strings.ReplaceAll(f.Detail, "\n", "\n"+strings.Repeat(" ", 30)))
+			_, err := fmt.Fprintf(w, "%s  %-22s %s\n", f.sign(), f.What, strings.ReplaceAll(f.Detail, "\n", "\n"+strings.Repeat(" ", 30)))
+			if err != nil {
+				return err
+			}
 		}
 	}
 	if c.code != exitOK {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"sinker/internal/config"
 
@@ -225,7 +226,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	see := fmt.Sprintf("\nSee `%s --help`", cmd.CommandPath())
 	switch {
 	case errors.As(err, &invalid):
-		return usage("--%s takes another kind of value (%s)%s", invalid.GetFlag().Name, invalid.GetFlag().Value.Type(), see)
+		return usage("--%s takes %s%s", invalid.GetFlag().Name, takes(invalid.GetFlag().Value.Type()), see)
+	case errors.As(err, &missing) && missing.GetSpecifiedShortnames() != "":
+		return usage("-%s needs a value%s", missing.GetSpecifiedName(), see)
 	case errors.As(err, &missing):
 		return usage("--%s needs a value%s", missing.GetSpecifiedName(), see)
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
@@ -234,6 +237,31 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usage("unknown flag --%s%s", unknown.GetSpecifiedName(), see)
 	}
 	return usage("a flag cannot be read%s", see)
+}
+
+// takes says in words what a flag of the kind takes.
+func takes(kind string) string {
+	switch {
+	case kind == "duration":
+		return "a duration: 500ms, 30s, 2m"
+	case kind == "bool":
+		return "true or false"
+	case strings.HasPrefix(kind, "uint"):
+		return "a whole number, not below 0"
+	case strings.HasPrefix(kind, "int"):
+		return "a whole number"
+	case kind == "": // a flag of the standard library's: --log-level
+		return "debug, info, warn or error"
+	}
+	return kind
+}
+
+// positive refuses a duration that leaves no time.
+func positive(cmd *cobra.Command, flag string, d time.Duration) error {
+	if d <= 0 {
+		return usage("--%s must be longer than 0: 500ms, 30s, 2m\nSee `%s --help`", flag, cmd.CommandPath())
+	}
+	return nil
 }
 
 // argumentError is cobra's error of an argument, without the argument unless it is a plain word.

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -39,12 +40,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			stop()
 		}
 	}()
-	errors := newDrain(stderr)
-	defer errors.close()
+	drain := newDrain(stderr)
+	defer drain.close()
 	root := newRootCommand()
 	root.SetArgs(args)
 	// What is printed may hold words of a record or of a table; none of them acts on the terminal.
 	root.SetOut(printable.NewWriter(stdout))
-	root.SetErr(printable.NewWriter(errors))
-	return report(root.ExecuteContext(ctx), root.ErrOrStderr())
+	root.SetErr(printable.NewWriter(drain))
+	return report(interrupted(ctx, root.ExecuteContext(ctx)), root.ErrOrStderr())
+}
+
+// interrupted is the error of a command that was told to stop before it was done: what it was at then failed because of that,
+// and neither Kafka nor Postgres is to blame.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != context.Canceled || codeOf(err) != exitUnavailable && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return withCode(exitFailed, errors.New("told to stop before it was done"))
 }

@@ -94,6 +94,11 @@ func changeOffset(cmd *cobra.Command, action string, f *changeFlags) error {
 	if err := excludes(cmd, "skip-records", "write-again"); err != nil {
 		return err
 	}
+	for name, n := range map[string]int64{"partition": int64(f.partition), "offset": f.offset} {
+		if n < 0 && cmd.Flags().Changed(name) {
+			return usage("--%s must not be below 0", name)
+		}
+	}
 	if f.topic == "" || f.partition < 0 || action == "set" && f.offset < 0 {
 		return usage("offsets %s needs --topic and --partition%s", action, map[bool]string{true: " and --offset"}[action == "set"])
 	}

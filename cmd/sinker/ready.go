@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,7 @@ it answered, when it is not or nobody answers. Where the configuration says http
 nobody to ask: it says so and exits 0. The address is, in this order, that of --http, of
 SINKER_HTTP (as for run), and of the configuration: --config, sinker.yaml or /etc/sinker/sinker.yaml.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := excludes(cmd, "http", "config"); err != nil {
+			if err := errors.Join(excludes(cmd, "http", "config"), positive(cmd, "timeout", timeout)); err != nil {
 				return err
 			}
 			addr, err := readyAddress(cmd.Context(), addr, file)

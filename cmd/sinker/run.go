@@ -125,6 +125,9 @@ func (f *runFlags) refuse(cmd *cobra.Command) error {
 	if err := needs(cmd, "until-end", "json", "wait"); err != nil {
 		return err
 	}
+	if err := positive(cmd, "wait", f.wait); err != nil {
+		return err
+	}
 	source := "--http"
 	if f.http == "" {
 		f.http, source = os.Getenv(httpVariable), httpVariable

@@ -314,7 +314,7 @@ func TestStoppedWhileStarting(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	for end, want := range map[string]int{"--until-end=false": exitOK, "--until-end": exitUnavailable} {
+	for end, want := range map[string]int{"--until-end=false": exitOK, "--until-end": exitFailed} {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			if _, err := silent.Accept(); err == nil {

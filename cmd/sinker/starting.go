@@ -51,6 +51,17 @@ func (s *starting) states() []*consume.WorkerState {
 	return states
 }
 
+// stopped says what it waited for. What it was asking just now failed because it was told to stop.
+func (s *starting) stopped() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	log := s.log
+	if s.why != nil {
+		log = log.With("while", s.why)
+	}
+	log.Info("stopped before it had begun; nothing was read or written")
+}
+
 func (s *starting) waitsFor(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +77,7 @@ func (s *starting) await(ctx context.Context, begin func(context.Context) error)
 		err := begin(ctx)
 		switch {
 		case ctx.Err() != nil:
-			s.log.Info("stopped before it had begun; nothing was read or written", "while", err)
+			s.stopped()
 			return nil
 		case err == nil:
 			if !said.IsZero() {

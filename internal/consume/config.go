@@ -118,8 +118,8 @@ func (c *Config) defaults() {
 	}
 }
 
-// wants says whether a topic is read.
-func (c *Config) wants(topic string) bool {
+// Wants says whether a topic is read.
+func (c *Config) Wants(topic string) bool {
 	for _, t := range c.Topics {
 		if t == topic {
 			return true

@@ -93,6 +93,8 @@ func (d Dial) guess(err error) string {
 		return "if it is: `tls: yes` under kafka"
 	case strings.Contains(err.Error(), handshake), errors.As(err, &eof) && d.TLS != nil:
 		return "a broker that speaks no TLS on this port answers like this: see kafka.tls"
+	case strings.Contains(err.Error(), "invalid large response size"):
+		return "what answers there does not speak Kafka's protocol on this port: check kafka.brokers, and kafka.tls"
 	case d.SASL != nil && errors.Is(err, io.EOF):
 		return "some brokers close the connection when they refuse a user: check kafka.sasl"
 	}

@@ -141,7 +141,7 @@ func matchTopics(ctx context.Context, admin *kadm.Client, c *Config) ([]string, 
 	}
 	var topics []string
 	for _, t := range all.Names() {
-		if c.wants(t) {
+		if c.Wants(t) {
 			topics = append(topics, t)
 		}
 	}

@@ -3,8 +3,10 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -181,6 +183,12 @@ func connectHint(err error) string {
 		if h := transportHint(err); h != "" {
 			return h
 		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return "nothing listens there: is Postgres running, and are host and port in postgres.url right?"
+		}
+		if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
+			return "check the host in postgres.url"
+		}
 	case pe.Code == "42704":
 		return "take it out of postgres.url: it is a parameter of another driver, and not one of Postgres' settings"
 	case pe.Code == "28P01", pe.Code == "28000":
@@ -200,7 +208,7 @@ func inFunction(pe *pgconn.PgError) bool {
 
 // hint is the next thing to do about errors that an operator meets often.
 func hint(err error) string {
-	const readOnly = "this server is read-only (a standby?); point postgres.url at the primary. sinker waits and tries again, nothing is lost"
+	const readOnly = "this server is read-only (a standby?); point postgres.url at the primary. A running sinker waits and tries again, and nothing is lost"
 	if errors.Is(err, pgconn.ErrReadOnlyConnection) {
 		return readOnly
 	}

@@ -3,6 +3,7 @@ package txn
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sinker/internal/printable"
@@ -19,7 +20,7 @@ import (
 func describe(op string, err error) string {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
-		return printable.Text(err.Error())
+		return printable.Text(oneLine(err.Error()))
 	}
 	if op == "write" || op == "commit" {
 		if !ofServer(pe) {
@@ -32,6 +33,21 @@ func describe(op string, err error) string {
 		s += ": " + printable.Text(pe.Detail)
 	}
 	return s
+}
+
+// oneLine joins the lines of a message, each once: the client library's has a line per address and attempt.
+func oneLine(text string) string {
+	head, rest, more := strings.Cut(text, "\n")
+	if !more {
+		return text
+	}
+	var lines []string
+	for line := range strings.SplitSeq(rest, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.TrimSpace(strings.TrimSpace(head) + " " + strings.Join(lines, "; "))
 }
 
 // ofServer says whether a message that came while rows were written is about the server, the session or a name of our
