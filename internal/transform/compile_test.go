@@ -69,7 +69,7 @@ func TestCompileErrors(t *testing.T) {
 		{Rule{Columns: []Column{id, {Name: "always"}}}, "column always: Postgres generates it from other columns and takes no value; take it out of columns:"},
 		{Rule{Columns: []Column{id}, Key: []string{"always"}}, "key column always of table t is generated from other columns"},
 		{Rule{Columns: []Column{id, {Name: "ident"}}, Key: []string{"id"}}, "column ident: it is GENERATED ALWAYS AS IDENTITY, and Postgres does not let an upsert change it"},
-		{Rule{Columns: []Column{id, {Name: "shape"}}}, "column shape: type point can not be written"},
+		{Rule{Columns: []Column{id, {Name: "shape"}}}, "column shape: type point cannot be written"},
 		{Rule{Columns: []Column{id, {Name: "span"}}}, "column span: an interval of some fields only"},
 		{Rule{Columns: []Column{id, {Name: "total", Type: "numeric(12,3)"}}}, "column total: it is numeric(12,2) in table t and numeric(12,3) in the configuration"},
 		{Rule{Columns: []Column{id, {Name: "total", Type: "nmeric"}}}, `unknown type "nmeric"; did you mean "numeric"?`},

@@ -85,7 +85,7 @@ func newEncoding(t Type, isKey bool) (encoding, error) {
 		}
 	}
 	if enc.append == nil {
-		return enc, fmt.Errorf("type %s can not be written; leave the column out if it may be NULL or has a default, or make it text or jsonb", t)
+		return enc, fmt.Errorf("type %s cannot be written; list the other columns under `columns:` if it may be NULL or has a default, or make it text or jsonb", t)
 	}
 	if isKey && !canBeKey(t) {
 		return enc, fmt.Errorf("type %s can not be a key here, because equal values of it have several forms", t)

@@ -172,7 +172,26 @@ func wrap(op, table string, err error) error {
 	if op == "write" || op == "commit" {
 		class = classifyWrite(err)
 	}
-	return &Error{Class: class, Op: op, Table: table, Err: err, Hint: hint(err)}
+	h := readHint(op, table, err)
+	if h == "" {
+		h = hint(err)
+	}
+	return &Error{Class: class, Op: op, Table: table, Err: err, Hint: h}
+}
+
+// readHint is hint for what only `sinker verify` needs, and so `sinker check` does not ask for.
+func readHint(op, table string, err error) string {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) || pe.Code != "42501" {
+		return ""
+	}
+	switch op {
+	case "count":
+		return "`sinker verify` counts its rows: GRANT SELECT ON " + table + " to the user sinker connects as"
+	case "read the ledger":
+		return "`sinker verify` reads them: GRANT SELECT ON sinker.offsets, sinker.ledger, sinker.audit to the user sinker connects as"
+	}
+	return ""
 }
 
 // connectHint is hint for a session that could not be begun.
