@@ -167,7 +167,11 @@ func newMigrate(cfg *pgx.ConnConfig) (*migrate.Migrate, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDB(*cfg)
+	// A preset of the role or the database must not end a migration between two statements.
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = 0")
+		return err
+	}))
 	target, err := driver.WithInstance(db, &driver.Config{MigrationsTable: versionTable, SchemaName: "sinker"})
 	if err != nil {
 		db.Close()
