@@ -18,6 +18,9 @@ func (c *checker) fit(topic string, f txn.Fit) {
 				transform.ShowName(l.Field), l.Reason))
 		}
 	}
+	if f.Draws != nil {
+		c.say("table "+f.Table, f.Draws, "")
+	}
 	if len(f.Lacking) > 0 {
 		c.warn("table "+f.Table, fmt.Sprintf("none of %d sampled records has a field for %s", f.Records, firstNames(f.Lacking)))
 	}

@@ -16,6 +16,7 @@ func TestCheckFinds(t *testing.T) {
 	const grants = `; GRANT USAGE ON SCHEMA sinker TO $role; GRANT SELECT ON sinker.schema_migrations TO $role; GRANT SELECT, INSERT, UPDATE ON sinker.offsets TO $role;
 		GRANT INSERT ON sinker.dead_letters TO $role; GRANT SELECT, INSERT, DELETE ON sinker.batches TO $role; GRANT ALL ON orders TO $role`
 	const table = `CREATE TABLE orders (id int PRIMARY KEY, note text)` + grants
+	const serial = table + `; CREATE SEQUENCE own; ALTER TABLE orders ALTER id SET DEFAULT nextval('own')`
 	upsert := "sinks: [{ topic: orders, table: orders, key: id }]\n"
 	for _, c := range []struct {
 		name, ddl, sinks string
@@ -33,6 +34,8 @@ func TestCheckFinds(t *testing.T) {
 		{"NoDeleteOfBatches", table + `; REVOKE DELETE ON sinker.batches FROM $role`, checkedSink, nil, exitConfig, "GRANT DELETE ON sinker.batches TO"},
 		{"NoTable", table + `; DROP TABLE orders`, checkedSink, nil, exitConfig, "the table does not exist"},
 		{"NoInsert", table + `; REVOKE INSERT ON orders FROM $role`, checkedSink, nil, exitConfig, `GRANT INSERT ON "public"."orders" TO`},
+		{"NoUsageOfSequence", serial, checkedSink, some(`{"id":1}`, `{"note":"a"}`), exitConfig, "GRANT USAGE ON SEQUENCE public.own TO"},
+		{"SequenceThatNoRecordNeeds", serial, checkedSink, some(`{"id":1}`, `{"id":2,"note":"a"}`), exitOK, "a sample of 2 records fits"},
 		{"NoUniqueIndex", table + `; ALTER TABLE orders DROP CONSTRAINT orders_pkey`, upsert, nil, exitConfig, `CREATE UNIQUE INDEX ON "public"."orders" ("id")`},
 		{"Deferrable", table + `; ALTER TABLE orders DROP CONSTRAINT orders_pkey, ADD PRIMARY KEY (id) DEFERRABLE`, upsert, nil, exitConfig, "DEFERRABLE"},
 		{"RowSecurity", table + `; ALTER TABLE orders ENABLE ROW LEVEL SECURITY`, checkedSink, nil, exitConfig, "BYPASSRLS"},

@@ -112,7 +112,7 @@ func (s *sift) lackedDefaults(ctx context.Context, shape transform.Shape) ([]col
 	})
 	written := s.w.target.encoder.ColumnsOf(shape)
 	return slices.DeleteFunc(defaults, func(d columnDefault) bool {
-		return slices.ContainsFunc(written, func(c transform.TableColumn) bool { return c.Name == d.column })
+		return hasColumn(written, d.column)
 	}), err
 }
 

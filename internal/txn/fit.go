@@ -15,6 +15,7 @@ type Fit struct {
 	ByName   bool      // no columns are listed
 	Lacking  []string  // columns that no record has a field for
 	Spare    []string  // fields of which no column takes anything
+	Draws    error     // records lack a field whose default draws from a sequence that the role may not use; or nil
 }
 
 // Fits compares a topic's records with each of its tables. Check must have looked at the tables before; one of which it
@@ -33,7 +34,7 @@ func (s *Store) Fits(topic string, records []*kgo.Record) (all []Fit) {
 		for _, r := range records {
 			survey.Add(r)
 		}
-		f := Fit{Table: t.sink.Name(), Records: survey.Records, Proposal: proposal, ByName: len(t.sink.Rule.Columns) == 0}
+		f := Fit{Table: t.sink.Name(), Records: survey.Records, Proposal: proposal, ByName: len(t.sink.Rule.Columns) == 0, Draws: t.draws(plan, records)}
 		for _, l := range survey.Lacking() {
 			f.Lacking = append(f.Lacking, showLack(l))
 		}

@@ -9,6 +9,7 @@ import (
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const missingPrivileges = `
@@ -62,7 +63,8 @@ JOIN pg_catalog.pg_class s ON s.oid = p.refobjid AND s.relkind = 'S'
 JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
 WHERE d.adrelid = $1 AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(s.oid, 'USAGE, UPDATE'))`
 
-// checkSequences looks at the columns that are not written, whose defaults are always computed.
+// checkSequences refuses a column that is not written, whose default is always computed, and notes those whose default is
+// computed where a record lacks the field.
 func (t *target) checkSequences(ctx context.Context, conn *pgx.Conn, oid uint32, written []transform.TableColumn) error {
 	rows, err := conn.Query(ctx, closedSequences, oid)
 	if err != nil {
@@ -70,10 +72,14 @@ func (t *target) checkSequences(ctx context.Context, conn *pgx.Conn, oid uint32,
 	}
 	var column, sequence string
 	var refused error
+	t.closed = nil
 	_, err = pgx.ForEachRow(rows, []any{&column, &sequence}, func() error {
-		if !slices.ContainsFunc(written, func(c transform.TableColumn) bool { return c.Name == column }) {
-			refused = unfit(t.sink, "privilege", fmt.Sprintf("GRANT USAGE ON SEQUENCE %s TO %s", sequence, quote(conn.Config().User)),
-				"user %s may not draw numbers for column %s", conn.Config().User, column)
+		err := unfit(t.sink, "privilege", fmt.Sprintf("GRANT USAGE ON SEQUENCE %s TO %s", sequence, quote(conn.Config().User)),
+			"user %s may not draw numbers for column %s", conn.Config().User, column)
+		if hasColumn(written, column) {
+			t.closed = append(t.closed, closedColumn{column, err})
+		} else {
+			refused = err
 		}
 		return nil
 	})
@@ -81,6 +87,36 @@ func (t *target) checkSequences(ctx context.Context, conn *pgx.Conn, oid uint32,
 		return err
 	}
 	return refused
+}
+
+// closedColumn is a column whose default draws from a sequence that this user may not use.
+type closedColumn struct {
+	column string
+	err    error
+}
+
+// draws returns why records of the sample would hold up their partition: they lack a field whose default may not be computed.
+func (t *target) draws(plan *transform.Plan, records []*kgo.Record) error {
+	if len(t.closed) == 0 {
+		return nil
+	}
+	encoder := plan.NewEncoder()
+	for _, r := range records {
+		_, op, err := encoder.Append(nil, r)
+		if err != nil || op != transform.Write {
+			continue
+		}
+		for _, c := range t.closed {
+			if !hasColumn(encoder.ColumnsOf(encoder.Shape()), c.column) {
+				return c.err
+			}
+		}
+	}
+	return nil
+}
+
+func hasColumn(columns []transform.TableColumn, name string) bool {
+	return slices.ContainsFunc(columns, func(c transform.TableColumn) bool { return c.Name == name })
 }
 
 const mayCreate = `

@@ -25,6 +25,7 @@ type target struct {
 	upsert    *upsertSQL // both nil: append
 	aggregate *aggregate
 	warnings  []string          // about the table as it stands
+	closed    []closedColumn    // written columns that records must bring
 	absent    bool              // Check found no table, and one would be made
 	survey    *transform.Survey // nil: done, or not begun
 	marks     marks             // of the table that the plan was made for
