@@ -90,6 +90,7 @@ func TestPostgres(t *testing.T) {
 	if s := show(t, p, "fsync"); s != "off" {
 		t.Errorf("fsync = %s", s)
 	}
+	t.Logf("Postgres %s, of %s", show(t, p, "server_version"), p.Bin()) // .ci/run prints it
 	url := p.URL("postgres")
 	for _, mode := range []string{"fast", "immediate", "kill"} {
 		if err := p.Restart(context.Background(), mode); err != nil {
