@@ -14,14 +14,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A default depends on no column of its row. So one that Postgres cannot compute for want of a name or a privilege, or because
-// its sequence is at its end, is no record's fault: the records that lack the field would become dead letters, one by one, until
-// somebody looks.
+// A default depends on no column of its row. So one that Postgres cannot compute for want of a name or a privilege, or
+// because its sequence is at its end, is no record's fault: the records that lack the field would become dead letters, one
+// by one, until somebody looks.
 
 const sequenceEnded = "2200H"
 
 // mayBeDefault says whether a refusal can come from computing a default that will be computed when names, privileges or a
-// sequence are right. What a default's own value is refused for (22012, a RAISE) is the record's dead letter, as documented.
+// sequence are right. What a default's own value is refused for (22012, a RAISE) makes a dead letter, as documented.
 func mayBeDefault(err error) bool {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) || raised(pe) {
@@ -34,16 +34,17 @@ func mayBeDefault(err error) bool {
 	return !ofRow(err)
 }
 
-// brokenDefault computes the defaults of the columns that rows of the shape lack, and returns an error of class Schema if one of
-// them meets what a row met. Nothing that this does stays: it begins and ends at the sift's savepoint.
+// brokenDefault computes the defaults of the columns that rows of the shape lack, and returns an error of class Schema if
+// one of them meets what a row met. Nothing that this does stays: it begins and ends at the sift's savepoint.
 func (s *sift) brokenDefault(ctx context.Context, shape transform.Shape, met error) error {
 	var pe *pgconn.PgError
 	if !mayBeDefault(met) || !errors.As(met, &pe) || s.w.conn.IsClosed() {
 		return nil
 	}
 	broken := func(pe *pgconn.PgError, what string) error {
-		return &Error{Class: Schema, Op: "write", Table: s.w.result.Table, Code: "default", Hint: defaultHint(pe, s.w.conn.Config().User),
-			Err: fmt.Errorf("%s: %s (SQLSTATE %s)", what, printable.Text(pe.Message), pe.Code)}
+		return &Error{Class: Schema, Op: "write", Table: s.w.result.Table, Code: "default",
+			Hint: defaultHint(pe, s.w.conn.Config().User),
+			Err:  fmt.Errorf("%s: %s (SQLSTATE %s)", what, printable.Text(pe.Message), pe.Code)}
 	}
 	if pe.Code == sequenceEnded { // this role may not ask an identity column's
 		return broken(pe, "a sequence that the row draws from is at its end")
@@ -69,6 +70,7 @@ func (s *sift) brokenDefault(ctx context.Context, shape transform.Shape, met err
 }
 
 // brokenDefaults asks brokenDefault about each shape that has a refused row, and each SQLSTATE that such rows met.
+// A partition whose record has to wait goes on as far as that record.
 func (s *sift) brokenDefaults(ctx context.Context) error {
 	type kind struct {
 		shape transform.Shape
@@ -82,10 +84,21 @@ func (s *sift) brokenDefaults(ctx context.Context) error {
 		}
 		asked[kind{r.shape, pe.Code}] = true
 		if err := s.brokenDefault(ctx, r.shape, r.err); err != nil {
-			return err
+			return s.waitAt(r, err)
 		}
 	}
 	return nil
+}
+
+// waitAt holds up the record's partition alone where other records pass; else the table holds up all.
+func (s *sift) waitAt(r refused, err error) error {
+	var e *Error
+	if !s.passed || !errors.As(err, &e) || e.Code != "default" {
+		return err
+	}
+	rng := &s.w.batch[r.at.rng]
+	return &StopError{TopicPartition: rng.TopicPartition, Offset: rng.Records[r.at.rec].Offset, Wait: true,
+		Reason: fmt.Sprintf("%s does not take this record now: %s (%s)", e.Table, e.Err, e.Hint)}
 }
 
 // again goes back to the savepoint, and runs sql there.
@@ -124,11 +137,13 @@ func (s *sift) lackedDefaults(ctx context.Context, shape transform.Shape) ([]col
 func defaultHint(pe *pgconn.PgError, user string) string {
 	switch {
 	case pe.Code == "42501":
-		return fmt.Sprintf("grant the privilege to %s: USAGE ON SEQUENCE, EXECUTE ON FUNCTION, or what the function itself needs", quote(user))
+		return "grant the privilege to " + quote(user) +
+			": USAGE ON SEQUENCE, EXECUTE ON FUNCTION, or what the function itself needs"
 	case inFunction(pe):
-		return "a function of the default finds no such name, because sinker keeps search_path empty: ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
+		return "a function of the default finds no such name, because sinker keeps search_path empty: " +
+			"ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
 	case pe.Code == sequenceEnded, pe.Code == "22003":
-		return "ALTER SEQUENCE, or make the column and its sequence bigint; records that lack the field wait until then"
+		return "ALTER SEQUENCE, or make the column and its sequence bigint; records that draw from it wait until then"
 	}
 	return "correct the default with ALTER TABLE … ALTER COLUMN … SET DEFAULT; records that lack the field wait until then"
 }

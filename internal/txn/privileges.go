@@ -74,8 +74,9 @@ func (t *target) checkSequences(ctx context.Context, conn *pgx.Conn, oid uint32,
 	var refused error
 	t.closed = nil
 	_, err = pgx.ForEachRow(rows, []any{&column, &sequence}, func() error {
-		err := unfit(t.sink, "privilege", fmt.Sprintf("GRANT USAGE ON SEQUENCE %s TO %s", sequence, quote(conn.Config().User)),
-			"user %s may not draw numbers for column %s", conn.Config().User, column)
+		user := conn.Config().User
+		err := unfit(t.sink, "privilege", fmt.Sprintf("GRANT USAGE ON SEQUENCE %s TO %s", sequence, quote(user)),
+			"user %s may not draw numbers for column %s", user, column)
 		if hasColumn(written, column) {
 			t.closed = append(t.closed, closedColumn{column, err})
 		} else {
