@@ -145,7 +145,7 @@ func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
 }
 
 func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
-	missing, present, err := consume.CheckTopics(ctx, pl.kafka)
+	found, err := consume.CheckTopics(ctx, pl.kafka)
 	if err != nil {
 		c.say("kafka", kafkaProblem(c.pipeline.Kafka, err), "")
 		return
@@ -156,15 +156,15 @@ func (c *checker) kafka(ctx context.Context, pl *plant, store *txn.Store) {
 	} else {
 		c.say("group "+pl.kafka.Group, kafkaProblem(c.pipeline.Kafka, err), "may be joined")
 	}
-	if len(missing) > 0 {
-		c.say("topics", withCode(exitConfig, missingTopics(missing, present)), "")
+	if err := missingTopics(found); err != nil {
+		c.say("topics", withCode(exitConfig, err), "")
 	}
 	for _, r := range pl.kafka.Regexps {
-		if !slices.ContainsFunc(present, r.MatchString) {
+		if !slices.ContainsFunc(found.Present, r.MatchString) {
 			c.warn("topics /"+r.String()+"/", "there is no topic of such a name yet; `run` looks for new ones as it goes")
 		}
 	}
-	topics := slices.DeleteFunc(present, func(t string) bool { return !pl.kafka.Wants(t) })
+	topics := slices.DeleteFunc(found.Present, func(t string) bool { return !pl.kafka.Wants(t) })
 	for _, t := range topics[:min(len(topics), mostSampled)] {
 		c.sample(ctx, pl, store, t)
 	}

@@ -221,19 +221,25 @@ func (pl *plant) checkStart(ctx context.Context) error {
 	if pl.kafka.Database, err = store.Database(ctx); err != nil {
 		return err
 	}
-	missing, present, err := consume.CheckTopics(ctx, pl.kafka)
+	topics, err := consume.CheckTopics(ctx, pl.kafka)
 	if err != nil {
 		return kafkaProblem(pl.pipeline.Kafka, err)
 	}
-	if len(missing) > 0 {
-		return withCode(exitConfig, missingTopics(missing, present))
-	}
-	return nil
+	return withCode(exitConfig, missingTopics(topics))
 }
 
-func missingTopics(missing, present []string) error {
-	msg := fmt.Sprintf("topic %s does not exist", missing[0])
-	if near := config.Nearest(missing[0], present); near != "" {
+// missingTopics is what is wrong with the first topic that cannot be read, or nil.
+func missingTopics(topics consume.Topics) error {
+	if len(topics.Denied) > 0 {
+		name := topics.Denied[0]
+		return fmt.Errorf("Kafka does not let this user see topic %s, if there is one: give it the ACLs READ and DESCRIBE on that topic "+
+			"(kafka-acls --add --operation Read --operation Describe --topic %s). Nothing was read or written.", name, name)
+	}
+	if len(topics.Missing) == 0 {
+		return nil
+	}
+	msg := fmt.Sprintf("topic %s does not exist", topics.Missing[0])
+	if near := config.Nearest(topics.Missing[0], topics.Present); near != "" {
 		msg += fmt.Sprintf("; did you mean %s?", near)
 	}
 	return fmt.Errorf("%s\nCreate it, or correct the name. Nothing was read or written.", msg)

@@ -6,11 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // TestFlagValues: every flag that is neither text nor yes-or-no refuses a word and says what it takes, and every duration
@@ -142,4 +145,32 @@ func TestCheckOfRegularExpressions(t *testing.T) {
 	s.sinker("check", "-c", s.file).want(t, exitConfig, "FAIL  topic orders           1 of a sample of 1 records cannot become rows")
 	s.configure("sinks: [{ topic: /^none-/, table: orders }]\n")
 	s.sinker("check", "-c", s.file).want(t, exitOK, "WARN  topics /^none-/        there is no topic of such a name yet")
+}
+
+// TestTopicThatMayNotBeSeen: Kafka leaves a topic that a user may not see out of its list; it is not called missing for that.
+func TestTopicThatMayNotBeSeen(t *testing.T) {
+	s := newStage(t, ordersSink)
+	s.produce(values(`{"id":1}`)...)
+	s.kafka.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		s.kafka.KeepControl()
+		resp := req.ResponseKind().(*kmsg.MetadataResponse)
+		host, port, _ := net.SplitHostPort(s.brokers)
+		n, _ := strconv.Atoi(port)
+		broker := kmsg.NewMetadataResponseBroker()
+		broker.Host, broker.Port = host, int32(n)
+		resp.Brokers = []kmsg.MetadataResponseBroker{broker}
+		for _, asked := range req.(*kmsg.MetadataRequest).Topics {
+			topic := kmsg.NewMetadataResponseTopic()
+			topic.Topic, topic.ErrorCode = asked.Topic, kerr.TopicAuthorizationFailed.Code
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
+	for _, line := range []string{"check", "run", "run --until-end"} {
+		r := s.sinker(append(strings.Fields(line), "-c", s.file)...)
+		r.want(t, exitConfig, "kafka-acls --add --operation Read --operation Describe --topic orders")
+		if strings.Contains(r.out+r.errors, "does not exist") {
+			t.Errorf("%s calls it missing: %s%s", line, r.out, r.errors)
+		}
+	}
 }

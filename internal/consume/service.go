@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -148,25 +149,40 @@ func matchTopics(ctx context.Context, admin *kadm.Client, c *Config) ([]string, 
 	return topics, nil
 }
 
+// Topics is what Kafka says of the configured topics.
+type Topics struct {
+	Missing []string // configured, and not there
+	Denied  []string // configured, and not for this user to see, if they are there
+	Present []string // every topic that this user may see, for a "did you mean"
+}
+
 // CheckTopics asks Kafka whether it is there and has the topics, so that a wrong name is known before anything starts.
-// missing are configured topics that do not exist; present is every topic there is, for a "did you mean".
-func CheckTopics(ctx context.Context, c Config) (missing, present []string, err error) {
+func CheckTopics(ctx context.Context, c Config) (found Topics, err error) {
 	cl, err := kgo.NewClient(c.Kafka...)
 	if err != nil {
-		return nil, nil, err
+		return found, err
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	all, err := kadm.NewClient(cl).ListTopics(ctx)
+	admin := kadm.NewClient(cl)
+	all, err := admin.ListTopics(ctx)
 	if err != nil {
-		return nil, nil, err
+		return found, err
 	}
-	present = all.Names()
-	for _, t := range c.Topics {
-		if !all.Has(t) {
-			missing = append(missing, t)
+	found.Present = all.Names()
+	absent := slices.DeleteFunc(slices.Clone(c.Topics), all.Has)
+	// The list leaves out what this user may not see. Asked for a topic by its name, Kafka says which it is.
+	for _, t := range absent {
+		var denied *kadm.AuthError
+		switch _, err := admin.ListTopics(ctx, t); {
+		case errors.As(err, &denied):
+			found.Denied = append(found.Denied, t)
+		case err != nil:
+			return found, err
+		default:
+			found.Missing = append(found.Missing, t)
 		}
 	}
-	return missing, present, nil
+	return found, nil
 }
