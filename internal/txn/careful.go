@@ -14,11 +14,11 @@ type item struct {
 	from, to int // its tuple within buf.rows
 	op       transform.Op
 	shape    transform.Shape
+	filled   bool // the row has fields of an older record of the key
 
 	// delFrom, delTo is the tuple of a deletion to be done before, if delTo > 0: the row lacks columns, and a row that is there
 	// already would keep its own values.
 	delFrom, delTo int
-	filled         bool // the row has fields of an older record of the key
 }
 
 // collect encodes all records of the table into memory and notes their verdicts. It is the way of upserts, which have

@@ -11,8 +11,9 @@ import (
 
 // An upsert writes the last record of each key, in key order and deletions first. That is the result of writing the records
 // one by one, unless rows meet one another by something else than the bytes of their keys: a second unique or an exclusion
-// constraint, or keys that are equal to Postgres and not as bytes. Then the records are written in log order. Also when Postgres
-// refuses a row that was put together from several records.
+// constraint, or keys that are equal to Postgres and not as bytes. Then the records are written in log order. Where Postgres
+// refuses the last record of a key, the records of that key are: an earlier one may be what has to stay. And where Postgres refuses
+// something while rows are put together from several records, all are: a field may be a bad record's.
 
 // mergeCarefully sifts the last items of each key. When rows collide, it begins again with all items in log order, before any of
 // them is a dead letter: another row of the batch may have made room by then, or only have passed through the value.
@@ -22,13 +23,12 @@ func (w *writer) mergeCarefully(ctx context.Context, items, all []item) error {
 	}
 	counted := w.result
 	s := w.newSift(items, w.mergeItems)
-	s.ordered = true
+	s.ordered, s.log = true, all
 	err := s.run(ctx)
 	if err == nil {
 		return s.finish(ctx)
 	}
-	var filled *filledError
-	if !collides(err) && !errors.As(err, &filled) || w.conn.IsClosed() {
+	if !collides(err) && !errors.Is(err, errFilled) || w.conn.IsClosed() {
 		return err
 	}
 	w.result = counted
@@ -38,10 +38,54 @@ func (w *writer) mergeCarefully(ctx context.Context, items, all []item) error {
 	return w.sift(ctx, all, w.mergeInOrder)
 }
 
-// filledError is the refusal of a row that has fields of several records: any of them may be the bad one.
-type filledError struct{ error }
+// errFilled ends a sift of rows that were put together from several records, once one is refused.
+var errFilled = errors.New("rows have fields of several records, and one of the records may be a bad one")
 
-func (e *filledError) Unwrap() error { return e.error }
+// ofKey returns the items of the log that have the item's key, in log order.
+func (s *sift) ofKey(it item) []item {
+	if s.byKey == nil {
+		s.byKey = map[string][]item{}
+		for _, each := range s.log {
+			key := string(s.w.keyOf(each))
+			s.byKey[key] = append(s.byKey[key], each)
+		}
+	}
+	return s.byKey[string(s.w.keyOf(it))]
+}
+
+// refuse notes the item as refused, unless the records of its key have more to say.
+func (s *sift) refuse(ctx context.Context, it item, err error) error {
+	together := func(it item) bool { return it.filled || it.delTo > 0 }
+	partial := func(it item) bool { return it.shape != 0 }
+	switch history := s.ofKey(it); {
+	case slices.ContainsFunc(s.items, together), len(history) > 1 && slices.ContainsFunc(history, partial):
+		return errFilled
+	case len(history) > 1:
+		return s.tryHistory(ctx, history)
+	}
+	s.refused = append(s.refused, refused{it.at, it.shape, err})
+	return nil
+}
+
+// tryHistory writes the items of one key, of which the last was refused, with the result of log order. The newest that passes is
+// the result; what it overwrites does not meet Postgres, as ever. Those that are refused are noted.
+func (s *sift) tryHistory(ctx context.Context, items []item) error {
+	for i := len(items) - 1; i >= 0; i-- {
+		s.w.store.buf.tries++
+		err := s.apply(ctx, s.before, items[i:i+1])
+		switch {
+		case err == nil:
+			s.before, s.passed = nextSavepoint, true
+			return nil
+		case !s.w.isRefused(err) || collides(err):
+			return err
+		default:
+			s.before = backToIt
+			s.refused = append(s.refused, refused{items[i].at, items[i].shape, err})
+		}
+	}
+	return nil
+}
 
 // collides says whether rows met by something else than the bytes of their keys: a unique or exclusion constraint, or a key that
 // one INSERT … ON CONFLICT met twice.

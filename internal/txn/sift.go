@@ -37,6 +37,9 @@ type sift struct {
 	ordered bool      // the items are not in log order: rows that collide end the sift
 	probed  bool      // it was found out whether any item passes
 	refused []refused // alone
+
+	log   []item            // with ordered: all items, in log order
+	byKey map[string][]item // the same by key, once it is asked for
 }
 
 type refused struct {
@@ -117,8 +120,8 @@ func (s *sift) try(ctx context.Context, p *part) error {
 	}
 	s.before = backToIt
 	if p.to-p.from == 1 {
-		if s.ordered && s.items[p.from].filled {
-			return &filledError{err}
+		if s.ordered {
+			return s.refuse(ctx, s.items[p.from], err)
 		}
 		s.refused = append(s.refused, refused{s.items[p.from].at, s.items[p.from].shape, err})
 		return nil
