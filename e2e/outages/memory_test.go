@@ -49,11 +49,11 @@ func TestMemory(t *testing.T) {
 			},
 		},
 		{
-			name: "120MBToNothingAfterOrdinary", bound: 600, codec: kgo.ZstdCompression(), batch: 125 << 20, done: 20_000 + 30*120,
+			name: "120MBToNothingAfterOrdinary", bound: 600, codec: kgo.ZstdCompression(), batch: 125 << 20, done: 20_000 + 32*120,
 			fill: func(s *scene) {
 				s.fill(20_000, func(i int) []byte { return orderdata.Order(nil, int64(i)) })
 				padding := bytes.Repeat([]byte("x"), 1_000_000)
-				for b := range 30 {
+				for b := range 32 { // as many in each partition
 					s.fillBatch(b%partitions, 120, func(i int) []byte { return fmt.Appendf(nil, `{"id":%d,"padding":"%s"}`, 1_000_000+b*120+i, padding) })
 				}
 			},
