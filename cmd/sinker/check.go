@@ -130,7 +130,9 @@ func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
 	if err == nil && (have == want || c.pipeline.Postgres.MigrateURL.Reveal() == "") {
 		err = store.CheckOwn(ctx, have < want)
 	}
-	c.say("schema sinker", err, detail)
+	if c.say("schema sinker", err, detail) && have == want {
+		c.audit(ctx, store)
+	}
 	sinks, err := store.Check(ctx)
 	if err != nil {
 		c.say("tables", err, "")
@@ -141,6 +143,17 @@ func (c *checker) postgres(ctx context.Context, pl *plant, store *txn.Store) {
 		for _, w := range s.Warnings {
 			c.warn("table "+s.Table, w)
 		}
+	}
+}
+
+// audit warns where this role can load, and cannot do what an operator does.
+func (c *checker) audit(ctx context.Context, store *txn.Store) {
+	grant, err := store.MissingOnAudit(ctx)
+	switch {
+	case err != nil:
+		c.say("schema sinker", err, "")
+	case grant != "":
+		c.warn("schema sinker", "loading works; `verify` reads sinker.audit and `offsets set` writes to it: "+grant)
 	}
 }
 

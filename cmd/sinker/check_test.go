@@ -32,6 +32,8 @@ func TestCheckFinds(t *testing.T) {
 		{"NoInsertOfLetters", table + `; REVOKE INSERT ON sinker.dead_letters FROM $role`, checkedSink, nil, exitConfig, "GRANT INSERT ON sinker.dead_letters TO"},
 		{"NoInsertOfBatches", table + `; REVOKE INSERT ON sinker.batches FROM $role`, checkedSink, nil, exitConfig, "GRANT INSERT ON sinker.batches TO"},
 		{"NoDeleteOfBatches", table + `; REVOKE DELETE ON sinker.batches FROM $role`, checkedSink, nil, exitConfig, "GRANT DELETE ON sinker.batches TO"},
+		{"NoSelectOfAudit", table + `; GRANT INSERT ON sinker.audit TO $role`, checkedSink, nil, exitOK, "GRANT SELECT ON sinker.audit TO"},
+		{"NothingOnAudit", table, checkedSink, nil, exitOK, "GRANT SELECT, INSERT ON sinker.audit TO"},
 		{"NoTable", table + `; DROP TABLE orders`, checkedSink, nil, exitConfig, "the table does not exist"},
 		{"NoInsert", table + `; REVOKE INSERT ON orders FROM $role`, checkedSink, nil, exitConfig, `GRANT INSERT ON "public"."orders" TO`},
 		{"NoUsageOfSequence", serial, checkedSink, some(`{"id":1}`, `{"note":"a"}`), exitConfig, "GRANT USAGE ON SEQUENCE public.own TO"},

@@ -136,8 +136,10 @@ func scenes() map[string]scene {
 		"APartitionWithoutALeader":   {prepare: leaderless, orders: []string{`{"id":1}`}, reason: "orders/0 is waiting", items: 3},
 		"PostgresGoesAway":           {prepare: postgresAway, orders: []string{`{"id":1}`}, reason: "refused"},
 		// It has the partition, or does not let the group come together.
-		"AnotherMemberIsStuck":          {prepare: stuckMember, orders: []string{`{"id":1}`}, reason: "other member"}, /* that has it, or that does not let the group come together */
-		"AnotherMemberHasStopped":       {prepare: stoppedMember, sinks: twoSinks + stop, orders: []string{`{"id":1}`}, reason: "orders/0 is stopped at 1, its end is 2: ", command: "--offset 2 --skip-records"},
+		"AnotherMemberIsStuck":    {prepare: stuckMember, orders: []string{`{"id":1}`}, reason: "other member"}, /* that has it, or that does not let the group come together */
+		"AnotherMemberHasStopped": {prepare: stoppedMember, sinks: twoSinks + stop, orders: []string{`{"id":1}`}, reason: "orders/0 is stopped at 1, its end is 2: ", command: "--offset 2 --skip-records"},
+		"ABatchOverTheLimit": {prepare: overTheLimit, orders: []string{`{"id":1,"note":"` + strings.Repeat("x", 300_000) + `"}`},
+			reason: "orders/0 is stopped at 0, its end is 1: ", command: "--offset 1 --skip-records", items: 3},
 		"OnlyTombstones":                {sinks: twoSinks + "", orders: []string{tombstone, tombstone}, items: 3},
 		"NoRecordsAtAll":                {items: 3},
 		"OnlyAbortedTransactions":       {prepare: aborted, items: 3},
@@ -303,6 +305,12 @@ func (s *stage) through() *pgproxy.Proxy {
 func postgresAway(s *stage) {
 	p := s.through()
 	atFirstFetch(s, p.Close)
+}
+
+// overTheLimit allows less for a batch than the one of topic orders takes in memory.
+func overTheLimit(s *stage) {
+	s.sasl = ", max_batch: 64KiB"
+	s.configure(twoSinks)
 }
 
 // stuckMember has a service that has all partitions and whose transactions never end.

@@ -31,6 +31,28 @@ func (s *Store) CheckOwn(ctx context.Context, behind bool) error {
 	return wrap("check", "", checkOwn(ctx, conn, behind))
 }
 
+const auditGrant = `
+SELECT coalesce((SELECT 'GRANT ' || concat_ws(', ', CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END,
+                        CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN 'INSERT' END)
+    FROM pg_catalog.pg_class c
+    WHERE c.relname = 'audit' AND c.relnamespace = to_regnamespace('sinker')
+      AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT'))), '')`
+
+// MissingOnAudit returns the GRANT that this role lacks on sinker.audit; empty when it lacks none. Loading needs none:
+// `verify` reads the table, and `offsets set`, `adopt` and `reset` write to it.
+func (s *Store) MissingOnAudit(ctx context.Context) (grant string, err error) {
+	conn, err := s.session(ctx)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if err := conn.QueryRow(ctx, auditGrant).Scan(&grant); err != nil || grant == "" {
+		return "", wrap("check", "", err)
+	}
+	return grant + " ON sinker.audit TO " + quote(conn.Config().User), nil
+}
+
 func checkOwn(ctx context.Context, conn *pgx.Conn, behind bool) error {
 	user := conn.Config().User
 	refuse := func(hint, format string, args ...any) error {
