@@ -131,7 +131,7 @@ func scenes() map[string]scene {
 		"ThePositionIsBeyondTheEnd":  {prepare: beyondTheEnd, orders: []string{`{"id":1}`}, reason: "lies beyond the end of the log", command: "--write-again", items: 3},
 		"NothingToMakeATableFrom":    {sinks: "sinks:\n  - { topic: orders, table: made, create: yes }\n  - { topic: items, table: items, columns: { id: id bigint } }\n", orders: []string{"\x00\x00\x00\x00\x01\x02", "\x00\x00\x00\x00\x01\x04"}, reason: "orders/0 is waiting at 0", items: 3},
 		"TheGroupIsAnotherDatabases": {prepare: anotherDatabases, orders: []string{`{"id":1}`}, reason: "write to another database"},
-		"KafkaGoesAway":              {prepare: away, orders: []string{`{"id":1}`}, reason: "Kafka does not answer", wait: "14s"},
+		"KafkaGoesAway":              {prepare: away, orders: []string{`{"id":1}`}, reason: "Kafka", wait: "14s"},
 		"KafkaSendsNothing":          {prepare: sendsNothing, orders: []string{`{"id":1}`}, reason: "Kafka has sent nothing for", items: 3},
 		"APartitionWithoutALeader":   {prepare: leaderless, orders: []string{`{"id":1}`}, reason: "orders/0 is waiting", items: 3},
 		"PostgresGoesAway":           {prepare: postgresAway, orders: []string{`{"id":1}`}, reason: "refused"},

@@ -57,6 +57,7 @@ func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) 
 // commitAsIs commits the batch into the tables as they stand now. It returns errChanged, with nothing written, when one of
 // them was changed meanwhile.
 func (s *Store) commitAsIs(ctx context.Context, conn *pgx.Conn, b Batch, more More) (Result, error) {
+	began := time.Now()
 	careful := s.careful > 0 || s.stuck.suspects(b) || s.stuck.hangs()
 	if err := s.prepareFor(ctx, conn, b, careful); err != nil {
 		s.rollback(conn)
@@ -83,7 +84,7 @@ func (s *Store) commitAsIs(ctx context.Context, conn *pgx.Conn, b Batch, more Mo
 		return Result{}, err
 	}
 	s.careful = max(0, s.careful-1)
-	s.stuck.met(b, err, !conn.IsClosed())
+	s.stuck.met(b, err, !conn.IsClosed(), s.cancelled(err, time.Since(began)))
 	var e *Error
 	if careful && errors.As(err, &e) && e.Class == Data {
 		e.Class = Schema // no record is to blame: each would have been found

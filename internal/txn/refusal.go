@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 
 	"sinker/internal/transform"
 
@@ -122,7 +123,7 @@ const (
 )
 
 // met notes what became of an attempt.
-func (k *stuck) met(b Batch, err error, alive bool) {
+func (k *stuck) met(b Batch, err error, alive, cancelled bool) {
 	var e *Error
 	var pe *pgconn.PgError
 	if errors.As(err, &e) && e.Op == "commit" && errors.Is(err, context.DeadlineExceeded) {
@@ -132,7 +133,7 @@ func (k *stuck) met(b Batch, err error, alive bool) {
 	if err == nil {
 		k.hung = 0
 	}
-	if !alive || !errors.As(err, &e) || e.Op != "write" && e.Op != "commit" || !errors.As(err, &pe) || !momentary(pe) {
+	if !alive || cancelled || !errors.As(err, &e) || e.Op != "write" && e.Op != "commit" || !errors.As(err, &pe) || !momentary(pe) {
 		*k = stuck{hung: k.hung}
 		return
 	}
@@ -158,6 +159,13 @@ func (k *stuck) suspects(b Batch) bool {
 func (k *stuck) hangs() bool { return k.hung >= 2 }
 
 const timedOut = "57014" // statement_timeout, or somebody's cancel
+
+// cancelled says whether a statement was ended by somebody's pg_cancel_backend and not by statement_timeout: Postgres has one
+// SQLSTATE for both, and translates the text, but only the latter needs that long. A cancel says nothing about a record.
+func (s *Store) cancelled(err error, took time.Duration) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && pe.Code == timedOut && !raised(pe) && took < s.cfg.StatementTimeout
+}
 
 func oneRecord(b Batch) bool {
 	n := 0

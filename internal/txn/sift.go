@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 
 	"sinker/internal/transform"
 
@@ -107,7 +108,11 @@ func (s *sift) finish(ctx context.Context) error {
 // try writes a part, or puts its parts on the stack.
 func (s *sift) try(ctx context.Context, p *part) error {
 	s.w.store.buf.tries++
+	began := time.Now()
 	err := s.apply(ctx, s.before, s.items[p.from:p.to])
+	if s.w.store.cancelled(err, time.Since(began)) {
+		return err
+	}
 	if err == nil {
 		s.before, s.passed = nextSavepoint, true
 		if p.right != nil {
