@@ -89,18 +89,20 @@ func (d *drain) setNotice(notice func(dropped int64) []byte) {
 	d.notice = notice
 }
 
-// flush waits until all is written, for a while at most.
+// flush waits until all is written, for a while at most. It is the timer that says that the time is up, not a second look
+// at the clock: that look may come a moment too early, after the only call that wakes this up.
 func (d *drain) flush(most time.Duration) {
+	up := false
 	timer := time.AfterFunc(most, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
+		up = true
 		d.idle.Broadcast()
 	})
 	defer timer.Stop()
-	end := time.Now().Add(most)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for (d.busy || len(d.queue) > 0 || d.dropped > 0) && time.Now().Before(end) {
+	for (d.busy || len(d.queue) > 0 || d.dropped > 0) && !up {
 		d.idle.Wait()
 	}
 }

@@ -62,3 +62,24 @@ func TestLogOfDurations(t *testing.T) {
 		t.Errorf("%+v, %v: %s", doc, err, out.String())
 	}
 }
+
+// TestFlushEnds: however short the time and whatever the scheduler does, flush ends while the reader is stuck.
+func TestFlushEnds(t *testing.T) {
+	out := &valve{open: make(chan struct{})}
+	d := newDrain(out)
+	fmt.Fprintln(d, "nobody reads this")
+	defer d.close()
+	defer close(out.open)
+	for n := range 20_000 {
+		ended := make(chan struct{})
+		go func() {
+			d.flush(time.Duration(n%50) * time.Microsecond)
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(time.Minute):
+			t.Fatalf("flush %d has not ended", n)
+		}
+	}
+}

@@ -26,9 +26,22 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	defer stopOnSignal(stop)()
+	drain := newDrain(stderr)
+	defer drain.close()
+	root := newRootCommand()
+	root.SetArgs(args)
+	// What is printed may hold words of a record or of a table; none of them acts on the terminal.
+	root.SetOut(printable.NewWriter(stdout))
+	root.SetErr(printable.NewWriter(drain))
+	return report(interrupted(ctx, root.ExecuteContext(ctx)), root.ErrOrStderr())
+}
+
+// stopOnSignal calls stop at the first SIGTERM or SIGINT and ends the process at the second. The function that it returns
+// ends that.
+func stopOnSignal(stop func()) (end func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(signals)
 	go func() {
 		for n := 0; ; n++ {
 			if _, ok := <-signals; !ok {
@@ -40,14 +53,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			stop()
 		}
 	}()
-	drain := newDrain(stderr)
-	defer drain.close()
-	root := newRootCommand()
-	root.SetArgs(args)
-	// What is printed may hold words of a record or of a table; none of them acts on the terminal.
-	root.SetOut(printable.NewWriter(stdout))
-	root.SetErr(printable.NewWriter(drain))
-	return report(interrupted(ctx, root.ExecuteContext(ctx)), root.ErrOrStderr())
+	return func() {
+		signal.Stop(signals) // after which nothing is sent
+		close(signals)
+	}
 }
 
 // interrupted is the error of a command that was told to stop before it was done: what it was at then failed because of that,
