@@ -253,7 +253,7 @@ func since(t *time.Time) time.Duration {
 // resolve turns "every offset row is at our To already" into success: the earlier attempt was committed.
 func (s *Store) resolve(b Batch, err error) (Result, error) {
 	var miss *MissError
-	if !errors.As(err, &miss) || len(miss.Misses) != b.moves() {
+	if !errors.As(err, &miss) || len(miss.Misses) != b.Moves() {
 		return Result{}, err
 	}
 	for _, m := range miss.Misses {
@@ -269,10 +269,6 @@ func (s *Store) resolve(b Batch, err error) (Result, error) {
 	s.settle()
 	return res, nil
 }
-
-// ErrSpent says that nothing of a batch was written, and that it can not be: its first records are gone. They are to be
-// read again from where the position is.
-var ErrSpent = errors.New("nothing was written, and the first records of the batch are not there any more")
 
 // settle forgets what was only of use while the batch was in doubt.
 func (s *Store) settle() { s.inDoubt = nil }

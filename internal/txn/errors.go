@@ -2,38 +2,13 @@ package txn
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"regexp"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
-
-// Class says what kind of trouble an error is, and so who has to act.
-type Class int
-
-const (
-	// Retry: the connection or the moment. The same batch may be tried again; it is safe also when the reply to a COMMIT
-	// was lost, because the next attempt compares under the row lock first.
-	Retry Class = iota
-	// Resource: Postgres is out of something (disk, connections, memory). Retry, and tell somebody.
-	Resource
-	// Schema: a table, column, type or privilege is not as the sink needs it. Nothing was written.
-	Schema
-	// Data: a value that Postgres refuses. Nothing was written.
-	Data
-	// Timeout: statement_timeout ran out: a smaller batch may pass.
-	Timeout
-	// Auth: Postgres refuses the user, the password or the database.
-	Auth
-)
-
-func (c Class) String() string {
-	return [...]string{"retry", "resource", "schema", "data", "timeout", "auth"}[c]
-}
 
 // Error is a failed step. When Op is "commit" and Class is Retry it is not known whether the transaction was
 // committed; in every other case nothing of it was written.
@@ -62,75 +37,6 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
-
-// MissKind says why the compare did not match an offset row.
-type MissKind int
-
-const (
-	// Already: the row is at our To under our fence: our commit, whose reply was lost.
-	Already MissKind = iota
-	// WentBack: the row is below our From under our fence: the database went back (failover, restore).
-	WentBack
-	// Fenced: another owner took the partition.
-	Fenced
-	// OtherLog: the row belongs to another topic id or cluster id.
-	OtherLog
-	// Gone: there is no row any more.
-	Gone
-	// Ahead: the row is under our fence but at neither From nor To nor below: nobody but an operator does that.
-	Ahead
-)
-
-func (k MissKind) String() string {
-	return [...]string{"already", "went back", "fenced", "other log", "gone", "ahead"}[k]
-}
-
-// Miss is one range whose compare failed, with what the row says.
-type Miss struct {
-	TopicPartition
-	Kind        MissKind
-	Stored      int64 // next_offset of the row
-	LeaderEpoch int32
-	Log         LogID
-	Owner       string
-	Fence       int64
-}
-
-// MissError says that the compare of some ranges failed. Nothing of the batch was written by this attempt.
-type MissError struct{ Misses []Miss }
-
-func (e *MissError) Error() string {
-	m := e.Misses[0]
-	s := fmt.Sprintf("compare %s/%d: %s (stored position %d, fence %d, owner %s)", m.Topic, m.Partition, m.Kind, m.Stored, m.Fence, m.Owner)
-	if n := len(e.Misses) - 1; n > 0 {
-		s += fmt.Sprintf(" and %d more", n)
-	}
-	return s
-}
-
-// Stop is why a partition is not read, for people. It comes as it is to the log, to /status and the page, to metrics' readers
-// and to the offset row, and nothing is to be found out by reading its text: the command is a field of its own.
-type Stop struct {
-	Reason  string // what happened, where, and what it means for the data
-	Command string // the command that decides, as it is typed; empty: there is none
-	Waiting bool   // the reason may pass by itself: the partition is tried again. Otherwise an operator decides
-}
-
-// StopError says that a partition must stop at Offset: the first record that can not be passed. Nothing of the batch
-// was written; the records below Offset can be written by a shorter batch.
-type StopError struct {
-	TopicPartition
-	Offset int64
-	Reason string
-	// Wait says that the cause lies outside the record and may pass: the partition waits and tries again, after Again where
-	// that is given.
-	Wait  bool
-	Again time.Duration
-}
-
-func (e *StopError) Error() string {
-	return fmt.Sprintf("%s/%d stops at offset %d: %s", e.Topic, e.Partition, e.Offset, e.Reason)
-}
 
 // classify sorts an error of Postgres or of the connection to it. The classes by SQLSTATE follow appendix A of the
 // Postgres manual.

@@ -8,13 +8,6 @@ import (
 	"sinker/internal/transform"
 )
 
-// UnaskedField is a top-level field that came in records and that no column takes, of a table that is filled by name. An empty
-// Field stands for those with long or odd names, and for those after the first thousand.
-type UnaskedField struct {
-	Table, Field string
-	Count        int64
-}
-
 // Fields is a process's memory of which fields and columns it has warned about. The zero value is ready for use.
 type Fields struct {
 	mu   sync.Mutex

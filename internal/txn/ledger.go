@@ -94,14 +94,14 @@ func (s *Store) endingRanges(b Batch) (topics []string, partitions []int32) {
 
 // ledgerArgs are what the move of the offset rows needs for the ledger and does not have already.
 func (s *Store) ledgerArgs(b Batch) []any {
-	n := b.moves()
+	n := b.Moves()
 	size, sum, fresh, suppressed := make([]int64, 0, n), make([]int64, 0, n), make([]bool, 0, n), make([]int64, 0, n)
 	for i := range b {
 		if b[i].Empty() {
 			continue
 		}
 		c := s.buf.sums[i]
-		if c.Records != int64(b[i].records()) { // no table takes the topic, or its writer saw some records twice
+		if c.Records != int64(b[i].Count()) { // no table takes the topic, or its writer saw some records twice
 			c = checksumOf(b[i].Records)
 		}
 		open := s.open[i]

@@ -32,7 +32,7 @@ func (g *going) more(b Batch, _ func(int) bool) bool {
 	r := &b[0]
 	at := Position{TopicPartition: r.TopicPartition, Log: r.Log, Fence: r.Fence, NextOffset: r.To}
 	next := rangeOf(at, g.rest[0]...)
-	next.From, next.Streamed = r.From, r.records()
+	next.From, next.Streamed = r.From, r.Count()
 	for _, rec := range r.Records {
 		*rec = kgo.Record{}
 	}

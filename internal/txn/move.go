@@ -145,7 +145,7 @@ func (s *Store) differ() error {
 }
 
 func (s *Store) moveArgs(b Batch) []any {
-	n := b.moves()
+	n := b.Moves()
 	topics, partitions := make([]string, 0, n), make([]int32, 0, n)
 	from, to, fence, epoch, at := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int32, 0, n), make([]*time.Time, 0, n)
 	written, filtered, dead := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)

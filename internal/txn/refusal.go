@@ -170,7 +170,7 @@ func (s *Store) cancelled(err error, took time.Duration) bool {
 func oneRecord(b Batch) bool {
 	n := 0
 	for i := range b {
-		n += b[i].records()
+		n += b[i].Count()
 	}
 	return n == 1
 }

@@ -156,7 +156,7 @@ func (s *Store) judgeFloods(b Batch) error {
 			f = &flood{}
 			s.floods[b[i].TopicPartition] = f
 		}
-		next := flood{f.consumed + int64(b[i].records()), f.dead + deads[i]}
+		next := flood{f.consumed + int64(b[i].Count()), f.dead + deads[i]}
 		if deads[i] > 0 && next.dead >= floodMinimum && float64(next.dead) > s.cfg.StopAfter*float64(next.consumed) {
 			return &StopError{TopicPartition: b[i].TopicPartition, Offset: firsts[i].record.Offset, Reason: fmt.Sprintf(
 				"%d of its last %d records can not become rows, more than stop_after allows; the last reason: %s: %v", next.dead, next.consumed, firsts[i].table, firsts[i].bad)}
@@ -164,7 +164,7 @@ func (s *Store) judgeFloods(b Batch) error {
 	}
 	for i := range b { // only a batch that passes counts
 		f := s.floods[b[i].TopicPartition]
-		f.consumed, f.dead = f.consumed+int64(b[i].records()), f.dead+deads[i]
+		f.consumed, f.dead = f.consumed+int64(b[i].Count()), f.dead+deads[i]
 		if f.consumed > floodWindow {
 			f.consumed, f.dead = f.consumed/2, f.dead/2
 		}

@@ -7,35 +7,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The states of a partition, one word each, in the log, in `sinker status`, in /status and on the page, in metrics and in
-// /readyz. An offset row alone does not say whether sinker runs: Reading is then what the partition would be.
-const (
-	Reading = "reading" // what Kafka has of it is written as it comes
-	Waiting = "waiting" // sinker tries again by itself: the reason says what it waits for
-	Stopped = "stopped" // an operator decides: the reason says what happened, the command what to do
-)
-
-// PartitionStatus is an offset row, for people to read.
-type PartitionStatus struct {
-	Topic         string     `json:"topic"`
-	Partition     int32      `json:"partition"`
-	StartOffset   int64      `json:"start_offset"`
-	NextOffset    int64      `json:"next_offset"`
-	LeaderEpoch   int32      `json:"leader_epoch"`
-	Fence         int64      `json:"fence"`
-	Owner         string     `json:"owner"`
-	Consumed      int64      `json:"consumed"`
-	Written       int64      `json:"written"`
-	Filtered      int64      `json:"filtered"`
-	Dead          int64      `json:"dead"`
-	Suppressed    int64      `json:"suppressed"`     // rows that the tables' triggers or rules took away
-	LastTimestamp *time.Time `json:"last_timestamp"` // of the last record; null before the first
-	State         string     `json:"state"`          // Reading, Waiting or Stopped
-	Reason        string     `json:"reason,omitempty"`
-	Command       string     `json:"command,omitempty"` // that decides about a stopped one
-	UpdatedAt     time.Time  `json:"updated_at"`
-}
-
 const readStatus = `
 SELECT topic, partition, start_offset, next_offset, leader_epoch, fence, coalesce(owner, ''), consumed, written, filtered, dead, suppressed,
        last_timestamp, CASE WHEN stopped IS NULL THEN 'reading' WHEN waiting THEN 'waiting' ELSE 'stopped' END,

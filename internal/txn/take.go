@@ -15,13 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Taken is the outcome of a Take: the partitions that are ours now, and those that may not be read because their
-// offset row belongs to another log.
-type Taken struct {
-	Positions []Position
-	Misses    []Miss
-}
-
 const knownTopics = `
 SELECT DISTINCT topic FROM sinker.offsets WHERE pipeline = $1 AND topic = ANY ($2::text[])`
 
