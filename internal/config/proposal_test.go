@@ -6,15 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestProposedColumnsAreRead: what `check` and `run` print of a table that is made from records is a configuration that makes the
 // same columns of the same fields, whatever the fields' names.
 func TestProposedColumnsAreRead(t *testing.T) {
-	var record strings.Builder
+	var object strings.Builder
 	names := []string{"id", "a.b", "$key", "$offset", "${HOME}", "$$", `q"u`, `back\slash`, "sp ace", "yes", "null", "NO", "1", "1.5", "~", "date", "timestamp", "double", "time",
 		"a: b", "- x", "#x", "x #y", "[x]", "{x}", "x,y", "&a", "*a", "!t", "f(x)", "a*b", "a+b", "%x", "@x", "`x`", "'x'", "|", ">", "?", "é", "日本", "😀", " x ", "\n", "\t", "<<", "=", ".", "",
 		"\u007f", "\u0085", "\u2028", "\u200b", "\ufeff", "<a&b>", strings.Repeat("x", 63)}
@@ -23,9 +22,9 @@ func TestProposedColumnsAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		record.WriteString(map[bool]string{true: "{", false: ","}[i == 0] + string(text) + ":" + []string{"1", `"x"`, `"2026-11-22"`, `"2026-11-22T12:00:00"`, `"2026-11-22T12:00:00Z"`, "{}", "true"}[i%7])
+		object.WriteString(map[bool]string{true: "{", false: ","}[i == 0] + string(text) + ":" + []string{"1", `"x"`, `"2026-11-22"`, `"2026-11-22T12:00:00"`, `"2026-11-22T12:00:00Z"`, "{}", "true"}[i%7])
 	}
-	in, err := transform.Infer(transform.Rule{}, []*kgo.Record{{Value: []byte(record.String() + "}")}})
+	in, err := transform.Infer(transform.Rule{}, slices.Values([]*record.Record{{Value: []byte(object.String() + "}")}}))
 	if err != nil {
 		t.Fatal(err)
 	}

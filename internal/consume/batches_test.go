@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sinker/internal/local/await"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -222,7 +223,7 @@ func testBadBatch(t *testing.T, codec kgo.CompressionCodecType, raw []byte, n in
 	ctx := context.Background()
 	_, err := Sample(ctx, cfg, "t", 60)
 	wantBadBatch(t, "the sample", err, command, wantWords)
-	err = Reread(ctx, cfg, bad, 0, from+int64(n)+1, func(*kgo.Record) {})
+	err = Reread(ctx, cfg, bad, 0, from+int64(n)+1, func(*record.Record) {})
 	wantBadBatch(t, "the proof", err, command, wantWords)
 	b.db.change(bad, func(r *memoryRow) {
 		if r.fence != 1 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,7 +18,7 @@ const quiet = 3 * time.Second
 
 // Reread reads the records of [from, to) of one partition again, as a read_committed reader sees them now, and calls f
 // with each in offset order. It is no member of any group and leaves no trace.
-func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64, f func(*kgo.Record)) error {
+func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64, f func(*record.Record)) error {
 	c.defaults()
 	cl, err := newReader(&c, kgo.KeepControlRecords(), kgo.FetchMaxWait(250*time.Millisecond),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{tp.Topic: {tp.Partition: kgo.NoResetOffset().At(from)}}))
@@ -25,6 +26,7 @@ func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64
 		return err
 	}
 	defer cl.Close()
+	var w record.Wrapper
 	for next := from; next < to; {
 		poll, cancel := context.WithTimeout(ctx, quiet)
 		fetches := cl.poll(poll, -1, false, 1)
@@ -40,7 +42,7 @@ func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			if r.Offset < to && !r.Attrs.IsControl() {
-				f(r)
+				f(w.Of(r))
 			}
 			next = r.Offset + 1
 		})

@@ -1,11 +1,11 @@
 package consume
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"time"
+
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -13,7 +13,7 @@ import (
 
 // Sample reads up to n of a topic's last records, without a group and without a trace. It is for looking at what a
 // topic holds before anything is loaded.
-func Sample(ctx context.Context, c Config, topic string, n int) ([]*kgo.Record, error) {
+func Sample(ctx context.Context, c Config, topic string, n int) ([]*record.Record, error) {
 	c.defaults()
 	cl, err := newReader(&c, kgo.FetchMaxWait(250*time.Millisecond))
 	if err != nil {
@@ -50,8 +50,9 @@ func Sample(ctx context.Context, c Config, topic string, n int) ([]*kgo.Record, 
 // readSample reads until there are n records, or a moment has passed without any: the last offsets may belong to
 // aborted transactions. A batch that cannot be read ends it, with a *BadBatch. Records are copies, so that of a large batch
 // they keep only themselves in memory, and large ones end it early.
-func readSample(ctx context.Context, cl *reader, last map[int32]int64, n int) (records []*kgo.Record, err error) {
+func readSample(ctx context.Context, cl *reader, last map[int32]int64, n int) (records []*record.Record, err error) {
 	room := int64(sampleMemory)
+	var w record.Wrapper
 	for len(records) < n && len(last) > 0 && room > 0 {
 		poll, cancel := context.WithTimeout(ctx, 2*time.Second)
 		fetches := cl.poll(poll, n-len(records), false, len(last))
@@ -71,7 +72,7 @@ func readSample(ctx context.Context, cl *reader, last map[int32]int64, n int) (r
 		fetches.EachRecord(func(r *kgo.Record) {
 			if room > 0 {
 				room -= recordBytes(r)
-				records = append(records, copyRecord(r))
+				records = append(records, w.Of(r).Clone())
 			}
 			if r.Offset+1 >= last[r.Partition] {
 				delete(last, r.Partition)
@@ -84,12 +85,3 @@ func readSample(ctx context.Context, cl *reader, last map[int32]int64, n int) (r
 
 // sampleMemory is how many bytes of keys and values make a sample large enough.
 const sampleMemory = 32 << 20
-
-func copyRecord(r *kgo.Record) *kgo.Record {
-	c := *r
-	c.Key, c.Value, c.Headers = bytes.Clone(r.Key), bytes.Clone(r.Value), slices.Clone(r.Headers)
-	for i := range c.Headers {
-		c.Headers[i].Value = bytes.Clone(c.Headers[i].Value)
-	}
-	return &c
-}

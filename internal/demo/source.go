@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"sinker/internal/orderdata"
+	"sinker/internal/record"
 	"sinker/internal/transform"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // source is where the demonstration's records come from. They are numbered, from 0, and can be had again for the proof.
@@ -134,15 +134,15 @@ func (s *lineSource) columns() (string, error) {
 
 func (s *lineSource) infer() ([]transform.Column, error) {
 	step := max(1, s.count()/sampled)
-	var sample []*kgo.Record
+	var sample []*record.Record
 	for i := int64(0); i < s.count(); i += step {
 		value, err := s.at(nil, i)
 		if err != nil {
 			return nil, err
 		}
-		sample = append(sample, &kgo.Record{Value: value})
+		sample = append(sample, &record.Record{Value: value})
 	}
-	in, err := transform.Infer(transform.Rule{}, sample)
+	in, err := transform.Infer(transform.Rule{}, slices.Values(sample))
 	if err != nil {
 		return nil, err
 	}

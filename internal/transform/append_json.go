@@ -6,7 +6,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // appendJSON writes json: the value's own text, spaces and all.
@@ -111,12 +111,13 @@ func checkJSONNumber(s []byte) *BadRecord {
 
 // headers appends all headers as a JSON array in their order, repetitions kept: [{"key":"k","value":"v"}, …]. A value
 // that is no text for Postgres is given as "value_base64". A record without headers gives NULL.
-func (e *Encoder) headers(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecord) {
-	if len(r.Headers) == 0 {
+func (e *Encoder) headers(dst []byte, r *record.Record, c *column) ([]byte, *BadRecord) {
+	headers := r.Headers()
+	if len(headers) == 0 {
 		return e.absent(dst, false, c)
 	}
 	b := append(e.meta[:0], '[')
-	for i, h := range r.Headers {
+	for i, h := range headers {
 		if i > 0 {
 			b = append(b, ',')
 		}

@@ -8,35 +8,35 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // orders are records like those of the demo: all different, so that no length or digit is learned by heart.
-func orders(n int) []*kgo.Record {
+func orders(n int) []*record.Record {
 	rng := rand.New(rand.NewPCG(1, 2))
 	status := []string{"new", "paid", "packed", "shipped", "delivered", "returned"}
 	country := []string{"DE", "FR", "US", "JP", "BR", "IN"}
 	notes := []string{"leave at the door", "grüße aus Köln", `say \"hello\" first`, "gift wrap, no invoice", "ring twice", "二階の受付まで", ""}
 	at := time.Date(2026, 11, 22, 12, 34, 56, 789012000, time.UTC)
-	records := make([]*kgo.Record, n)
+	records := make([]*record.Record, n)
 	for i := range records {
 		at = at.Add(time.Duration(rng.IntN(1e9)) * time.Microsecond)
 		v := fmt.Sprintf(`{"id":%d,"customer":{"id":%d,"country":"%s"},"status":"%s","amount":{"total":%d.%02d},"items":%d,"express":%v,"note":"%s","created_at":"%s","ref":"%08x-%04x-4%03x-a%03x-%012x"}`,
 			100000+i, 1+rng.IntN(50000), country[rng.IntN(len(country))], status[rng.IntN(len(status))], rng.IntN(2000), rng.IntN(100), 1+rng.IntN(12), rng.IntN(4) == 0,
 			notes[rng.IntN(len(notes))], at.Format("2006-01-02T15:04:05.000000Z07:00"), rng.Uint32(), rng.IntN(1<<16), rng.IntN(1<<12), rng.IntN(1<<12), rng.Int64N(1<<48))
-		records[i] = &kgo.Record{Topic: "orders", Offset: int64(i), Timestamp: at, Value: []byte(v)}
+		records[i] = &record.Record{TopicPartition: record.TopicPartition{Topic: "orders"}, Offset: int64(i), Timestamp: at.UnixMilli(), Value: []byte(v)}
 	}
 	return records
 }
 
 // wide are records of 100 fields and about two kilobytes.
-func wide(n int) ([]*kgo.Record, []Column) {
+func wide(n int) ([]*record.Record, []Column) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	var columns []Column
 	for i := range 100 {
 		columns = append(columns, Column{Name: fmt.Sprintf("field_%02d", i), Type: []string{"bigint", "text", "numeric(12,2)", "boolean", "timestamptz"}[i%5]})
 	}
-	records := make([]*kgo.Record, n)
+	records := make([]*record.Record, n)
 	for i := range records {
 		var b bytes.Buffer
 		for j, c := range columns {
@@ -56,13 +56,13 @@ func wide(n int) ([]*kgo.Record, []Column) {
 			}
 		}
 		b.WriteString("}")
-		records[i] = &kgo.Record{Value: b.Bytes()}
+		records[i] = &record.Record{Value: b.Bytes()}
 	}
 	return records, columns
 }
 
 // encodeAll is one benchmark: the records again and again into one buffer.
-func encodeAll(b *testing.B, p *Plan, records []*kgo.Record) {
+func encodeAll(b *testing.B, p *Plan, records []*record.Record) {
 	e := p.NewEncoder()
 	var dst []byte
 	size, i := 0, 0

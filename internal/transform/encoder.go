@@ -4,9 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // Op is what a tuple is for.
@@ -43,7 +42,7 @@ type Encoder struct {
 // comes back as it was.
 //
 // A tuple lacks the columns for which the record has no field and only Postgres knows the default: see Shape.
-func (e *Encoder) Append(dst []byte, r *kgo.Record) ([]byte, Op, error) {
+func (e *Encoder) Append(dst []byte, r *record.Record) ([]byte, Op, error) {
 	p := e.plan
 	e.keyRead, e.omitted, e.shape = false, e.omitted[:0], 0
 	if cap(e.meta) > mostScratch {
@@ -144,7 +143,7 @@ func (e *Encoder) absent(dst []byte, isNull bool, c *column) ([]byte, *BadRecord
 }
 
 // other appends a column that does not come from the value.
-func (e *Encoder) other(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecord) {
+func (e *Encoder) other(dst []byte, r *record.Record, c *column) ([]byte, *BadRecord) {
 	switch c.origin {
 	case fromValue:
 		return e.whole(dst, r.Value, c)
@@ -153,9 +152,10 @@ func (e *Encoder) other(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecor
 	case fromKey:
 		return e.bytes(dst, r.Key, c)
 	case fromHeader:
-		for i := len(r.Headers) - 1; i >= 0; i-- {
-			if r.Headers[i].Key == c.header {
-				return e.bytes(dst, r.Headers[i].Value, c)
+		headers := r.Headers()
+		for i := len(headers) - 1; i >= 0; i-- {
+			if headers[i].Key == c.header {
+				return e.bytes(dst, headers[i].Value, c)
 			}
 		}
 		return e.absent(dst, false, c)
@@ -192,7 +192,7 @@ func (e *Encoder) whole(dst, b []byte, c *column) ([]byte, *BadRecord) {
 }
 
 // keyField appends a field of the record's key, which is read as JSON once a record.
-func (e *Encoder) keyField(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecord) {
+func (e *Encoder) keyField(dst []byte, r *record.Record, c *column) ([]byte, *BadRecord) {
 	if r.Key == nil {
 		return e.absent(dst, true, c)
 	}
@@ -260,9 +260,8 @@ func (e *Encoder) integer(dst []byte, n int64, c *column) ([]byte, *BadRecord) {
 	return c.append(dst, &e.v, &c.encoding)
 }
 
-// timestamp appends the record's timestamp, which Kafka keeps in milliseconds; -1 there is no timestamp, and NULL here.
-func (e *Encoder) timestamp(dst []byte, t time.Time, c *column) ([]byte, *BadRecord) {
-	ms := t.UnixMilli()
+// timestamp appends the record's timestamp, which Kafka keeps in milliseconds; -1 there means none, and is NULL here.
+func (e *Encoder) timestamp(dst []byte, ms int64, c *column) ([]byte, *BadRecord) {
 	if ms == -1 {
 		return e.absent(dst, true, c)
 	}

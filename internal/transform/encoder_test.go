@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // columns makes a table of `name type` lines; a `!` behind makes a column NOT NULL, `=` gives it a computed default.
@@ -38,7 +37,7 @@ func compile(tb testing.TB, r Rule, t Table) *Encoder {
 }
 
 // row encodes a record and shows what became of it: fields between bars, or the code and reason of its refusal.
-func row(e *Encoder, r *kgo.Record) string {
+func row(e *Encoder, r *record.Record) string {
 	out, op, err := e.Append([]byte("x"), r)
 	var bad *BadRecord
 	if errors.As(err, &bad) {
@@ -50,7 +49,7 @@ func row(e *Encoder, r *kgo.Record) string {
 	return [...]string{"write", "delete", "filter"}[op] + " " + fieldsOf(out[1:])
 }
 
-func record(s string) *kgo.Record { return &kgo.Record{Value: []byte(s)} }
+func ofValue(s string) *record.Record { return &record.Record{Value: []byte(s)} }
 
 func TestMissingAndNull(t *testing.T) {
 	table := columns(t, "a text", "b text!", "c text", "d text!", "e text")
@@ -72,7 +71,7 @@ func TestMissingAndNull(t *testing.T) {
 		{`{"b":"2","o":[]}`, `wrong_type column e: it is a field within "[]", which is an array and has none`},
 		{`{"b":"2","o":{"p":7}}`, `wrong_type column e: it is a field within "7", which is a number and has none`},
 	} {
-		if got := row(e, record(test.value)); got != test.want {
+		if got := row(e, ofValue(test.value)); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", test.value, got, test.want)
 		}
 	}
@@ -124,7 +123,7 @@ func TestBadRecords(t *testing.T) {
 		{"bytea", `{"v":"not base64"}`, CodeInvalid, "base64"},
 	} {
 		e := compile(t, Rule{Columns: []Column{{Name: "v"}}}, columns(t, "v "+test.typ))
-		_, _, err := e.Append(nil, record(test.value))
+		_, _, err := e.Append(nil, ofValue(test.value))
 		var bad *BadRecord
 		switch wantColumn := map[bool]string{true: "", false: "v"}[slices.Contains([]string{CodeNotJSON, CodeNotObject, CodeNoField, CodeTooDeep}, test.code)]; {
 		case !errors.As(err, &bad):
@@ -143,7 +142,7 @@ func TestUnusedFieldsDoNoHarm(t *testing.T) {
 		`{"a":"not a number","a":1}`,
 		`{"a":{"b":"\u0000"},"\u0061":1}`,
 	} {
-		if got, want := row(e, record(v)), "write ···\x01|"; got != want {
+		if got, want := row(e, ofValue(v)), "write ···\x01|"; got != want {
 			t.Errorf("%q: %s, want %s", v, got, want)
 		}
 	}
@@ -159,7 +158,7 @@ func TestWholeValue(t *testing.T) {
 		{`{"a":"\u0000"}`, `nul column j: it holds \u0000, which Postgres' JSON can not`},
 		{`{`, "not_json not JSON: it ends early (after 1 bytes)"},
 	} {
-		if got := row(e, record(test.value)); got != test.want {
+		if got := row(e, ofValue(test.value)); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", test.value, got, test.want)
 		}
 	}
@@ -170,16 +169,16 @@ func TestProvenance(t *testing.T) {
 		Meta: []string{"topic", "partition", "offset", "timestamp", "key", "headers"}}
 	table := columns(t, "a int", "k text", "trace text", "n int", "kafka_topic text", "kafka_partition int", "kafka_offset bigint", "kafka_timestamp timestamptz", "kafka_key bytea", "kafka_headers json")
 	e := compile(t, r, table)
-	rec := &kgo.Record{
-		Topic: "orders", Partition: 3, Offset: 260, Timestamp: time.UnixMilli(946684800001), Key: []byte(`{"id":"k7"}`), Value: []byte(`{"a":1}`),
-		Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte("old")}, {Key: "trace", Value: []byte("né\"w\n")}, {Key: "n", Value: []byte("42")}, {Key: "none"}, {Key: "bin", Value: []byte{0xff, 0}}},
+	rec := &record.Record{
+		TopicPartition: record.TopicPartition{Topic: "orders", Partition: 3}, Offset: 260, Timestamp: 946684800001, Key: []byte(`{"id":"k7"}`), Value: []byte(`{"a":1}`),
+		Source: record.HeaderList{{Key: "trace", Value: []byte("old")}, {Key: "trace", Value: []byte("né\"w\n")}, {Key: "n", Value: []byte("42")}, {Key: "none"}, {Key: "bin", Value: []byte{0xff, 0}}},
 	}
 	headers := `[{"key":"trace","value":"old"},{"key":"trace","value":"né\"w\u000a"},{"key":"n","value":"42"},{"key":"none","value":null},{"key":"bin","value_base64":"/wA="}]`
 	want := "write ···\x01|k7|né\"w\n|···*|orders|···\x03|······\x01\x04|······\x03\xe8|{\"id\":\"k7\"}|" + headers + "|"
 	if got := row(e, rec); got != want {
 		t.Errorf("\n got %q\nwant %q", got, want)
 	}
-	bare := &kgo.Record{Topic: "t", Value: []byte(`{"a":null}`), Timestamp: time.UnixMilli(-1)}
+	bare := &record.Record{TopicPartition: record.TopicPartition{Topic: "t"}, Value: []byte(`{"a":null}`), Timestamp: -1}
 	if got, want := row(e, bare), "write NULL|NULL|NULL|NULL|t|····|········|NULL|NULL|NULL|"; got != want {
 		t.Errorf("a record without key, headers and timestamp: %q, want %q", got, want)
 	}
@@ -211,7 +210,7 @@ func TestKeyAsAType(t *testing.T) {
 		{"bytea", "", "write |"},
 	} {
 		e := compile(t, Rule{Columns: []Column{{"v", "$key", ""}}}, columns(t, "v "+test.typ))
-		if got := row(e, &kgo.Record{Key: []byte(test.key)}); got != test.want {
+		if got := row(e, &record.Record{Key: []byte(test.key)}); got != test.want {
 			t.Errorf("%q as %s:\n got %q\nwant %q", test.key, test.typ, got, test.want)
 		}
 	}
@@ -243,26 +242,26 @@ func TestTombstones(t *testing.T) {
 		{"a path into the key", fromKey, `{"id":7}`, "delete ···\x07|"},
 	} {
 		e := compile(t, test.rule, columns(t, "v text", "id int!", "region text"))
-		if got := row(e, &kgo.Record{Key: []byte(test.key)}); got != test.want {
+		if got := row(e, &record.Record{Key: []byte(test.key)}); got != test.want {
 			t.Errorf("%s:\n got %q\nwant %q", test.name, got, test.want)
 		}
 		if test.rule.Key[0] == "id" && test.rule.Columns[1].Path == "order.id" {
-			if got, want := row(e, record(`{"order":{"id":7},"v":"x"}`)), "write ···\x07|x|"; got != want {
+			if got, want := row(e, ofValue(`{"order":{"id":7},"v":"x"}`)), "write ···\x07|x|"; got != want {
 				t.Errorf("%s: a write is %q, want %q", test.name, got, want)
 			}
 		}
 	}
 	e := compile(t, one, columns(t, "v text", "id int!"))
-	if got, want := row(e, &kgo.Record{}), "tombstone the value is null, and so is the key that would say which row to delete"; got != want {
+	if got, want := row(e, &record.Record{}), "tombstone the value is null, and so is the key that would say which row to delete"; got != want {
 		t.Errorf("no key and no value: %s, want %s", got, want)
 	}
 	one.Tombstones = false
 	e = compile(t, one, columns(t, "v text", "id int!"))
-	if got := row(e, &kgo.Record{Key: []byte("7")}); !strings.HasPrefix(got, "tombstone the value is null, and the sink does not delete") {
+	if got := row(e, &record.Record{Key: []byte("7")}); !strings.HasPrefix(got, "tombstone the value is null, and the sink does not delete") {
 		t.Errorf("deleting is off: %s", got)
 	}
 	e = compile(t, Rule{Columns: []Column{{"k", "$key", ""}}}, columns(t, "k text"))
-	if got, want := row(e, &kgo.Record{Key: []byte("7")}), "write 7|"; got != want {
+	if got, want := row(e, &record.Record{Key: []byte("7")}), "write 7|"; got != want {
 		t.Errorf("no column needs the value: %s, want %s", got, want)
 	}
 }
@@ -273,7 +272,7 @@ func TestKeyMustBeThere(t *testing.T) {
 		`{"v":"x"}`:   "missing column id: it is a key column, and its field is not there",
 		`{"id":null}`: "missing column id: it is a key column, and its field is null",
 	} {
-		if got := row(e, record(v)); got != want {
+		if got := row(e, ofValue(v)); got != want {
 			t.Errorf("%s: %s, want %s", v, got, want)
 		}
 	}
@@ -303,7 +302,7 @@ func TestEqualKeysHaveEqualBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		key := func(v string) []byte {
-			tuple, _, err := p.NewEncoder().Append(nil, record(`{"k":`+v+`,"x":`+v+`}`))
+			tuple, _, err := p.NewEncoder().Append(nil, ofValue(`{"k":`+v+`,"x":`+v+`}`))
 			if err != nil {
 				t.Fatalf("%s %s: %v", test.typ, v, err)
 			}
@@ -342,17 +341,17 @@ func TestFieldOrder(t *testing.T) {
 		}
 		v := "{" + strings.Join(list, ", ") + "}"
 		if !strings.Contains(fmt.Sprint(want), ":A") && !strings.Contains(fmt.Sprint(want), ":B") && want["C"] == "NULL" {
-			if got := row(e, record(v)); !strings.HasPrefix(got, CodeNoField) {
+			if got := row(e, ofValue(v)); !strings.HasPrefix(got, CodeNoField) {
 				t.Fatalf("%s: %s", v, got)
 			}
 			continue
 		}
-		if got, want := row(e, record(v)), fmt.Sprintf("write %s|%s|%s|%s|", want["A"], want["B"], want["C"], want["D"]); got != want {
+		if got, want := row(e, ofValue(v)), fmt.Sprintf("write %s|%s|%s|%s|", want["A"], want["B"], want["C"], want["D"]); got != want {
 			t.Fatalf("%s: %s, want %s", v, got, want)
 		}
 	}
 	for i := range 5000 { // more names than are learned
-		if got, want := row(e, record(fmt.Sprintf(`{"name %d":1,"a":"A","x%d":{"a":2}}`, i, i))), "write A|NULL|NULL|NULL|"; got != want {
+		if got, want := row(e, ofValue(fmt.Sprintf(`{"name %d":1,"a":"A","x%d":{"a":2}}`, i, i))), "write A|NULL|NULL|NULL|"; got != want {
 			t.Fatalf("record %d: %s, want %s", i, got, want)
 		}
 	}
@@ -371,7 +370,7 @@ func TestNoAllocations(t *testing.T) {
 	records := orders(100)
 	for i, rec := range records {
 		rec.Key = []byte(`{"k":"v"}`)
-		rec.Headers = []kgo.RecordHeader{{Key: "h", Value: []byte("é")}}
+		rec.Source = record.HeaderList{{Key: "h", Value: []byte("é")}}
 		rec.Value = append(rec.Value[:len(rec.Value)-1], fmt.Sprintf(`,"tags":["a","b\n",null],"f":1.25e-%d,"ip":"10.0.0.%d/8","big":123456789012345678901234567890.%d,"per":"P1DT%dS","bin":"3q2+7w==","day":"2026-11-22"}`, i, i, i, i)...)
 	}
 	var dst []byte

@@ -27,7 +27,7 @@ func TestForms(t *testing.T) {
 			var columns []Column
 			var want []byte
 			for i, e := range alone {
-				tuple, _, err := e.Append(nil, record(text))
+				tuple, _, err := e.Append(nil, ofValue(text))
 				if err == nil {
 					columns = append(columns, Column{fmt.Sprint("c", i), path, types[i]})
 					want = append(want, tuple[2:]...)
@@ -36,7 +36,7 @@ func TestForms(t *testing.T) {
 			if len(columns) == 0 {
 				continue
 			}
-			got, _, err := declared(t, Rule{Columns: columns}).NewEncoder().Append(nil, record(text))
+			got, _, err := declared(t, Rule{Columns: columns}).NewEncoder().Append(nil, ofValue(text))
 			if err != nil || !bytes.Equal(got[2:], want) {
 				t.Errorf("%s of %s into %v: %q, %v; alone %q", path, text, columns, got, err, want)
 			}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // everyType is a table with a column of every type that comes from JSON, the strict decoder's view of it included.
@@ -111,10 +111,10 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, before []byte) {
 		want, wantErr := strictRow(value, strict, fuzzDepth)
 		warmed := p.NewEncoder()
-		warmed.Append(nil, &kgo.Record{Value: before})
+		warmed.Append(nil, &record.Record{Value: before})
 		for name, e := range map[string]*Encoder{"new": p.NewEncoder(), "warmed": warmed, "old": old} {
 			value := value[:len(value):len(value)]
-			got, op, err := e.Append([]byte("before"), &kgo.Record{Value: value})
+			got, op, err := e.Append([]byte("before"), &record.Record{Value: value})
 			var bad *BadRecord
 			switch {
 			case err != nil && (!errors.As(err, &bad) || bad.Code == "" || bad.Reason == "" || string(got) != "before"):

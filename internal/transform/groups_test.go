@@ -1,8 +1,6 @@
 package transform
 
-import (
-	"testing"
-)
+import "testing"
 
 func groupRule() Rule {
 	return Rule{
@@ -105,12 +103,12 @@ func TestUnits(t *testing.T) {
 		rule := func(path string) Rule {
 			return Rule{Key: []string{"t"}, Columns: []Column{{"t", path, c.typ}, {"n", "1", ""}}, Folds: []Fold{Group, Add}}
 		}
-		got, _, err := declared(t, rule(c.path)).NewEncoder().Append(nil, record(`{"at":"`+c.value+`"}`))
+		got, _, err := declared(t, rule(c.path)).NewEncoder().Append(nil, ofValue(`{"at":"`+c.value+`"}`))
 		if err != nil {
 			t.Errorf("%+v: %v", c, err)
 			continue
 		}
-		want, _, err := declared(t, rule("at")).NewEncoder().Append(nil, record(`{"at":"`+c.want+`"}`))
+		want, _, err := declared(t, rule("at")).NewEncoder().Append(nil, ofValue(`{"at":"`+c.want+`"}`))
 		if err != nil || string(got) != string(want) {
 			t.Errorf("%+v: %x, want %x (%v)", c, got, want, err)
 		}

@@ -2,15 +2,17 @@ package transform
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // Inference is the columns that records of which nothing is configured propose.
 type Inference struct {
+	Records int // looked at
 	Columns []Column
 	LeftOut []LeftOut // fields that cannot be columns; their values are not loaded
 }
@@ -34,16 +36,16 @@ const enoughWhole = 1000
 //
 // A field whose name cannot be a column's is left out. Records that are not JSON objects are passed over; if no field is left,
 // or a key column has none, that is an error.
-func Infer(r Rule, records []*kgo.Record) (Inference, error) {
+func Infer(r Rule, records iter.Seq[*record.Record]) (Inference, error) {
 	meta, err := r.metaColumns()
 	if err != nil {
 		return Inference{}, err
 	}
 	in := newInference(r)
-	for _, rec := range records {
+	for rec := range records {
 		in.record(rec)
 	}
-	var out Inference
+	out := Inference{Records: in.records}
 	for i := range in.fields {
 		f := &in.fields[i]
 		reason := notAColumn(f.name, meta)
@@ -140,7 +142,7 @@ func newInference(r Rule) *inference {
 }
 
 // record takes note of a record's fields. Of a repeated field the last one counts.
-func (in *inference) record(r *kgo.Record) {
+func (in *inference) record(r *record.Record) {
 	in.records++
 	if r.Value == nil {
 		in.tombstones++

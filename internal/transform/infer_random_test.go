@@ -3,10 +3,11 @@ package transform
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // TestInferTakesItsSample: whatever the records, those that any column can take go into the table made of them. The producers
@@ -45,7 +46,7 @@ func TestInferTakesItsSample(t *testing.T) {
 	for range 4000 {
 		few := make([]func() string, 1+rng.IntN(3)) // kinds of one field
 		names := []string{"id", "customerId", "a.b", "$key", `q\"`, "ctid", "", "é"}
-		var records []*kgo.Record
+		var records []*record.Record
 		key := Rule{}
 		if rng.IntN(3) == 0 {
 			key.Key = []string{"id"}
@@ -68,9 +69,9 @@ func TestInferTakesItsSample(t *testing.T) {
 					fields = append(fields, `"`+n+`":`+v)
 				}
 			}
-			records = append(records, record("{"+strings.Join(fields, ",")+"}"))
+			records = append(records, ofValue("{"+strings.Join(fields, ",")+"}"))
 		}
-		in, err := Infer(key, records)
+		in, err := Infer(key, slices.Values(records))
 		if err != nil {
 			t.Fatalf("%v of %s", err, records[0].Value)
 		}

@@ -2,10 +2,11 @@ package transform
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // inferredTypes are the columns as "name type", lines.
@@ -18,15 +19,15 @@ func inferredTypes(in Inference) string {
 }
 
 func TestInfer(t *testing.T) {
-	records := []*kgo.Record{
-		{}, record(`[1]`), record(`not JSON`),
-		record(`{"id":1,"big":1,"mixed":1,"ok":true,"at":"2026-11-22T12:34:56Z","when":"2026-11-22T12:34:56","doc":{"a":1},"never":null,"any":1,"twice":"x","twice":1,"od.d \"$\"":1,
+	records := []*record.Record{
+		{}, ofValue(`[1]`), ofValue(`not JSON`),
+		ofValue(`{"id":1,"big":1,"mixed":1,"ok":true,"at":"2026-11-22T12:34:56Z","when":"2026-11-22T12:34:56","doc":{"a":1},"never":null,"any":1,"twice":"x","twice":1,"od.d \"$\"":1,
 			"day":"2026-11-22","zip":"09005","notaday":"2026-02-30","flag":1,"tree":{},"spaced":"2026-11-22 12:34:56","two":"2026-11-22","huge":1}`),
-		record(`{"late":[1],"id":-5,"big":99999999999999999999,"mixed":1.5,"ok":null,"at":"2026-11-22T12:34:56.5+01:00","any":"x","exp":1e3,"max":9223372036854775807,"text":"2026-11-22T12:34:56Z",
+		ofValue(`{"late":[1],"id":-5,"big":99999999999999999999,"mixed":1.5,"ok":null,"at":"2026-11-22T12:34:56.5+01:00","any":"x","exp":1e3,"max":9223372036854775807,"text":"2026-11-22T12:34:56Z",
 			"flag":true,"tree":"x","two":"2026-11-22T12:34:56","huge":1e200000}`),
-		record(`{"text":"x","nano":"2026-11-22T12:34:56.123456789Z","huge":null}`),
+		ofValue(`{"text":"x","nano":"2026-11-22T12:34:56.123456789Z","huge":null}`),
 	}
-	in, err := Infer(Rule{}, records)
+	in, err := Infer(Rule{}, slices.Values(records))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +56,11 @@ func TestInferBigint(t *testing.T) {
 		{5000, "1.5", "numeric"}, {5000, "1.0", "numeric"}, {5000, "1e2", "numeric"}, {5000, "9223372036854775808", "numeric"},
 		{5000, `"x"`, "text"}, {5000, "true", "jsonb"}, {5000, "[1]", "jsonb"}, {1000, "null", "numeric"}, {1001, "null", "bigint"},
 	} {
-		var records []*kgo.Record
+		var records []*record.Record
 		for i := range test.n - 1 {
-			records = append(records, record(fmt.Sprintf(`{"n":%d}`, i)))
+			records = append(records, ofValue(fmt.Sprintf(`{"n":%d}`, i)))
 		}
-		in, err := Infer(Rule{}, append(records, record(`{"n":`+test.last+`}`)))
+		in, err := Infer(Rule{}, slices.Values(append(records, ofValue(`{"n":`+test.last+`}`))))
 		if err != nil || in.Columns[0].Type != test.want {
 			t.Errorf("%d numbers, the last %s: %+v, %v, want %s", test.n, test.last, in.Columns, err, test.want)
 		}
@@ -76,7 +77,7 @@ func TestInferLeavesOut(t *testing.T) {
 		"ct\\u0069d": "Postgres has",
 		long:         "", "CTID": "", "oid": "", "kafka_key": "", `a\"b`: "", "select": "", "a.b": "", " ": "", "\\n": "", "é": "", "$key": "", "😀": "", "a;--": "",
 	} {
-		in, err := Infer(Rule{Meta: []string{"offset"}}, []*kgo.Record{record(`{"` + name + `":1,"id":2}`)})
+		in, err := Infer(Rule{Meta: []string{"offset"}}, slices.Values([]*record.Record{ofValue(`{"` + name + `":1,"id":2}`)}))
 		switch {
 		case err != nil:
 			t.Errorf("%q: %v", name, err)
@@ -86,11 +87,11 @@ func TestInferLeavesOut(t *testing.T) {
 			t.Errorf("%q: %+v, want %s", name, in, reason)
 		}
 	}
-	var many []*kgo.Record
+	var many []*record.Record
 	for i := range 1700 {
-		many = append(many, record(fmt.Sprintf(`{"f%d":1}`, i)))
+		many = append(many, ofValue(fmt.Sprintf(`{"f%d":1}`, i)))
 	}
-	in, err := Infer(Rule{Meta: []string{"offset"}}, many)
+	in, err := Infer(Rule{Meta: []string{"offset"}}, slices.Values(many))
 	if err != nil || len(in.Columns) != 1599 || len(in.LeftOut) != 101 || !strings.Contains(in.LeftOut[0].Reason, "1600 columns") {
 		t.Errorf("1700 fields: %d columns, %d left out, %v", len(in.Columns), len(in.LeftOut), err)
 	}
@@ -112,27 +113,27 @@ func TestInferErrors(t *testing.T) {
 		{[]string{`{"ID":1,"a":2}`}, "id", "no sampled record has a field for the key column id (did you mean ID?); they have ID, a"},
 		{[]string{`{"ctid":1,"a":2}`}, "ctid", "key column ctid cannot be made: Postgres has"},
 	} {
-		var records []*kgo.Record
+		var records []*record.Record
 		for _, v := range test.values {
-			records = append(records, record(v))
+			records = append(records, ofValue(v))
 		}
 		var r Rule
 		if test.key != "" {
 			r.Key = []string{test.key}
 		}
-		if _, err := Infer(r, records); err == nil || !strings.Contains(err.Error(), test.says) {
+		if _, err := Infer(r, slices.Values(records)); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%.40q:\n got %v\nwant %s", test.values, err, test.says)
 		}
 	}
-	if _, err := Infer(Rule{MaxDepth: 2}, []*kgo.Record{record(`{"a":[[]]}`)}); err == nil || !strings.Contains(err.Error(), "1 are nested deeper than max_depth") {
+	if _, err := Infer(Rule{MaxDepth: 2}, slices.Values([]*record.Record{ofValue(`{"a":[[]]}`)})); err == nil || !strings.Contains(err.Error(), "1 are nested deeper than max_depth") {
 		t.Errorf("a deep record: %v", err)
 	}
-	if _, err := Infer(Rule{}, []*kgo.Record{{}}); err == nil || !strings.Contains(err.Error(), "1 have a null value") {
+	if _, err := Infer(Rule{}, slices.Values([]*record.Record{{}})); err == nil || !strings.Contains(err.Error(), "1 have a null value") {
 		t.Errorf("a tombstone: %v", err)
 	}
 	// A dead letter of such a record says it too.
 	e := compile(t, Rule{}, columns(t, "id int"))
-	if got := row(e, record(avro)); !strings.HasPrefix(got, "not_json not JSON: it begins with byte 0 and the id 258, as the records of a schema registry do") {
+	if got := row(e, ofValue(avro)); !strings.HasPrefix(got, "not_json not JSON: it begins with byte 0 and the id 258, as the records of a schema registry do") {
 		t.Error(got)
 	}
 }

@@ -3,7 +3,7 @@ package transform_test
 import (
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // TestJSONNull holds what the manual says of null in json and jsonb: the column is NULL, and what is within a document stays.
@@ -20,7 +20,7 @@ func TestJSONNull(t *testing.T) {
 			values[`{"a": null}`], values[`[null]`], values[`"null"`] = `{"a": null}`, `[null]`, `"null"`
 		}
 		for value, want := range values {
-			tuple, _, err := e.Append(nil, &kgo.Record{Value: []byte(`{"v":` + value + `}`)})
+			tuple, _, err := e.Append(nil, &record.Record{Value: []byte(`{"v":` + value + `}`)})
 			if err != nil {
 				t.Errorf("%s of %s: %v", typ, value, err)
 				continue

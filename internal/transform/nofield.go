@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // sought is Plan.sought of the columns.
@@ -29,7 +29,7 @@ func sought(columns []column) (n int) {
 
 // foundNothing says whether the record whose value was scanned fills none of the plan's columns: it has none of the fields, and
 // nothing for the listed columns that come from its key and headers. A default, and what Meta adds, fill no column; a null does.
-func (e *Encoder) foundNothing(r *kgo.Record) bool {
+func (e *Encoder) foundNothing(r *record.Record) bool {
 	if e.plan.sought < 0 {
 		return false
 	}
@@ -47,16 +47,16 @@ func (e *Encoder) foundNothing(r *kgo.Record) bool {
 }
 
 // hasOther says whether the record has what a column takes from its key or headers.
-func (e *Encoder) hasOther(r *kgo.Record, c *column) bool {
+func (e *Encoder) hasOther(r *record.Record, c *column) bool {
 	switch c.origin {
 	case fromKey:
 		return r.Key != nil
 	case fromKeyField:
 		return r.Key != nil && e.key.scan(r.Key) && e.key.values[0].kind == object && e.key.values[c.node].kind != missing
 	case fromHeader:
-		return slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == c.header })
+		return slices.ContainsFunc(r.Headers(), func(h record.Header) bool { return h.Key == c.header })
 	case fromHeaders:
-		return len(r.Headers) > 0
+		return len(r.Headers()) > 0
 	}
 	return false
 }

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // TestNoField: a record that fills no column is refused, and one that fills any is not, in every way in which columns are filled.
@@ -15,12 +14,12 @@ func TestNoField(t *testing.T) {
 	table.Columns[1].HasDefault, table.Columns[1].Default = true, []byte("x")
 	strange := []string{`{}`, `{"ID":14}`, `{"schema":{"id":1},"payload":{"id":1,"v":"x"}}`, `{"before":null,"after":{"id":1}}`, `{"i\u0064x":1}`,
 		`{"":1}`, `{"o":null}`, `{"o":{}}`, `{"o":{"id2":1}}`, `{"a":[{"id":1}]}`}
-	plain := func(v string) *kgo.Record {
-		return &kgo.Record{Topic: "t", Value: []byte(v), Timestamp: time.UnixMilli(1)}
+	plain := func(v string) *record.Record {
+		return &record.Record{TopicPartition: record.TopicPartition{Topic: "t"}, Value: []byte(v), Timestamp: 1}
 	}
-	keyed := func(v string) *kgo.Record {
+	keyed := func(v string) *record.Record {
 		r := plain(v)
-		r.Key, r.Headers = []byte(`{"id":3,"name":null}`), []kgo.RecordHeader{{Key: "h"}}
+		r.Key, r.Source = []byte(`{"id":3,"name":null}`), record.HeaderList{{Key: "h"}}
 		return r
 	}
 	list := func(paths ...string) (r Rule) {
@@ -35,7 +34,7 @@ func TestNoField(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		rule   Rule
-		record func(string) *kgo.Record
+		record func(string) *record.Record
 		fills  bool
 	}{
 		{"by name", Rule{}, keyed, false},
@@ -92,7 +91,7 @@ func TestNoFieldSays(t *testing.T) {
 		{"id int", `{"` + strings.Repeat("é", 500) + `":1}`, strings.Repeat("é", 20) + `"…, the`},
 	} {
 		e := compile(t, Rule{}, columns(t, strings.Split(test.table, "|")...))
-		if got := row(e, record(test.value)); !strings.HasPrefix(got, CodeNoField) || !strings.Contains(got, test.says) {
+		if got := row(e, ofValue(test.value)); !strings.HasPrefix(got, CodeNoField) || !strings.Contains(got, test.says) {
 			t.Errorf("%s:\n got %s\nwant … %s", test.value, got, test.says)
 		}
 	}

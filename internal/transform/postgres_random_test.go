@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestRandomValuesArrive encodes thousands of random values of each type and lets Postgres compare what it received with
@@ -36,7 +36,7 @@ func TestRandomValuesArrive(t *testing.T) {
 				value, input := g.make(rng)
 				sent = append(sent, []any{i, input})
 				var err error
-				if tuples, _, err = encoder.Append(tuples, &kgo.Record{Offset: int64(i), Value: []byte(`{"v":` + value + `}`)}); err != nil {
+				if tuples, _, err = encoder.Append(tuples, &record.Record{Offset: int64(i), Value: []byte(`{"v":` + value + `}`)}); err != nil {
 					t.Fatalf("%s: %v", value, err)
 				}
 			}

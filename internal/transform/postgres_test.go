@@ -6,13 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	"sinker/internal/local/localtest"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // postgres is one test's connection to a fresh database.
@@ -127,7 +126,7 @@ func TestPostgresAgrees(t *testing.T) {
 				input := inputText(v.json, s.typ)
 				says := pg.one(`SELECT what_it_says($1, $2)`, input, s.typ)
 				refuses := len(says) > 6 && says[:6] == "error "
-				tuple, _, err := encoder.Append(nil, &kgo.Record{Value: []byte(`{"v":` + v.json + `}`)})
+				tuple, _, err := encoder.Append(nil, &record.Record{Value: []byte(`{"v":` + v.json + `}`)})
 				switch {
 				case err != nil && !refuses && !v.refuse:
 					t.Errorf("%s is refused: %v; Postgres makes it %s", v.json, err, says)
@@ -242,7 +241,7 @@ func TestTypesOfTheDatabase(t *testing.T) {
 			continue
 		}
 		e := p.NewEncoder()
-		tuple, _, err := e.Append(nil, &kgo.Record{Value: []byte(`{"v":` + test.value + `}`)})
+		tuple, _, err := e.Append(nil, &record.Record{Value: []byte(`{"v":` + test.value + `}`)})
 		if err != nil {
 			t.Errorf("%s: %v", test.typ, err)
 			continue
@@ -252,7 +251,7 @@ func TestTypesOfTheDatabase(t *testing.T) {
 		if got := pg.one("SELECT v::text FROM v"); got != test.want {
 			t.Errorf("%s: %s arrives as %s, want %s", test.typ, test.value, got, test.want)
 		}
-		if _, _, err := e.Append(nil, &kgo.Record{Value: []byte(`{"v":` + test.wrong + `}`)}); err == nil {
+		if _, _, err := e.Append(nil, &record.Record{Value: []byte(`{"v":` + test.wrong + `}`)}); err == nil {
 			t.Errorf("%s: %s is taken", test.typ, test.wrong)
 		}
 	}
@@ -282,8 +281,8 @@ func TestWholeRow(t *testing.T) {
 	for i, c := range p.Columns() {
 		list += []string{"", ", "}[min(i, 1)] + c.Name
 	}
-	record := &kgo.Record{Topic: "t", Partition: 3, Offset: 1 << 40, Timestamp: time.UnixMilli(1795350896789), Key: []byte{0, 255}, Value: []byte(`{"id":7,"tags":["a","b c"]}`),
-		Headers: []kgo.RecordHeader{{Key: "k\"\n", Value: []byte("é\x01")}, {Key: "bin", Value: []byte{0}}}}
+	record := &record.Record{TopicPartition: record.TopicPartition{Topic: "t", Partition: 3}, Offset: 1 << 40, Timestamp: 1795350896789, Key: []byte{0, 255}, Value: []byte(`{"id":7,"tags":["a","b c"]}`),
+		Source: record.HeaderList{{Key: "k\"\n", Value: []byte("é\x01")}, {Key: "bin", Value: []byte{0}}}}
 	tuple, _, err := p.NewEncoder().Append(nil, record)
 	if err != nil {
 		t.Fatal(err)

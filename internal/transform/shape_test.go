@@ -27,13 +27,13 @@ func TestLacking(t *testing.T) {
 			{`{"id":"k","b":null}`, "missing column b: it is NOT NULL, and its field is null", ""},
 			{`{"a":"1"}`, "missing column id: it is a key column, and its field is not there", ""},
 		} {
-			if got := row(e, record(test.value)); got != test.want {
+			if got := row(e, ofValue(test.value)); got != test.want {
 				t.Errorf("%s:\n got %s\nwant %s", test.value, got, test.want)
 			}
 			if test.columns == "" {
 				continue
 			}
-			if tuple, _, _ := e.Append(nil, record(test.value)); int(binary.BigEndian.Uint16(tuple)) != len(strings.Fields(test.columns)) {
+			if tuple, _, _ := e.Append(nil, ofValue(test.value)); int(binary.BigEndian.Uint16(tuple)) != len(strings.Fields(test.columns)) {
 				t.Errorf("%s: %d fields", test.value, binary.BigEndian.Uint16(tuple))
 			}
 			if got := names(e.ColumnsOf(e.Shape())); got != test.columns {
@@ -48,7 +48,7 @@ func TestLacking(t *testing.T) {
 	if e.Shapes() != 4 || shapes["id a b c d"] != 0 || !p.Computes() {
 		t.Errorf("%d shapes: %v", e.Shapes(), shapes)
 	}
-	known, dst := record(`{"id":"k","c":"3"}`), make([]byte, 0, 1<<10)
+	known, dst := ofValue(`{"id":"k","c":"3"}`), make([]byte, 0, 1<<10)
 	if got := testing.AllocsPerRun(100, func() { _, _, _ = e.Append(dst, known) }); got > 0 {
 		t.Errorf("%v allocations for a record of a known shape", got)
 	}

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // ByName says whether no columns are listed, so that the table's own are filled from fields of their names.
@@ -62,7 +62,7 @@ func (p *Plan) NewSurvey() *Survey {
 }
 
 // Add looks at a record. Those that are not JSON objects say nothing about fields.
-func (s *Survey) Add(r *kgo.Record) {
+func (s *Survey) Add(r *record.Record) {
 	if r.Value == nil || !s.whole.scan(r.Value) || s.whole.values[0].kind != object {
 		return
 	}

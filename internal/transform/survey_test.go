@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // TestUnasked counts the fields that no column takes, by name, and within bounds.
@@ -18,7 +18,7 @@ func TestUnasked(t *testing.T) {
 		return fmt.Sprint(counts)
 	}
 	for _, v := range []string{`{"id":1,"v":"x"}`, `{"x":1,"id":2}`, `{"x":{"id":7,"y":1},"id":2,"x2":[]}`, `{"x":null}`, `{"id":1,"ID":2}`, `{"id":1,"\u0078":1,"\u007a":1}`} {
-		e.Append(nil, record(v))
+		e.Append(nil, ofValue(v))
 	}
 	if got, want := show(), "[{x 4} { 1} {ID 1} {x2 1}]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -27,7 +27,7 @@ func TestUnasked(t *testing.T) {
 		t.Errorf("%s were counted twice", got)
 	}
 	for i := range 3000 { // a hostile topic
-		e.Append(nil, record(fmt.Sprintf(`{"id":1,"name %d":1,"%s":2}`, i, strings.Repeat("x", 101+i))))
+		e.Append(nil, ofValue(fmt.Sprintf(`{"id":1,"name %d":1,"%s":2}`, i, strings.Repeat("x", 101+i))))
 	}
 	counts := e.Unasked(nil)
 	SortFields(counts)
@@ -42,7 +42,7 @@ func TestUnasked(t *testing.T) {
 		t.Errorf("%d names, %d fields, the first %+v", len(counts), sum, counts[0])
 	}
 	listed := compile(t, Rule{Columns: []Column{{Name: "id"}}}, table)
-	listed.Append(nil, record(`{"id":1,"x":1}`))
+	listed.Append(nil, ofValue(`{"id":1,"x":1}`))
 	if got := listed.Unasked(nil); len(got) > 0 {
 		t.Errorf("fields that are not listed: %v", got)
 	}
@@ -52,15 +52,19 @@ func TestUnasked(t *testing.T) {
 	}
 }
 
-var record2 = record(`{"id":1,"x":1,"name 1":2}`)
+var record2 = ofValue(`{"id":1,"x":1,"name 1":2}`)
 
 // TestSurvey names columns without a field, fields without a column, and what may be meant, of all that a column can come from.
 func TestSurvey(t *testing.T) {
-	keyed := func(v, key string, headers ...string) *kgo.Record {
-		r := record(v)
+	keyed := func(v, key string, headers ...string) *record.Record {
+		r := ofValue(v)
 		r.Key = []byte(key)
+		var list record.HeaderList
 		for _, h := range headers {
-			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h})
+			list = append(list, record.Header{Key: h})
+		}
+		if len(list) > 0 {
+			r.Source = list
 		}
 		return r
 	}
@@ -75,20 +79,20 @@ func TestSurvey(t *testing.T) {
 		name    string
 		rule    Rule
 		table   Table
-		records []*kgo.Record
+		records []*record.Record
 		lacking string
 		spare   string
 	}{
-		{"all there", Rule{}, table, []*kgo.Record{record(`{"a":1}`), record(`{"b":null,"c":2}`)}, "[]", "[]"},
-		{"another case", Rule{}, table, []*kgo.Record{record(`{"A":1,"b":1,"x":1}`)}, "[{a a A} {c c }]", "[A x]"},
-		{"camel case", Rule{}, columns(t, "customer_id int", "b int"), []*kgo.Record{record(`{"customerId":1,"b":1}`)}, "[{customer_id customer_id customerId}]", "[customerId]"},
-		{"snake case", Rule{}, columns(t, "customerId int", "b int"), []*kgo.Record{record(`{"customer_id":1,"b":1}`)}, "[{customerId customerId customer_id}]", "[customer_id]"},
-		{"listed", list("o.x", "o.y", "p.z"), table, []*kgo.Record{record(`{"o":{"x":1},"P":1}`), {}, record(`[]`), record(`x`)}, "[{b o.y } {c p.z P}]", "[P]"},
-		{"the whole record", list(".", "x"), table, []*kgo.Record{record(`{"y":1}`)}, "[{b x }]", "[]"},
-		{"keys and headers", list("$key.k", "$headers.h", "x"), table, []*kgo.Record{keyed(`{"x":1}`, `{"k":1}`, "h")}, "[]", "[]"},
-		{"no such key and header", list("$key.k", "$headers.h", "x"), table, []*kgo.Record{keyed(`{"x":1}`, `{"l":1}`, "g")}, "[{a $key.k } {b $headers.h }]", "[]"},
-		{"what Postgres computes", Rule{}, columns(t, "a text", "id text=", "made_at text="), []*kgo.Record{record(`{"a":1,"madeAt":1}`)}, "[{made_at made_at madeAt}]", "[madeAt]"},
-		{"what every record has", list("$topic", "$offset", "$key"), columns(t, "a text", "b bigint", "c text"), []*kgo.Record{record(`{"x":1}`)}, "[]", "[x]"},
+		{"all there", Rule{}, table, []*record.Record{ofValue(`{"a":1}`), ofValue(`{"b":null,"c":2}`)}, "[]", "[]"},
+		{"another case", Rule{}, table, []*record.Record{ofValue(`{"A":1,"b":1,"x":1}`)}, "[{a a A} {c c }]", "[A x]"},
+		{"camel case", Rule{}, columns(t, "customer_id int", "b int"), []*record.Record{ofValue(`{"customerId":1,"b":1}`)}, "[{customer_id customer_id customerId}]", "[customerId]"},
+		{"snake case", Rule{}, columns(t, "customerId int", "b int"), []*record.Record{ofValue(`{"customer_id":1,"b":1}`)}, "[{customerId customerId customer_id}]", "[customer_id]"},
+		{"listed", list("o.x", "o.y", "p.z"), table, []*record.Record{ofValue(`{"o":{"x":1},"P":1}`), {}, ofValue(`[]`), ofValue(`x`)}, "[{b o.y } {c p.z P}]", "[P]"},
+		{"the whole record", list(".", "x"), table, []*record.Record{ofValue(`{"y":1}`)}, "[{b x }]", "[]"},
+		{"keys and headers", list("$key.k", "$headers.h", "x"), table, []*record.Record{keyed(`{"x":1}`, `{"k":1}`, "h")}, "[]", "[]"},
+		{"no such key and header", list("$key.k", "$headers.h", "x"), table, []*record.Record{keyed(`{"x":1}`, `{"l":1}`, "g")}, "[{a $key.k } {b $headers.h }]", "[]"},
+		{"what Postgres computes", Rule{}, columns(t, "a text", "id text=", "made_at text="), []*record.Record{ofValue(`{"a":1,"madeAt":1}`)}, "[{made_at made_at madeAt}]", "[madeAt]"},
+		{"what every record has", list("$topic", "$offset", "$key"), columns(t, "a text", "b bigint", "c text"), []*record.Record{ofValue(`{"x":1}`)}, "[]", "[x]"},
 	} {
 		p, err := Compile(test.rule, test.table)
 		if err != nil {

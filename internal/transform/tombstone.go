@@ -4,13 +4,13 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // tombstone appends the deletion of the row that a record with a null value stands for. The key columns that come from
 // the value otherwise come from the record's key now: from its field at the same path, or else of the path's last name,
 // if the key is a JSON object; if there is only one such column the key may also be its value, as JSON or as plain text.
-func (e *Encoder) tombstone(dst []byte, r *kgo.Record) ([]byte, Op, error) {
+func (e *Encoder) tombstone(dst []byte, r *record.Record) ([]byte, Op, error) {
 	p := e.plan
 	if p.ignored {
 		return dst, Filter, nil
@@ -48,7 +48,7 @@ func (e *Encoder) tombstone(dst []byte, r *kgo.Record) ([]byte, Op, error) {
 }
 
 // deletionKey appends a key column from a tombstone's key.
-func (e *Encoder) deletionKey(dst []byte, r *kgo.Record, c *column) ([]byte, *BadRecord) {
+func (e *Encoder) deletionKey(dst []byte, r *record.Record, c *column) ([]byte, *BadRecord) {
 	whole := &e.deletion.values[0]
 	switch whole.kind {
 	case object:

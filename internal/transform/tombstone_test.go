@@ -3,7 +3,7 @@ package transform
 import (
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // TestIgnoredTombstones: `delete: ignore` filters a null value in every way a table is filled, with and without a key.
@@ -24,7 +24,7 @@ func TestIgnoredTombstones(t *testing.T) {
 	} {
 		rule.IgnoreTombstones = true
 		e := compile(t, rule, table)
-		for _, r := range []*kgo.Record{{}, {Key: []byte(`{"id":7}`)}, {Key: []byte(`7`)}} {
+		for _, r := range []*record.Record{{}, {Key: []byte(`{"id":7}`)}, {Key: []byte(`7`)}} {
 			if got := row(e, r); got != "filter " {
 				t.Errorf("%s, key %q: %q", name, r.Key, got)
 			}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // SinkCheck is what a look at one sink's table found.
@@ -65,11 +66,11 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 
 // Try encodes records as a commit would, writes nothing, and returns how many would become rows and what is wrong with
 // the first of the others. Sinks whose table does not exist yet are tried against the table they would make.
-func (s *Store) Try(topic string, records []*kgo.Record) (good int, bad int, first error) {
+func (s *Store) Try(topic string, records []*record.Record) (good int, bad int, first error) {
 	failed := map[int]bool{} // of several sinks one is enough
 	for _, ti := range s.route(topic) {
 		t := s.targets[ti]
-		plan, _, err := t.tryPlan(records)
+		plan, _, err := t.tryPlan(slices.Values(records))
 		if err != nil {
 			return 0, len(records), err
 		}

@@ -3,15 +3,16 @@ package txn
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
+	"sinker/internal/record"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // carefulBatches is for how many batches every write stays under a savepoint after a value was met that only Postgres
@@ -154,7 +155,7 @@ func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch, now boo
 			continue
 		}
 		sample := s.sample(b, ti)
-		if len(sample) == 0 {
+		if sample == nil {
 			continue
 		}
 		if err := t.prepare(ctx, s, conn, sample); err != nil {
@@ -164,14 +165,25 @@ func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch, now boo
 	return nil
 }
 
-// sample is the batch's records of a target, of all its partitions.
-func (s *Store) sample(b Batch, target int) (records []*kgo.Record) {
-	for i := range b {
-		if slices.Contains(s.route(b[i].Topic), target) {
-			records = append(records, b[i].Records...)
+// sample is the batch's records of a target, of all its partitions; nil if there are none.
+func (s *Store) sample(b Batch, target int) iter.Seq[*record.Record] {
+	takes := func(r *Range) bool { return len(r.Records) > 0 && slices.Contains(s.route(r.Topic), target) }
+	if !slices.ContainsFunc(b, func(r Range) bool { return takes(&r) }) {
+		return nil
+	}
+	return func(yield func(*record.Record) bool) {
+		var w record.Wrapper
+		for i := range b {
+			if !takes(&b[i]) {
+				continue
+			}
+			for _, r := range b[i].Records {
+				if !yield(w.Of(r)) {
+					return
+				}
+			}
 		}
 	}
-	return records
 }
 
 // attempt runs the transaction once. careful puts every write under a savepoint, so that a value Postgres refuses is

@@ -1,9 +1,11 @@
 package txn
 
 import (
-	"sinker/internal/transform"
+	"iter"
+	"slices"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
+	"sinker/internal/transform"
 )
 
 // Fit is how a sample of a topic's records and the columns of one of its tables go together. The names are made for people:
@@ -20,13 +22,13 @@ type Fit struct {
 
 // Fits compares a topic's records with each of its tables. Check must have looked at the tables before; one of which it
 // found something wrong, or of which no table can be made, is left out: Check and Try say what it is.
-func (s *Store) Fits(topic string, records []*kgo.Record) (all []Fit) {
+func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 	for _, ti := range s.route(topic) {
 		t := s.targets[ti]
 		if t.plan == nil && !t.absent {
 			continue
 		}
-		plan, proposal, err := t.tryPlan(records)
+		plan, proposal, err := t.tryPlan(slices.Values(records))
 		if err != nil {
 			continue
 		}
@@ -47,7 +49,7 @@ func (s *Store) Fits(topic string, records []*kgo.Record) (all []Fit) {
 }
 
 // tryPlan is the plan that records would be written by: the table's, or that of the table which would be made.
-func (t *target) tryPlan(sample []*kgo.Record) (*transform.Plan, *Proposal, error) {
+func (t *target) tryPlan(sample iter.Seq[*record.Record]) (*transform.Plan, *Proposal, error) {
 	if t.plan != nil {
 		return t.plan, nil, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/zeebo/xxh3"
@@ -19,7 +21,7 @@ type Checksum struct {
 const odd = 0x9E3779B97F4A7C15 // makes the sum depend on the order
 
 // Add adds the next record.
-func (c *Checksum) Add(r *kgo.Record) {
+func (c *Checksum) Add(r *record.Record) {
 	c.Records++
 	c.Bytes += int64(len(r.Key) + len(r.Value))
 	sum := c.Sum*odd + uint64(r.Offset)
@@ -48,8 +50,9 @@ func bytesSum(b []byte) uint64 {
 }
 
 func checksumOf(records []*kgo.Record) (c Checksum) {
+	var w record.Wrapper
 	for _, r := range records {
-		c.Add(r)
+		c.Add(w.Of(r))
 	}
 	return c
 }

@@ -34,13 +34,13 @@ func newBook(t *testing.T) *book {
 func (b *book) retake() { b.pos = b.take(b.s, claim(orders0, 10))[0] }
 
 // record is the one that the log has at an offset.
-func record(offset int64) *kgo.Record {
+func recordAt(offset int64) *kgo.Record {
 	return &kgo.Record{Topic: "orders", Offset: offset, LeaderEpoch: 3, Timestamp: time.Unix(1_800_000_000+offset, 0), Key: fmt.Append(nil, offset*7), Value: []byte(strings.Repeat("v", int(offset%13)))}
 }
 
 func records(from, to int64) (all []*kgo.Record) {
 	for o := from; o < to; o++ {
-		all = append(all, record(o))
+		all = append(all, recordAt(o))
 	}
 	return all
 }

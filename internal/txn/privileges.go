@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const missingPrivileges = `
@@ -97,7 +97,7 @@ type closedColumn struct {
 }
 
 // draws returns why records of the sample would hold up their partition: they lack a field whose default may not be computed.
-func (t *target) draws(plan *transform.Plan, records []*kgo.Record) error {
+func (t *target) draws(plan *transform.Plan, records []*record.Record) error {
 	if len(t.closed) == 0 {
 		return nil
 	}

@@ -3,15 +3,16 @@ package txn
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"strings"
 	"unicode/utf8"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Proposal is a table that `create: yes` makes of a sample of records, because its columns are not listed.
@@ -25,7 +26,7 @@ type Proposal struct {
 
 // propose returns the sink's rule with its columns, which are inferred from the sample when none are listed; then with the
 // proposal, which is nil otherwise. Its errors are *Error of class Schema.
-func (t *target) propose(sample []*kgo.Record) (transform.Rule, *Proposal, error) {
+func (t *target) propose(sample iter.Seq[*record.Record]) (transform.Rule, *Proposal, error) {
 	rule := t.sink.Rule
 	if len(rule.Columns) > 0 {
 		return rule, nil, nil
@@ -36,7 +37,7 @@ func (t *target) propose(sample []*kgo.Record) (transform.Rule, *Proposal, error
 			Hint: "create the table by hand, or list its columns with their types"}
 	}
 	rule.Columns = in.Columns
-	return rule, &Proposal{Table: t.sink.Name(), Records: len(sample), LeftOut: in.LeftOut}, nil
+	return rule, &Proposal{Table: t.sink.Name(), Records: in.Records, LeftOut: in.LeftOut}, nil
 }
 
 // with completes the proposal.

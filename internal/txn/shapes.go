@@ -79,7 +79,7 @@ func (w *writer) mainShape() transform.Shape {
 			continue
 		}
 		for _, r := range w.batch[rng].Records {
-			tuple, op, err := t.encoder.Append(st.rows[:0], r)
+			tuple, op, err := t.encoder.Append(st.rows[:0], st.wrap.Of(r))
 			st.rows = tuple[:0]
 			if err == nil && op == transform.Write {
 				t.shaped.main, t.shaped.known = t.encoder.Shape(), true

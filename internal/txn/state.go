@@ -3,6 +3,7 @@ package txn
 import (
 	"fmt"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -31,6 +32,7 @@ type batchState struct {
 	slots   []int32 // hash table of dedupe
 	fields  []transform.FieldCount
 	tries   int // writes that the last sift took
+	wrap    record.Wrapper
 }
 
 type tally struct{ written, filtered, dead, suppressed int64 }

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // target is a sink's table as it stands in the database now: the compiled plan and the statements made from it.
@@ -40,7 +41,7 @@ var errNeedSample = errors.New("the table is made from the first records")
 
 // prepare describes the table, making it first when `create: yes` asks for it and it is missing, and compiles the plan.
 // sample is only used to make a table whose columns are not configured.
-func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample []*kgo.Record) error {
+func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record]) error {
 	if t.plan != nil {
 		return nil
 	}
@@ -124,11 +125,11 @@ func (t *target) relation(ctx context.Context, conn *pgx.Conn) (*relation, error
 
 // create makes the table in a transaction of its own: DDL never shares the data's transaction, so a record that can not
 // be written does not take the table with it.
-func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample []*kgo.Record) (oid uint32, err error) {
+func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record]) (oid uint32, err error) {
 	if err := refuseCreate(ctx, conn, t.sink); err != nil {
 		return 0, err
 	}
-	if len(t.sink.Rule.Columns) == 0 && len(sample) == 0 {
+	if len(t.sink.Rule.Columns) == 0 && sample == nil {
 		return 0, errNeedSample
 	}
 	rule, proposal, err := t.propose(sample)

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"sinker/internal/orderdata"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // BenchmarkUpsert holds ways to merge a batch against one another, interleaved, a batch at a time, each way with a table
@@ -120,7 +120,7 @@ func (u *upsertBench) rows(keys []int64, version int) *rows {
 		value := orderdata.Order(nil, k)
 		value = bytes.Replace(value, []byte(`"note":"`), fmt.Appendf(nil, `"note":"%d `, version), 1)
 		var err error
-		if r.all, _, err = u.encoder.Append(r.all, &kgo.Record{Value: value}); err != nil {
+		if r.all, _, err = u.encoder.Append(r.all, &record.Record{Value: value}); err != nil {
 			u.db.t.Fatal(err)
 		}
 		r.ends = append(r.ends, len(r.all))

@@ -237,7 +237,8 @@ func (w *writer) goOn() bool {
 }
 
 // encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.
-func (w *writer) encode(dst []byte, at place, rec *kgo.Record) ([]byte, transform.Op) {
+func (w *writer) encode(dst []byte, at place, r *kgo.Record) ([]byte, transform.Op) {
+	rec := w.store.buf.wrap.Of(r)
 	if w.sum != nil {
 		w.sum.Add(rec)
 	}

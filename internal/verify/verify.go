@@ -8,10 +8,10 @@ import (
 	"fmt"
 
 	"sinker/internal/consume"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Report is what was found of one partition.
@@ -124,7 +124,7 @@ func (v *Verifier) reread(ctx context.Context, rep *Report, tp txn.TopicPartitio
 func (v *Verifier) compareRun(ctx context.Context, rep *Report, tp txn.TopicPartition, run []txn.LedgerRow) error {
 	sums := make([]txn.Checksum, len(run))
 	at := 0
-	err := consume.Reread(ctx, v.Kafka, tp, run[0].From, run[len(run)-1].To, func(r *kgo.Record) {
+	err := consume.Reread(ctx, v.Kafka, tp, run[0].From, run[len(run)-1].To, func(r *record.Record) {
 		for at < len(run) && r.Offset >= run[at].To {
 			at++
 		}
