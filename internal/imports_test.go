@@ -58,7 +58,8 @@ const ours = "sinker/internal/"
 
 // forbids says whether the rule forbids pkg to import name.
 func (r rule) forbids(pkg, name string) bool {
-	if other, _, _ := strings.Cut(strings.TrimPrefix(name, ours), "/"); r.prefix == ours && lineOf(other) > lineOf(pkg) {
+	other, _, _ := strings.Cut(strings.TrimPrefix(name, ours), "/")
+	if r.prefix == ours && (other == pkg || lineOf(other) > lineOf(pkg)) {
 		return false
 	}
 	return name == r.prefix || strings.HasPrefix(name, strings.TrimSuffix(r.prefix, "/")+"/")

@@ -28,3 +28,51 @@ func (c Class) String() string {
 // ErrSpent says that nothing of a batch was written, and that it cannot be: its first records are gone. They have to be
 // read again, from the position.
 var ErrSpent = errors.New("nothing was written, and the first records of the batch are not there any more")
+
+// Step is what was being done when an error came.
+type Step int
+
+const (
+	StepConnect Step = iota + 1
+	StepPrepare      // looking at a table, or making it
+	StepTake         // taking partitions
+	StepBegin        // BEGIN, and the compare of the offset rows under their locks
+	StepWrite        // rows and dead letters
+	StepCommit       // the move of the offset rows, and COMMIT
+	StepStop         // writing down why a partition is not read
+	StepLook         // reading offset rows
+	StepChange       // an operator's change of an offset row
+	StepCheck        // what `sinker check` looks at
+	StepCount        // counting a table's rows
+	StepLedger       // reading the ledger
+	StepMigrate      // making or changing schema sinker
+)
+
+func (s Step) String() string {
+	return [...]string{"", "connect", "prepare", "take", "begin", "write", "commit", "stop", "look", "change", "check", "count",
+		"read the ledger", "migrate"}[s]
+}
+
+// Failure is what an error of the database means for whoever has to go on.
+type Failure struct {
+	Class Class
+	// Step is what failed. After StepCommit with class Retry it is not known whether the transaction was committed; in
+	// every other case nothing of it was written. After StepWrite it is certain that the compare had passed.
+	Step   Step
+	Topics func(topic string) bool // that it holds up; nil: all
+}
+
+// HoldsUp says whether records of the topic cannot be written.
+func (f Failure) HoldsUp(topic string) bool { return f.Topics == nil || f.Topics(topic) }
+
+// FailureOf finds what an error means. It is false for an error that is not the database's.
+func FailureOf(err error) (f Failure, ok bool) {
+	var failed interface {
+		error
+		Failure() Failure
+	}
+	if !errors.As(err, &failed) {
+		return Failure{}, false
+	}
+	return failed.Failure(), true
+}
