@@ -53,7 +53,7 @@ func (s *Store) unasked() (all []UnaskedField) {
 		}
 		s.buf.fields = t.encoder.Unasked(s.buf.fields[:0])
 		for _, f := range s.buf.fields {
-			all = append(all, UnaskedField{t.sink.Name(), f.Field, f.Count})
+			all = append(all, UnaskedField{Table: t.sink.Name(), Field: f.Field, Count: f.Count})
 		}
 	}
 	return all
@@ -105,10 +105,11 @@ func showField(name, near string) string {
 const surveyed = 100
 
 func (s *Store) tellOfLacking(t *target, b Batch) {
-	if t.survey == nil {
+	sample := s.sample(b, t.index)
+	if t.survey == nil || sample == nil {
 		return
 	}
-	for _, r := range s.sample(b, t.index) {
+	for r := range sample {
 		if t.survey.Add(r); t.survey.Records == surveyed {
 			break
 		}

@@ -183,7 +183,7 @@ func TestLedgerOfManyPartitionsIsBounded(t *testing.T) {
 	s := db.store("a")
 	var claims []Claim
 	for i := range int32(100) {
-		claims = append(claims, claim(TopicPartition{"orders", i}, 0))
+		claims = append(claims, claim(TopicPartition{Topic: "orders", Partition: i}, 0))
 	}
 	positions := db.take(s, claims...)
 	commit := func() {

@@ -84,14 +84,14 @@ func TestChangeOffset(t *testing.T) {
 			to       int64
 			refused  bool
 		}{
-			{"Same", LogID{cluster, id}, LogID{cluster, id}, 0, true},
-			{"SameBegunAbove", LogID{cluster, id}, LogID{cluster, id}, 40, true},
-			{"SameAtThePosition", LogID{cluster, id}, LogID{cluster, id}, 10, false},
+			{"Same", LogID{ClusterID: cluster, TopicID: id}, LogID{ClusterID: cluster, TopicID: id}, 0, true},
+			{"SameBegunAbove", LogID{ClusterID: cluster, TopicID: id}, LogID{ClusterID: cluster, TopicID: id}, 40, true},
+			{"SameAtThePosition", LogID{ClusterID: cluster, TopicID: id}, LogID{ClusterID: cluster, TopicID: id}, 10, false},
 			{"NoIDs", LogID{}, LogID{}, 0, true},
 			{"NoTopicIDs", LogID{ClusterID: cluster}, LogID{ClusterID: cluster}, 0, true},
-			{"OtherTopicID", LogID{cluster, id}, LogID{cluster, [16]byte{8}}, 0, false},
-			{"OtherTopicIDBegunAbove", LogID{cluster, id}, LogID{cluster, [16]byte{8}}, 40, false},
-			{"OtherCluster", LogID{cluster, id}, LogID{"c2", id}, 0, false},
+			{"OtherTopicID", LogID{ClusterID: cluster, TopicID: id}, LogID{ClusterID: cluster, TopicID: [16]byte{8}}, 0, false},
+			{"OtherTopicIDBegunAbove", LogID{ClusterID: cluster, TopicID: id}, LogID{ClusterID: cluster, TopicID: [16]byte{8}}, 40, false},
+			{"OtherCluster", LogID{ClusterID: cluster, TopicID: id}, LogID{ClusterID: "c2", TopicID: id}, 0, false},
 		} {
 			db, _, _ := setup(t)
 			db.exec(`UPDATE sinker.offsets SET cluster_id = $1, topic_id = $2`, c.old.ClusterID, c.old.TopicID)
@@ -110,7 +110,7 @@ func TestChangeOffset(t *testing.T) {
 
 	t.Run("NoSuchRow", func(t *testing.T) {
 		db, _, _ := setup(t)
-		_, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: TopicPartition{"nothing", 0}, Action: "set"})
+		_, err := ChangeOffset(ctx, db.conn, "p", Change{TopicPartition: TopicPartition{Topic: "nothing", Partition: 0}, Action: "set"})
 		if !errors.Is(err, ErrNoRow) {
 			t.Error(err)
 		}

@@ -10,7 +10,7 @@ import (
 // one does that looks the rows up by their keys.
 func TestPlacesAreOnlyAShortCut(t *testing.T) {
 	ctx := context.Background()
-	orders1 := TopicPartition{"orders", 1}
+	orders1 := TopicPartition{Topic: "orders", Partition: 1}
 	for name, happens := range map[string]func(db *database, s *Store){
 		"Nothing":      func(db *database, s *Store) {},
 		"AnotherOwner": func(db *database, s *Store) { db.take(db.store("b"), claim(orders1, 0)) },

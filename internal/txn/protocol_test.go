@@ -276,7 +276,7 @@ func TestCompare(t *testing.T) {
 	t.Run("OneMissStopsTheWholeBatch", func(t *testing.T) {
 		db := newDatabase(t)
 		s := db.store("a")
-		orders1 := TopicPartition{"orders", 1}
+		orders1 := TopicPartition{Topic: "orders", Partition: 1}
 		ps := db.take(s, claim(orders0, 0), claim(orders1, 0))
 		db.take(db.store("b"), claim(orders1, 0))
 		_, err := s.Commit(ctx, Batch{rangeOf(ps[0], `{}`), rangeOf(ps[1], `{}`)}, nil)
