@@ -20,7 +20,7 @@ var order = [][]string{
 	{"txn"},
 	{"transform"},
 	{"format", "expr", "pgbin"},
-	{"record"},
+	{"record", "nearest"},
 }
 
 // lineOf is a package's place in the order; -1: it has none.
@@ -35,6 +35,7 @@ var rules = map[string][]rule{
 		{ours, "record is words that others share"}, {"github.com/jackc/", "record knows no client of Postgres"},
 		{"net/http", "record does no I/O"}, {"os", "record does no I/O"}, {"log", "record does not log"},
 	},
+	"nearest": {{ours, "nearest knows names only"}},
 	"transform": {
 		{ours, "transform is pure: it knows records and bytes, nothing else of sinker"},
 		{"github.com/jackc/", "transform does no I/O: Postgres' wire format is bytes here"},

@@ -49,7 +49,7 @@ It writes nothing and leaves no trace in the consumer group.`,
 		},
 	}
 	f.add(cmd)
-	f.addCreate(cmd)
+	f.addCreate()
 	cmd.Flags().BoolVar(&offline, "offline", false, "check the configuration only")
 	cmd.Flags().BoolVar(&print, "print", false, "print the configuration as sinker understands it, with every default and without the secrets, and check nothing else")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")

@@ -42,7 +42,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}{
 		{"OK", right, url, exitOK, "0 records"},
 		{"WrongPassword", "mechanism: SCRAM-SHA-512, password_file: '" + file + "'", url, exitUnavailable, "check kafka.sasl"},
-		{"MechanismNotOffered", "mechanism: OAUTHBEARER, token: " + mark, url, exitConfig, "kafka.sasl.username has no meaning"},
+		{"MechanismNotOffered", "mechanism: OAUTHBEARER, token: " + mark, url, exitConfig, "kafka.sasl.username has no effect"},
 		{"NoSuchDatabase", right, base[:strings.LastIndex(base, "/")] + "/nothing_here", exitConfig, "create the database"},
 		{"NoTLSInPostgres", right, base + "?sslmode=require", exitConfig, "speaks no TLS on this port"},
 		{"MisspelledKey", "mechanism: SCRAM-SHA-512, pasword: " + mark, url, exitConfig, "did you mean"},

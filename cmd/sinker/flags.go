@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,46 +19,68 @@ import (
 
 // pipelineFlags are how a command is told of a pipeline: a file, or flags that make one.
 type pipelineFlags struct {
-	cmd   *cobra.Command
-	file  string
-	flags config.Flags
-	own   []string // those of its flags that make a pipeline without a file
+	cmd  *cobra.Command
+	file string
+	own  []string // those of its flags that make a pipeline without a file
 }
 
 // add declares the flags of a whole pipeline on a command.
 func (f *pipelineFlags) add(cmd *cobra.Command) {
 	f.addDatabase(cmd)
-	f.addBrokers(cmd)
-	fs := cmd.Flags()
-	fs.StringSliceVar(&f.flags.Topics, "topic", nil, "topic to load, or a /regular expression/")
-	fs.StringVar(&f.flags.Table, "table", "", "target table (default: the topic's name)")
-	fs.StringSliceVar(&f.flags.Key, "key", nil, "key columns: upsert instead of append")
-	f.own = append(f.own, "topic", "table", "key")
+	var names []string
+	for _, d := range config.PipelineFlags() {
+		if d.Name != "create" && !slices.Contains(f.own, d.Name) {
+			names = append(names, d.Name)
+		}
+	}
+	f.declare(names...)
 }
 
 // addCreate declares --create, for the commands that make tables or look at what making them would do.
-func (f *pipelineFlags) addCreate(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.flags.Create, "create", false, "make the table when it is missing")
-	f.own = append(f.own, "create")
-}
+func (f *pipelineFlags) addCreate() { f.declare("create") }
 
 // addBrokers declares --brokers.
-func (f *pipelineFlags) addBrokers(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.flags.Brokers, "brokers", nil, "Kafka brokers, host:port,…")
-	f.own = append(f.own, "brokers")
-}
+func (f *pipelineFlags) addBrokers() { f.declare("brokers") }
 
 // addDatabase declares the flags of a command that needs the database and the pipeline's name only.
 func (f *pipelineFlags) addDatabase(cmd *cobra.Command) {
 	f.cmd = cmd
-	fs := cmd.Flags()
-	fs.StringVarP(&f.file, "config", "c", "", "configuration file (default sinker.yaml, when no flag describes the pipeline)")
-	fs.StringVar(&f.flags.To, "to", "", toUsage)
-	fs.StringVar(&f.flags.Name, "name", "", "pipeline: the consumer group, and the owner of its offsets (default sinker)")
-	f.own = append(f.own, "to", "name")
+	cmd.Flags().StringVarP(&f.file, "config", "c", "",
+		"configuration file (default sinker.yaml, when no flag describes the pipeline)")
+	f.declare("to", "name")
 }
 
-const toUsage = "Postgres connection URL; '${NAME}' in it is a variable (default: what DATABASE_URL holds)"
+// declare declares flags of the configuration's keys.
+func (f *pipelineFlags) declare(names ...string) {
+	fs := f.cmd.Flags()
+	for _, d := range config.PipelineFlags() {
+		switch {
+		case !slices.Contains(names, d.Name):
+			continue
+		case d.Switch:
+			fs.Bool(d.Name, false, d.Usage)
+		case d.List:
+			fs.StringSlice(d.Name, nil, d.Usage)
+		default:
+			fs.String(d.Name, "", d.Usage)
+		}
+		f.own = append(f.own, d.Name)
+	}
+}
+
+// values are what the flags that make a pipeline were given.
+func (f *pipelineFlags) values() config.Flags {
+	values := config.Flags{}
+	for _, name := range f.own {
+		given := f.cmd.Flags().Lookup(name)
+		if list, ok := given.Value.(pflag.SliceValue); ok && given.Changed {
+			values[name] = list.GetSlice()
+		} else if given.Changed {
+			values[name] = []string{given.Value.String()}
+		}
+	}
+	return values
+}
 
 // given are the flags on the command line that make a pipeline without a file.
 func (f *pipelineFlags) given() (names []string) {
@@ -119,7 +142,7 @@ func (f *pipelineFlags) load() (*config.Pipeline, error) {
 	if len(f.given()) == 0 {
 		return nil, usage("there is no sinker.yaml here: give --config FILE, or --brokers, --topic and --to")
 	}
-	p, err := config.FromFlags(f.flags, os.LookupEnv)
+	p, err := config.FromFlags(f.values(), os.LookupEnv)
 	return p, withCode(exitUsage, err)
 }
 
@@ -132,11 +155,17 @@ func (f *pipelineFlags) loadDatabase() (*config.Pipeline, error) {
 	if file {
 		return loadFile(f.cmd.Context(), f.file)
 	}
-	p, err := config.DatabaseOnly(f.flags, os.LookupEnv)
+	p, err := config.DatabaseOnly(f.values(), os.LookupEnv)
 	if err != nil && len(f.given()) == 0 && os.Getenv("DATABASE_URL") == "" {
 		return nil, usage("there is no sinker.yaml here: give --config FILE, or set DATABASE_URL, or give --to")
 	}
 	return p, withCode(exitUsage, err)
+}
+
+// usageOf is the usage of the flag of a configuration's key.
+func usageOf(name string) string {
+	flags := config.PipelineFlags()
+	return flags[slices.IndexFunc(flags, func(d config.Flag) bool { return d.Name == name })].Usage
 }
 
 // databaseFlags name a database without a pipeline.
@@ -147,7 +176,7 @@ type databaseFlags struct {
 
 func (f *databaseFlags) add(cmd *cobra.Command) {
 	f.addFile(cmd)
-	cmd.Flags().StringVar(&f.to, "to", "", toUsage)
+	cmd.Flags().StringVar(&f.to, "to", "", usageOf("to"))
 }
 
 // addFile declares --config only.

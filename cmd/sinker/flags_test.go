@@ -28,9 +28,9 @@ const okOrDiffers = -1
 func described(command string) map[string][]flagCase {
 	cases := map[string][]flagCase{
 		"brokers": {{line: "--brokers nowhere --topic orders", code: exitUsage, text: `"nowhere" is not host:port`}},
-		"topic":   {{line: "--brokers BROKERS --topic a/b", code: exitUsage, text: `--topic "a/b" can not be`}},
+		"topic":   {{line: "--brokers BROKERS --topic a/b", code: exitUsage, text: `--topic "a/b" cannot be`}},
 		"to":      {{line: "--brokers BROKERS --topic orders --to mysql://h/d", code: exitUsage, text: "--to is not a connection URL"}},
-		"table":   {{line: "--brokers BROKERS --topic orders --to URL --table a.b.c", code: exitUsage, text: "--table: "}},
+		"table":   {{line: "--brokers BROKERS --topic orders --to URL --table a.b.c", code: exitUsage, text: `--table "a.b.c": write`}},
 		"key":     {{line: "--brokers BROKERS --topic orders --to URL --key id --key id", code: exitUsage, text: "is given twice"}},
 		"name":    {{line: "--brokers BROKERS --topic orders --to URL --name a/b", code: exitUsage, text: "--name must be"}},
 		"config":  {{line: "-c /nowhere/sinker.yaml", code: exitConfig, text: "cannot read it"}},

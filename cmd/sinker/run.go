@@ -12,6 +12,7 @@ import (
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
+	"sinker/internal/nearest"
 	"sinker/internal/ops"
 	"sinker/internal/txn"
 
@@ -52,7 +53,7 @@ that are stopped, after --wait for those that are waiting.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runPipeline(cmd, &f) },
 	}
 	f.pipeline.add(cmd)
-	f.pipeline.addCreate(cmd)
+	f.pipeline.addCreate()
 	f.logs.add(cmd)
 	fs := cmd.Flags()
 	fs.BoolVar(&f.migrate, "migrate", true, "bring schema sinker up to date first")
@@ -239,7 +240,7 @@ func missingTopics(topics consume.Topics) error {
 		return nil
 	}
 	msg := fmt.Sprintf("topic %s does not exist", topics.Missing[0])
-	if near := config.Nearest(topics.Missing[0], topics.Present); near != "" {
+	if near := nearest.Name(topics.Missing[0], topics.Present); near != "" {
 		msg += fmt.Sprintf("; did you mean %s?", near)
 	}
 	return fmt.Errorf("%s\nCreate it, or correct the name. Nothing was read or written.", msg)

@@ -49,7 +49,7 @@ Kafka answers within three seconds the ends of the logs and the lag are shown to
 		},
 	}
 	f.addDatabase(cmd)
-	f.addBrokers(cmd)
+	f.addBrokers()
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }

@@ -85,19 +85,19 @@ func TestProblems(t *testing.T) {
 		{"NotYAML", "kafka: [\n", `not YAML`},
 		{"Broker", strings.Replace(small, "localhost:9092", "localhost", 1), `"localhost" is not host:port`},
 		{"DatabaseURL", strings.Replace(small, "${DATABASE_URL}", "mysql://u:secret@h", 1), `postgres is not a connection URL`},
-		{"TopicName", strings.Replace(small, "topic: orders", "topic: 'or;ders'", 1), `"or;ders" can not be a topic`},
+		{"TopicName", strings.Replace(small, "topic: orders", "topic: 'or;ders'", 1), `"or;ders" cannot be a topic`},
 		{"Regexp", strings.Replace(small, "topic: orders", "topic: /(/", 1), `missing closing )`},
 		{"LongTable", strings.Replace(small, "table: orders", "table: "+strings.Repeat("é", 32), 1), `has 64 bytes, and Postgres keeps 63`},
 		{"TableParts", strings.Replace(small, "table: orders", "table: a.b.c", 1), `write table or schema.table`},
 		{"ColumnType", small + "    columns: { id: id bigimt }\n", `bigint`},
 		{"ColumnTwice", small + "    columns: { id: id, id: x }\n", `column id is given twice`},
 		{"CreateWithoutType", small + "    create: yes\n    columns: { id: a.id }\n", `column id needs a type`},
-		{"DeleteWithoutKey", small + "    delete: tombstone\n", `delete: tombstone needs a key`},
+		{"DeleteWithoutKey", small + "    delete: tombstone\n", `delete: tombstone requires`},
 		{"GroupWithDelete", small + "    group: { g: a }\n    add: { n: 1 }\n    delete: tombstone\n", `delete: tombstone does not go with group`},
 		{"KeyNotAColumn", small + "    key: x\n    columns: { id: id }\n", `key column x is not among the columns`},
 		{"Meta", small + "    meta: [ofset]\n", `"ofset" is not one of`},
-		{"GroupAlone", small + "    group: { g: a text }\n", `x.yaml:6:5: group needs add, max or min`},
-		{"AddWithoutGroup", small + "    add: { n: 1 }\n", `x.yaml:6:5: add needs group`},
+		{"GroupAlone", small + "    group: { g: a text }\n", `x.yaml:6:5: group requires add, max or min`},
+		{"AddWithoutGroup", small + "    add: { n: 1 }\n", `x.yaml:6:5: add requires group`},
 		{"GroupWithColumns", small + "    group: { g: a }\n    add: { n: 1 }\n    columns: { g: a }\n", `x.yaml:8:5: columns does not go with group`},
 		{"GroupWithKey", small + "    group: { g: a }\n    add: { n: 1 }\n    key: g\n", `key does not go with group`},
 		{"GroupWithMeta", small + "    group: { g: a }\n    add: { n: 1 }\n    meta: offset\n", `meta does not go with group`},
@@ -110,7 +110,7 @@ func TestProblems(t *testing.T) {
 		{"FoldCreateWithoutType", small + "    create: yes\n    group: { g: a }\n    add: { n: 1 }\n", `x.yaml:7:5: to make the table, column g needs a type`},
 		{"FoldType", small + "    group: { g: minute(a) timestamptzz }\n    add: { n: 1 }\n", `timestamptz`},
 		{"FoldCutByAComma", small + "    group: { g: a }\n    add: { n: a numeric(14,2) }\n", `within { } a comma ends a value: put it in quotes`},
-		{"SameTableTwice", small + "  - { topic: orders, table: orders }\n", `every record would be there twice`},
+		{"SameTableTwice", small + "  - { topic: orders, table: orders }\n", `every record would be written twice`},
 		{"Size", small + "batch: { bytes: 32 potatoes }\n", `must be a size from 1B to 1GiB, such as 32MiB or 500KB, not "32 potatoes"`},
 		{"Duration", small + "batch: { every: -1s }\n", `must be a duration from 0s to 1h`},
 		{"Share", small + "errors: { stop_after: 101% }\n", `must be a share`},
@@ -123,19 +123,19 @@ func TestProblems(t *testing.T) {
 		{"LaterKeyOfAll", small + "tests: []\n", `tests is not supported by this version`},
 		{"LaterFormat", small + "    format: avro\n", `format "avro" is not supported by this version of sinker; json is`},
 		{"LaterCreate", small + "    create: evolve\n", `create "evolve" is not supported by this version`},
-		{"LaterDelete", small + "    key: id\n    delete: op == 'd'\n", `is not supported by this version of sinker; tombstone is (a record with a null value deletes the row of its key), and ignore`},
+		{"LaterDelete", small + "    key: id\n    delete: op == 'd'\n", `is not supported by this version of sinker; tombstone deletes the row`},
 		{"LaterExpression", small + "    columns: { country: upper(customer.country) }\n", `expressions are not supported by this version`},
 		{"MergeKey", small + "  - <<: *x\n", `anchor`},
 		{"MergeKeyOfAKnownAnchor", small + "    columns: &x { a: a }\n    <<: *x\n", `<< is not supported`},
 		{"Tag", small + "http: !env HTTP\n", `tags such as !env are not supported; a variable is written ${NAME}`},
 		{"EmptyBrokers", with("[]"), `kafka.brokers is an empty list`},
-		{"EmptyTopics", strings.Replace(small, "topic: orders", "topics: []", 1), `topic is an empty list`},
+		{"EmptyTopics", strings.Replace(small, "topic: orders", "topics: []", 1), `topics is an empty list`},
 		{"EmptyKey", small + "    key: []\n", `key is an empty list; give at least one, or leave the key out`},
 		{"EmptyColumns", small + "    columns: {}\n", `columns must be a mapping of column: path type, not an empty one`},
 		{"NoBrokersBehindAnAlias", "postgres: host=a\nsinks: [ { topic: a, table: b, columns: &c { start: latest } } ]\nkafka: *c\n", `kafka.brokers is missing`},
 		{"BrokerURL", with("http://kafka:9092"), `"http://kafka:9092" is not host:port; a broker's address has no scheme, user or path`},
 		{"BrokerPort", with("kafka:99999"), `"kafka:99999" has no port from 1 to 65535`},
-		{"VariableIsNotShown", with("'${DATABASE_URL}'"), "what ${DATABASE_URL} holds is not host:port"},
+		{"VariableIsNotShown", with("'${DATABASE_URL}'"), "the value of ${DATABASE_URL} is not host:port"},
 		{"SSLMode", strings.Replace(small, "${DATABASE_URL}", "postgres://u:secret@h/db?sslmode=strict", 1), `postgres has a wrong sslmode: it is disable, `},
 		{"URLPort", strings.Replace(small, "${DATABASE_URL}", "postgres://u:secret@h:x/db", 1), `postgres has a wrong port`},
 		{"Keywords", strings.Replace(small, "${DATABASE_URL}", "host=h password='secret", 1), `cannot be read as keyword=value pairs`},
@@ -145,28 +145,28 @@ func TestProblems(t *testing.T) {
 		{"WaitForName", small + "    errors: { wait_for: [foreign_key_violation] }\n", `is not a SQLSTATE`},
 		{"WaitForTwice", small + "    errors: { wait_for: [23503, 23503] }\n", `23503 is given twice`},
 		{"WaitTooLong", small + "    errors: { wait_for: [23503], at_most: 1h }\n", `errors.at_most must be a duration from 1s to 10m`},
-		{"WaitForNothing", small + "    errors: { at_most: 10s }\n", `errors.at_most goes with errors.wait_for`},
-		{"StopAfterStop", small + "errors: { do: stop, stop_after: 1% }\n", `errors.stop_after goes with do: dead_letter`},
+		{"WaitForNothing", small + "    errors: { at_most: 10s }\n", `errors.at_most needs errors.wait_for`},
+		{"StopAfterStop", small + "errors: { do: stop, stop_after: 1% }\n", `errors.stop_after needs do: dead_letter`},
 		{"TokenInTheClear", with("'far.example:9092', sasl: { mechanism: OAUTHBEARER, token: b }"), `OAUTHBEARER without TLS would send the token in the clear`},
 		{"LooksLikeLoopback", with("'127.0.0.1.example:9092', sasl: { mechanism: PLAIN, username: a, password: b }"), `in the clear`},
-		{"PasswordForAToken", with("localhost:9092, sasl: { mechanism: OAUTHBEARER, token: b, password: c }"), `kafka.sasl.password has no meaning with OAUTHBEARER, which takes token, token_file, extensions`},
+		{"PasswordForAToken", with("localhost:9092, sasl: { mechanism: OAUTHBEARER, token: b, password: c }"), `kafka.sasl.password has no effect with OAUTHBEARER, which takes token, token_file, extensions`},
 		{"TwoPasswords", with("localhost:9092, sasl: { mechanism: PLAIN, username: a, password: b, password_file: c }"), `PLAIN needs either password or password_file`},
-		{"Extension", with("localhost:9092, sasl: { mechanism: OAUTHBEARER, token: b, extensions: { auth: x } }"), `kafka.sasl.extensions: a name is made of letters, is not auth`},
-		{"CertificateInline", with(`localhost:9092, tls: { ca: "-----BEGIN CERTIFICATE-----" }`), `are paths of files, not what is in them`},
+		{"Extension", with("localhost:9092, sasl: { mechanism: OAUTHBEARER, token: b, extensions: { auth: x } }"), `kafka.sasl.extensions: a name consists of letters, is not auth`},
+		{"CertificateInline", with(`localhost:9092, tls: { ca: "-----BEGIN CERTIFICATE-----" }`), `are paths of files, not their contents`},
 		{"TLSOfNothing", with("localhost:9092, tls: "), `kafka.tls must be a mapping of keys, not nothing`},
 		{"RegexpOverlap", small + "  - { topic: /^ord/, table: public.orders }\n", `x.yaml:6:5: the sink at x.yaml:4:5 writes the same topic into the same table`},
-		{"TopicTwice", strings.Replace(small, "topic: orders", "topics: [orders, orders]", 1), `topic "orders" is given twice`},
+		{"TopicTwice", strings.Replace(small, "topic: orders", "topics: [orders, orders]", 1), `topics "orders" is given twice`},
 		{"TopicAndTopics", small + "    topics: [a]\n", `give topic or topics, not both`},
 		{"RegexpAmongTopics", strings.Replace(small, "topic: orders", "topics: [a, /b/]", 1), `must be the sink's only topic`},
 		{"NoTableForARegexp", "kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks: [ { topic: /a/ } ]\n", `table is missing; only a sink of one topic has a default`},
 		{"TableWithBlanks", strings.Replace(small, "table: orders", "table: sales . orders", 1), `"sales " is not made of letters, digits, _, $ and -`},
-		{"ZeroByte", strings.Replace(small, "table: orders", `table: "a\0b"`, 1), `table: a zero byte can not be part of it`},
-		{"KeyTwice", small + "    key: [id, id]\n", `key column "id" is given twice`},
+		{"ZeroByte", strings.Replace(small, "table: orders", `table: "a\0b"`, 1), `table: it must not contain a zero byte`},
+		{"KeyTwice", small + "    key: [id, id]\n", `key: column "id" is given twice`},
 		{"KeyMisspelled", small + "    key: idd\n    columns: { id: id }\n", `key column idd is not among the columns; did you mean "id"?`},
 		{"MetaAndColumn", small + "    columns: { kafka_topic: a }\n    meta: topic\n", `meta: topic fills column kafka_topic, and so does columns`},
 		{"FieldOrType", small + "    columns: { at: date }\n", "date could be a field or a type: write `date date`"},
 		{"Path", small + "    columns: { at: a..b }\n", `there is nothing between two dots`},
-		{"NestedVariable", small + "http: ${A:-${B}}\n", `a default can not hold another variable`},
+		{"NestedVariable", small + "http: ${A:-${B}}\n", `a default must not contain another variable`},
 		{"TooDeep", small + "x: " + strings.Repeat("[", 20_000) + "\n", `exceeded max depth`},
 		{"TooManySinks", "kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks: [" + strings.Repeat("{topic: a},", 1001) + "]\n", `1001 are more than the 1000 that one pipeline takes`},
 		{"TooLarge", strings.Repeat("# nothing\n", 200_000), `larger than 1 MiB`},
@@ -236,47 +236,60 @@ func TestExpand(t *testing.T) {
 	})
 }
 
-func TestHash(t *testing.T) {
-	hash := func(src string) string {
-		p, err := Parse("x.yaml", []byte(src), database)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p.Hash()
-	}
-	if hash(small) != hash(small+"workers: 7\n") {
-		t.Error("the number of workers changes the hash: it decides nothing about what is written")
-	}
-	if hash(small) == hash(small+"    key: id\n") {
-		t.Error("a key does not change the hash")
-	}
-}
-
 func TestFromFlags(t *testing.T) {
-	good := Flags{Brokers: []string{"localhost:9092"}, Topics: []string{"orders"}, To: "postgres://h/db", Table: "sales.orders", Key: []string{"id"}, Create: true}
+	good := Flags{
+		"brokers": {"localhost:9092"}, "topic": {"orders"}, "to": {"postgres://h/db"}, "table": {"sales.orders"}, "key": {"id"},
+		"create": {"true"},
+	}
 	p, err := FromFlags(good, vars())
 	if err != nil || p.Sinks[0].Schema != "sales" || p.Sinks[0].Rule.Key[0] != "id" || !p.Sinks[0].Create || p.Name != "sinker" {
 		t.Errorf("%+v, %v", p, err)
 	}
-	p, err = FromFlags(Flags{Brokers: []string{"localhost:9092"}, Topics: []string{"/^a-.*/"}, To: "postgres://h/db", Table: "t"}, vars())
+	expression := Flags{"brokers": {"localhost:9092"}, "topic": {"/^a-.*/"}, "to": {"postgres://h/db"}, "table": {"t"}}
+	p, err = FromFlags(expression, vars())
 	if err != nil || !p.Sinks[0].Regexp().MatchString("a-b") {
 		t.Errorf("a regular expression: %+v, %v", p, err)
 	}
+	two := Flags{"brokers": {"a:1", " b:2"}, "topic": {"t1", "${T}"}}
+	p, err = FromFlags(two, vars("DATABASE_URL", "postgres://u:a$$b@h/db", "T", "t2"))
+	if err != nil || len(p.Sinks) != 2 || p.Sinks[1].Table != "t2" || p.Kafka.Brokers[1] != "b:2" ||
+		p.Postgres.URL.Reveal() != "postgres://u:a$$b@h/db" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	brokers, topic, to := []string{"h:1"}, []string{"a"}, []string{"postgres://h"}
 	for want, f := range map[string]Flags{
-		"--brokers is missing":    {Topics: []string{"a"}, To: "postgres://h"},
-		"--topic is missing":      {Brokers: []string{"h:1"}, To: "postgres://h"},
-		"--to is missing":         {Brokers: []string{"h:1"}, Topics: []string{"a"}},
-		"--table goes with one":   {Brokers: []string{"h:1"}, Topics: []string{"a", "b"}, To: "postgres://h", Table: "t"},
-		"--table is missing":      {Brokers: []string{"h:1"}, Topics: []string{"/a/"}, To: "postgres://h"},
-		"63: choose a shorter":    {Brokers: []string{"h:1"}, Topics: []string{strings.Repeat("a", 64)}, To: "postgres://h"},
-		"--topic \"a;b\" can not": {Brokers: []string{"h:1"}, Topics: []string{"a;b"}, To: "postgres://h"},
-		"--topic \"a\" is given":  {Brokers: []string{"h:1"}, Topics: []string{"a", "a"}, To: "postgres://h"},
-		"--key \"id\" is given":   {Brokers: []string{"h:1"}, Topics: []string{"a"}, To: "postgres://h", Key: []string{"id", "id"}},
-		"--brokers: \"h\" is not": {Brokers: []string{"h"}, Topics: []string{"a"}, To: "postgres://h"},
-		"--to has a wrong":        {Brokers: []string{"h:1"}, Topics: []string{"a"}, To: "postgres://h/?sslmode=x"},
-		"--table: \"a b\" is not": {Brokers: []string{"h:1"}, Topics: []string{"a"}, To: "postgres://h", Table: "a b"},
+		"--brokers is missing":            {"topic": topic, "to": to},
+		"--topic is missing":              {"brokers": brokers, "to": to},
+		"--to is missing, and DATA":       {"brokers": brokers, "topic": topic},
+		"--table goes with one":           {"brokers": brokers, "topic": {"a", "b"}, "to": to, "table": {"t"}},
+		"--table is missing":              {"brokers": brokers, "topic": {"/a/"}, "to": to},
+		"63: choose a shorter":            {"brokers": brokers, "topic": {strings.Repeat("a", 64)}, "to": to},
+		"--topic \"a;b\" cannot":          {"brokers": brokers, "topic": {"a;b"}, "to": to},
+		"--topic \"a\" is given":          {"brokers": brokers, "topic": {"a", "a"}, "to": to},
+		"--key: column \"id\" is given":   {"brokers": brokers, "topic": topic, "to": to, "key": {"id", "id"}},
+		"--brokers: \"h\" is not":         {"brokers": {"h"}, "topic": topic, "to": to},
+		"--to has a wrong":                {"brokers": brokers, "topic": topic, "to": {"postgres://h/?sslmode=x"}},
+		"--table \"a b\": \"a b\" is not": {"brokers": brokers, "topic": topic, "to": to, "table": {"a b"}},
+		"--name must be up to":            {"brokers": brokers, "topic": topic, "to": to, "name": {"a b"}},
+		"--create must be yes":            {"brokers": brokers, "topic": topic, "to": to, "create": {"perhaps"}},
+		"--name: variable X is not":       {"brokers": brokers, "topic": topic, "to": to, "name": {"${X}"}},
 	} {
 		if _, err := FromFlags(f, vars()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", f, err, want)
+		}
+	}
+	if _, err := FromFlags(two, vars("DATABASE_URL", "mysql://h", "T", "t2")); err == nil || !strings.Contains(err.Error(), "DATABASE_URL is not a connection URL") {
+		t.Error(err)
+	}
+}
+
+func TestDatabaseOnly(t *testing.T) {
+	p, err := DatabaseOnly(Flags{"name": {"n"}, "brokers": {"h:1"}}, database)
+	if err != nil || p.Name != "n" || p.Kafka.Brokers[0] != "h:1" || p.Postgres.URL.Reveal() != "postgres://u:secret@h/db" || len(p.Sinks) > 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for want, f := range map[string]Flags{"--to is missing": {}, "--name must be": {"name": {"a/b"}, "to": {"postgres://h"}}, "--brokers: \"h\"": {"brokers": {"h"}}} {
+		if _, err := DatabaseOnly(f, vars()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", f, err, want)
 		}
 	}

@@ -1,45 +1,19 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
+	"flag"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
 )
 
-// places are where keys are known, each with a configuration that has an unknown key there, and its part of the schema.
-var places = map[string]string{
-	"":         "unknown_key_zzzz: 1\n",
-	"kafka":    "kafka: { unknown_key_zzzz: 1 }\n",
-	"tls":      "kafka: { tls: { unknown_key_zzzz: 1 } }\n",
-	"sasl":     "kafka: { sasl: { unknown_key_zzzz: 1 } }\n",
-	"postgres": "postgres: { unknown_key_zzzz: 1 }\n",
-	"batch":    "batch: { unknown_key_zzzz: 1 }\n",
-	"errors":   "errors: { unknown_key_zzzz: 1 }\n",
-	"sink":     "sinks: [ { unknown_key_zzzz: 1 } ]\n",
-
-	"sink_errors": "sinks: [ { errors: { unknown_key_zzzz: 1 } } ]\n",
-}
-
-var knownAre = regexp.MustCompile(`unknown key "unknown_key_zzzz".*; known are (.*)`)
-
-// knownKeys asks the parser which keys it knows at a place.
-func knownKeys(t *testing.T, src string) []string {
-	t.Helper()
-	_, err := Parse("x.yaml", []byte(src), vars())
-	if err == nil {
-		t.Fatalf("%s was taken", src)
-	}
-	m := knownAre.FindStringSubmatch(err.Error())
-	if m == nil {
-		t.Fatalf("%s: %v names no keys", src, err)
-	}
-	return strings.Split(m[1], ", ")
-}
+var update = flag.Bool("update", false, "write docs/configuration.md and sinker.schema.json from the declarations")
 
 func readRoot(t *testing.T, name string) string {
 	t.Helper()
@@ -50,41 +24,67 @@ func readRoot(t *testing.T, name string) string {
 	return string(b)
 }
 
-// TestEveryKeyIsDocumented holds the manual, the example and the schema to what the parser knows.
-func TestEveryKeyIsDocumented(t *testing.T) {
-	manual, example := readRoot(t, "docs/configuration.md"), readRoot(t, "sinker.example.yaml")
-	var schema jsonSchema
-	if err := json.Unmarshal([]byte(readRoot(t, "sinker.schema.json")), &schema); err != nil {
+// TestWhatIsGenerated holds the reference page and the schema to the declarations.
+func TestWhatIsGenerated(t *testing.T) {
+	page := []byte(readRoot(t, "docs/configuration.md"))
+	reference, err := Reference(page)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for place, src := range places {
-		keys := knownKeys(t, src)
-		for _, k := range keys {
-			if !strings.Contains(manual, "`"+k+"`") && !strings.Contains(manual, "\n## "+k+"\n") && !slices.Contains([]string{"kafka", "postgres", "batch", "errors", "sinks"}, k) {
-				t.Errorf("docs/configuration.md does not explain %s of %q", k, place)
-			}
-			if !regexp.MustCompile(`\b`+k+`\b`).MatchString(example) && !slices.Contains([]string{"topics", "extensions", "insecure"}, k) {
-				t.Errorf("sinker.example.yaml does not show %s of %q", k, place)
+	for name, want := range map[string][]byte{"docs/configuration.md": reference, "sinker.schema.json": Schema()} {
+		if *update {
+			if err := os.WriteFile("../../"+name, want, 0o644); err != nil {
+				t.Fatal(err)
 			}
 		}
-		part := &schema
-		if place != "" {
-			part = schema.Defs[place]
-		}
-		var inSchema []string
-		for k := range part.Properties {
-			inSchema = append(inSchema, k)
-		}
-		slices.Sort(keys)
-		slices.Sort(inSchema)
-		if !slices.Equal(keys, inSchema) {
-			t.Errorf("%q: the parser knows %v, sinker.schema.json %v", place, keys, inSchema)
+		if !bytes.Equal([]byte(readRoot(t, name)), want) {
+			t.Errorf("%s is not what the declarations say: go test ./internal/config -update writes it", name)
 		}
 	}
-	for place, names := range later {
-		for _, k := range names {
-			if !strings.Contains(manual, k+"`") {
-				t.Errorf("docs/configuration.md does not say that %s of %s is not there yet", k, place)
+	for i, line := range strings.Split(string(reference), "\n") {
+		if n := len([]rune(line)); n > 120 && !strings.HasPrefix(line, "|") {
+			t.Errorf("docs/configuration.md:%d has %d characters", i+1, n)
+		}
+	}
+}
+
+// TestReferenceNamesEverySection: a section without a place on the page, or with two, is an error.
+func TestReferenceNamesEverySection(t *testing.T) {
+	page := readRoot(t, "docs/configuration.md")
+	for name, changed := range map[string]string{
+		"Missing": strings.Replace(page, "<!-- keys of kafka.tls: generated", "<!-- keys of kafka: generated", 1),
+		"Unknown": strings.Replace(page, "<!-- keys of kafka.tls: generated", "<!-- keys of kafka.tlz: generated", 1),
+	} {
+		if _, err := Reference([]byte(changed)); err == nil || changed == page {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestExampleShowsEveryKey: sinker.example.yaml has each key, or mentions it in a comment.
+func TestExampleShowsEveryKey(t *testing.T) {
+	example := readRoot(t, "sinker.example.yaml")
+	root.walk(func(s *section, k *key) {
+		if !regexp.MustCompile(`\b` + k.name + `\b`).MatchString(example) {
+			t.Errorf("sinker.example.yaml does not show %s", s.pathOf(k))
+		}
+	})
+	for i, line := range strings.Split(example, "\n") {
+		if n := len([]rune(line)); n > 120 {
+			t.Errorf("sinker.example.yaml:%d has %d characters", i+1, n)
+		}
+	}
+	page := readRoot(t, "docs/configuration.md")
+	sections := []*section{&root}
+	root.walk(func(_ *section, k *key) {
+		if k.value.section != nil {
+			sections = append(sections, k.value.section)
+		}
+	})
+	for _, s := range sections {
+		for _, k := range s.later {
+			if !strings.Contains(page, k+"`") {
+				t.Errorf("docs/configuration.md does not say that %s is not there yet", k)
 			}
 		}
 	}
@@ -109,10 +109,7 @@ func TestTheManualsExamplesAreTaken(t *testing.T) {
 
 // TestTheSchemaAgreesWithTheParser tries configurations on both.
 func TestTheSchemaAgreesWithTheParser(t *testing.T) {
-	var schema jsonSchema
-	if err := json.Unmarshal([]byte(readRoot(t, "sinker.schema.json")), &schema); err != nil {
-		t.Fatal(err)
-	}
+	allows := compiledSchema(t, Schema())
 	for name, c := range map[string]struct {
 		src  string
 		good bool
@@ -143,109 +140,40 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 			if (err == nil) != c.good {
 				t.Errorf("the parser says %v", err)
 			}
-			var v any
-			if err := yaml.Unmarshal([]byte(c.src), &v); err != nil {
-				t.Fatal(err)
-			}
-			if ok := schema.allows(&schema, v); ok != c.good {
-				t.Errorf("the schema says %v", ok)
+			if err := allows(c.src); (err == nil) != c.good {
+				t.Errorf("the schema says %v", err)
 			}
 		})
 	}
 }
 
-// jsonSchema is as much of JSON Schema as sinker.schema.json uses.
-type jsonSchema struct {
-	Ref           string                 `json:"$ref"`
-	Defs          map[string]*jsonSchema `json:"$defs"`
-	Type          any                    `json:"type"`
-	Enum          []any                  `json:"enum"`
-	Pattern       string                 `json:"pattern"`
-	Minimum       *float64               `json:"minimum"`
-	Maximum       *float64               `json:"maximum"`
-	MinItems      int                    `json:"minItems"`
-	MinProperties int                    `json:"minProperties"`
-	Required      []string               `json:"required"`
-	Properties    map[string]*jsonSchema `json:"properties"`
-	Additional    json.RawMessage        `json:"additionalProperties"`
-	Items         *jsonSchema            `json:"items"`
-	AnyOf         []*jsonSchema          `json:"anyOf"`
-}
-
-func (s *jsonSchema) allows(root *jsonSchema, v any) bool {
-	if name, ok := strings.CutPrefix(s.Ref, "#/$defs/"); ok && !root.Defs[name].allows(root, v) {
-		return false
+// compiledSchema returns a function that tries a configuration on the schema.
+func compiledSchema(t *testing.T, text []byte) func(src string) error {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(s.AnyOf) > 0 && !slices.ContainsFunc(s.AnyOf, func(o *jsonSchema) bool { return o.allows(root, v) }) {
-		return false
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("sinker.schema.json", doc); err != nil {
+		t.Fatal(err)
 	}
-	if !s.allowsType(v) || len(s.Enum) > 0 && !slices.ContainsFunc(s.Enum, func(e any) bool { return e == v || e == asFloat(v) }) {
-		return false
+	schema, err := c.Compile("sinker.schema.json")
+	if err != nil {
+		t.Fatal(err)
 	}
-	switch v := v.(type) {
-	case string:
-		return s.Pattern == "" || regexp.MustCompile(s.Pattern).MatchString(v)
-	case []any:
-		return len(v) >= s.MinItems && (s.Items == nil || !slices.ContainsFunc(v, func(e any) bool { return !s.Items.allows(root, e) }))
-	case map[string]any:
-		return s.allowsMapping(root, v)
-	}
-	n, isNumber := asFloat(v).(float64)
-	return !isNumber || (s.Minimum == nil || n >= *s.Minimum) && (s.Maximum == nil || n <= *s.Maximum)
-}
-
-func (s *jsonSchema) allowsMapping(root *jsonSchema, v map[string]any) bool {
-	for _, k := range s.Required {
-		if _, ok := v[k]; !ok {
-			return false
+	return func(src string) error {
+		var v any
+		if err := yaml.Unmarshal([]byte(src), &v); err != nil {
+			return err
 		}
-	}
-	for k, e := range v {
-		if p := s.Properties[k]; p != nil {
-			if !p.allows(root, e) {
-				return false
-			}
-			continue
+		asJSON, err := json.Marshal(v)
+		if err != nil {
+			return err
 		}
-		var other jsonSchema
-		if string(s.Additional) == "false" || s.Additional != nil && (json.Unmarshal(s.Additional, &other) != nil || !other.allows(root, e)) {
-			return false
+		if v, err = jsonschema.UnmarshalJSON(bytes.NewReader(asJSON)); err != nil {
+			return err
 		}
+		return schema.Validate(v)
 	}
-	return len(v) >= s.MinProperties
-}
-
-func (s *jsonSchema) allowsType(v any) bool {
-	allowed, _ := s.Type.([]any)
-	if one, ok := s.Type.(string); ok {
-		allowed = []any{one}
-	}
-	is := ""
-	switch v.(type) {
-	case nil:
-		is = "null"
-	case string:
-		is = "string"
-	case bool:
-		is = "boolean"
-	case int, int64, uint64:
-		is = "integer"
-	case float64:
-		is = "number"
-	case []any:
-		is = "array"
-	case map[string]any:
-		is = "object"
-	}
-	return allowed == nil || slices.Contains(allowed, any(is)) || is == "integer" && slices.Contains(allowed, any("number"))
-}
-
-func asFloat(v any) any {
-	switch n := v.(type) {
-	case int:
-		return float64(n)
-	case int64:
-		return float64(n)
-	}
-	return v
 }

@@ -17,13 +17,15 @@ const byCode = "in a password, @ is written %40, / %2F, ? %3F, # %23, : %3A, % %
 // repeat a part of the string. Files that the string names are the first connection's business; they may be missing
 // here and be there in production.
 var refusals = []struct{ theirs, ours string }{
-	{"failed to parse as URL", "can not be read as a URL: " + byCode},
-	{"failed to parse as keyword/value", "cannot be read as keyword=value pairs: a value with spaces goes in single quotes"},
+	{"failed to parse as URL", "cannot be read as a URL: " + byCode},
+	{"failed to parse as keyword/value",
+		"cannot be read as keyword=value pairs: a value with spaces goes in single quotes"},
 	{"sslmode is invalid", "has a wrong sslmode: it is disable, allow, prefer, require, verify-ca or verify-full"},
 	{"invalid port", "has a wrong port"},
-	{"could not match", "has not as many ports as hosts"},
+	{"could not match", "has another number of ports than of hosts"},
 	{"invalid connect_timeout", "has a wrong connect_timeout: it is a number of seconds"},
-	{"unknown target_session_attrs", "has a wrong target_session_attrs: leave it out, and only a server that accepts writes is taken"},
+	{"unknown target_session_attrs",
+		"has a wrong target_session_attrs: without one, only a server that accepts writes is used"},
 	{"unknown channel_binding", "has a wrong channel_binding: it is disable, prefer or require"},
 }
 
@@ -96,19 +98,24 @@ var keywordForm = regexp.MustCompile(`^\s*[A-Za-z_]+\s*=`)
 
 // keywords are libpq's, and the settings of the server that have a use here. Any other may be the rest of a password
 // that has spaces and stands in no quotes, and the server's refusal of it would show it.
-var keywords = set("host", "hostaddr", "port", "dbname", "database", "user", "password", "passfile", "require_auth", "channel_binding",
-	"connect_timeout", "client_encoding", "options", "application_name", "fallback_application_name", "keepalives", "keepalives_idle",
-	"keepalives_interval", "keepalives_count", "tcp_user_timeout", "replication", "gssencmode", "sslmode", "sslnegotiation",
-	"sslcompression", "sslcert", "sslkey", "sslpassword", "sslcertmode", "sslrootcert", "sslcrl", "sslcrldir", "sslsni", "requirepeer",
-	"ssl_min_protocol_version", "ssl_max_protocol_version", "min_protocol_version", "max_protocol_version", "krbsrvname", "krbspn",
-	"gsslib", "gssdelegation", "service", "servicefile", "target_session_attrs", "load_balance_hosts",
-	"search_path", "role", "timezone", "datestyle", "work_mem", "statement_timeout", "lock_timeout", "synchronous_commit")
+var keywords = set(
+	"host", "hostaddr", "port", "dbname", "database", "user", "password", "passfile", "require_auth",
+	"channel_binding", "connect_timeout", "client_encoding", "options", "application_name",
+	"fallback_application_name", "keepalives", "keepalives_idle", "keepalives_interval",
+	"keepalives_count", "tcp_user_timeout", "replication", "gssencmode", "sslmode", "sslnegotiation",
+	"sslcompression", "sslcert", "sslkey", "sslpassword", "sslcertmode", "sslrootcert", "sslcrl",
+	"sslcrldir", "sslsni", "requirepeer", "ssl_min_protocol_version", "ssl_max_protocol_version",
+	"min_protocol_version", "max_protocol_version", "krbsrvname", "krbspn", "gsslib", "gssdelegation",
+	"service", "servicefile", "target_session_attrs", "load_balance_hosts", "search_path", "role",
+	"timezone", "datestyle", "work_mem", "statement_timeout", "lock_timeout", "synchronous_commit",
+)
 
 func badKeywords(s string) string {
 	for strings.TrimSpace(s) != "" {
 		m := keyword.FindStringSubmatch(s)
 		if m == nil {
-			return "cannot be read as keyword=value pairs: a value with spaces, quotes or backslashes goes in single quotes, with \\ before ' and \\"
+			return "cannot be read as keyword=value pairs: a value with spaces, quotes or backslashes goes in single quotes, " +
+				"with \\ before ' and \\"
 		}
 		if !keywords[strings.ToLower(m[1])] {
 			return "has a keyword that Postgres' clients do not know: a value with spaces goes in single quotes, " +

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// expand replaces ${VAR}, ${VAR:-default} (when unset or empty) and ${VAR:?message}; $$ is a dollar sign. A dollar sign
-// before anything else stands for itself.
+// expand replaces ${VAR}, ${VAR:-default} (when unset or empty) and ${VAR:?message}; $$ is a dollar sign. A dollar
+// sign before anything else stands for itself.
 func expand(s string, lookup func(string) (string, bool)) (string, error) {
 	var b strings.Builder
 	for {
@@ -41,7 +41,8 @@ func expand(s string, lookup func(string) (string, bool)) (string, error) {
 }
 
 // errForm does not repeat what it is about: it may be a password with a dollar sign in it.
-var errForm = errors.New("a ${…} in it is not a variable: write ${NAME}, ${NAME:-default} or ${NAME:?message}; a dollar sign itself is written $$")
+var errForm = errors.New("a ${…} in it is not a variable: write ${NAME}, ${NAME:-default} or ${NAME:?message}; " +
+	"a dollar sign itself is written $$")
 
 func variable(expr string, lookup func(string) (string, bool)) (string, error) {
 	name, rest, special := strings.Cut(expr, ":")
@@ -49,7 +50,7 @@ func variable(expr string, lookup func(string) (string, bool)) (string, error) {
 		return "", errForm
 	}
 	if strings.Contains(rest, "${") {
-		return "", fmt.Errorf("variable %s: a default can not hold another variable", name)
+		return "", fmt.Errorf("variable %s: a default must not contain another variable", name)
 	}
 	v, set := lookup(name)
 	switch {

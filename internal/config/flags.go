@@ -1,139 +1,152 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v4"
 )
 
-// Flags are a pipeline without a file: `sinker run --brokers … --topic … --to …`.
-type Flags struct {
-	Brokers []string
-	Topics  []string
-	To      string
-	Table   string
-	Key     []string
-	Create  bool
-	Name    string
+// Flags are a pipeline without a file, `sinker run --brokers … --topic … --to …`: the values by the flag's name,
+// without its dashes. A flag without a value is one that is not given.
+type Flags map[string][]string
+
+// Flag is how a command line gives a key.
+type Flag struct {
+	Name, Usage string
+	List        bool // it may have several values
+	Switch      bool // it needs none
 }
 
-// FromFlags makes the pipeline that the flags stand for: one sink per topic. ${VAR} in a flag is replaced as in a file.
-// Without --to, DATABASE_URL is read. Its errors name the flag.
-func FromFlags(f Flags, lookup func(string) (string, bool)) (*Pipeline, error) {
-	p := defaults()
-	f, err := f.expanded(lookup)
-	if err != nil {
-		return nil, err
-	}
-	r := &reader{file: "command line"}
-	if f.Name != "" {
-		p.Name = f.Name
-	}
-	if !pipelineName.MatchString(p.Name) {
-		r.problem(nil, "--name must be up to 200 letters, digits, dots, dashes and underscores")
-	}
-	for _, b := range f.Brokers {
-		b = strings.TrimSpace(b)
-		if problem := badBroker(b); problem != "" {
-			r.problem(nil, "--brokers: %s %s", shownText(b), problem)
+// PipelineFlags are the flags of the keys that have one.
+func PipelineFlags() (flags []Flag) {
+	root.walk(func(_ *section, k *key) {
+		if k.flag != nil {
+			flags = append(flags, Flag{k.flag.name, k.flag.usage, k.value.many, k.value.kind == "yes"})
 		}
-		p.Kafka.Brokers = append(p.Kafka.Brokers, b)
-	}
-	if len(f.Brokers) == 0 {
-		r.problem(nil, "--brokers is missing: host:port of at least one Kafka broker")
-	}
-	if p.Postgres.URL, err = DatabaseFlag(f.To, lookup); err != nil {
-		r.problem(nil, "%v", err)
-	}
-	for i, k := range f.Key {
-		if problem := badIdentifier(k); problem != "" {
-			r.problem(nil, "--key %s %s", shownText(k), problem)
-		} else if slices.Contains(f.Key[:i], k) {
-			r.problem(nil, "--key %q is given twice", k)
-		}
-	}
-	r.flagSinks(f, p)
-	if len(r.problems) > 0 {
-		return nil, &Errors{r.problems}
-	}
-	p.Batch.complete(p.Sinks)
-	return p, nil
+	})
+	return flags
 }
 
-func (r *reader) flagSinks(f Flags, p *Pipeline) {
-	if len(f.Topics) == 0 {
-		r.problem(nil, "--topic is missing")
-	}
-	if f.Table != "" && len(f.Topics) > 1 {
-		r.problem(nil, "--table goes with one --topic; for several write a sinker.yaml")
-		return
-	}
-	for i, t := range f.Topics {
-		s := Sink{Format: "json", Create: f.Create}
-		s.Rule.Key = f.Key
-		problem := s.addTopic(t, 1)
-		if slices.Contains(f.Topics[:i], t) {
-			problem = "is given twice"
-		}
-		if problem != "" {
-			r.problem(nil, "--topic %s %s", shownText(t), problem)
-			continue
-		}
-		switch problem := badIdentifier(t); {
-		case f.Table != "":
-			if err := s.setTable(f.Table); err != nil {
-				r.problem(nil, "--table: %v", err)
-			}
-		case s.Regex:
-			r.problem(nil, "--table is missing: a regular expression has no default")
-		case problem != "":
-			r.problem(nil, "--table is missing, and the topic's name can not be one: it %s", problem)
-		default:
-			s.Schema, s.Table = "public", t
-		}
-		p.Sinks = append(p.Sinks, s)
-	}
+// FromFlags makes the pipeline that the flags stand for: one sink per topic. ${VAR} in a flag is replaced as in a
+// file. Without --to, DATABASE_URL is read. Its errors name the flag.
+func FromFlags(f Flags, lookup func(string) (string, bool), checks ...Check) (*Pipeline, error) {
+	r := &reader{file: "command line", lookup: lookup, checks: checks, flags: true}
+	return r.pipeline(r.tree(f))
 }
 
-// expanded replaces the variables in every flag but --to, which database reads.
-func (f Flags) expanded(lookup func(string) (string, bool)) (Flags, error) {
-	r := &reader{file: "command line"}
-	one := func(flag string, dst *string) {
-		s, err := expand(*dst, lookup)
-		if err != nil {
-			r.problem(nil, "--%s: %v", flag, err)
+// DatabaseOnly makes a pipeline of a name and a database, for commands that need no topics and may do without
+// brokers.
+func DatabaseOnly(f Flags, lookup func(string) (string, bool)) (*Pipeline, error) {
+	r := &reader{file: "command line", lookup: lookup, flags: true, partial: true}
+	return r.pipeline(r.tree(f))
+}
+
+// tree is the file that the flags stand for.
+func (r *reader) tree(f Flags) *yaml.Node {
+	tree, sink := &yaml.Node{Kind: yaml.MappingNode}, &yaml.Node{Kind: yaml.MappingNode}
+	member(tree, "kafka")
+	member(tree, "postgres")
+	root.walk(func(s *section, k *key) {
+		if k.flag == nil {
 			return
 		}
-		*dst = s
-	}
-	list := func(flag string, dst *[]string) {
-		*dst = slices.Clone(*dst)
-		for i := range *dst {
-			one(flag, &(*dst)[i])
+		v := flagNode(f[k.flag.name], k.value.many)
+		if v == nil && k.flag.env != "" {
+			if v = r.environment(k.flag.env); v != nil {
+				r.instead = map[string]string{k.flag.name: k.flag.env}
+			}
 		}
+		switch {
+		case v == nil || s == &sinkSection && k.name == "topic":
+		case s == &sinkSection:
+			put(sink, k.name, v)
+		case s.path == "":
+			put(tree, k.name, v)
+		default:
+			put(member(tree, s.path), k.name, v)
+		}
+	})
+	if !r.partial {
+		put(tree, "sinks", r.flagSinks(f, sink))
 	}
-	list("brokers", &f.Brokers)
-	list("topic", &f.Topics)
-	list("key", &f.Key)
-	one("table", &f.Table)
-	one("name", &f.Name)
-	if len(r.problems) > 0 {
-		return f, &Errors{r.problems}
-	}
-	return f, nil
+	return tree
 }
 
-// DatabaseFlag reads a command's --to, in which ${VAR} is replaced. Where it is empty it reads DATABASE_URL, so that no
-// password has to stand on a command line, which every user of the machine can see. Its error holds no part of either.
+// flagSinks is a sink for each topic, with what all have.
+func (r *reader) flagSinks(f Flags, sink *yaml.Node) *yaml.Node {
+	list, topics := &yaml.Node{Kind: yaml.SequenceNode}, f["topic"]
+	if len(topics) == 0 {
+		list.Content = []*yaml.Node{sink} // its topic is missing
+	}
+	if len(f["table"]) > 0 && len(topics) > 1 {
+		r.problem(nil, "--table goes with one --topic; for several write a sinker.yaml")
+	}
+	for i, t := range topics {
+		if slices.Contains(topics[:i], t) {
+			r.problem(nil, "--topic %s is given twice", shownText(t))
+			continue
+		}
+		one := &yaml.Node{Kind: yaml.MappingNode}
+		put(one, "topic", scalarNode(t))
+		one.Content = append(one.Content, sink.Content...)
+		list.Content = append(list.Content, one)
+	}
+	return list
+}
+
+// environment is the value of a variable; nil: it is not set, or empty.
+func (r *reader) environment(name string) *yaml.Node {
+	text, _ := r.lookup(name)
+	if text == "" {
+		return nil
+	}
+	return scalarNode(escape(text)) // the text of a variable is not expanded again
+}
+
+// flagNode is the value of a flag; nil: it is not given.
+func flagNode(values []string, many bool) *yaml.Node {
+	if len(values) == 0 {
+		return nil
+	}
+	if !many {
+		return scalarNode(values[len(values)-1])
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, v := range values {
+		list.Content = append(list.Content, scalarNode(strings.TrimSpace(v)))
+	}
+	return list
+}
+
+// member returns the mapping of a name within another, and makes it.
+func member(n *yaml.Node, name string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			return n.Content[i+1]
+		}
+	}
+	m := &yaml.Node{Kind: yaml.MappingNode}
+	put(n, name, m)
+	return m
+}
+
+func put(n *yaml.Node, name string, v *yaml.Node) { n.Content = append(n.Content, scalarNode(name), v) }
+
+func scalarNode(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Value: text} }
+
+// DatabaseFlag reads a command's --to, in which ${VAR} is replaced. Where it is empty it reads DATABASE_URL, so
+// that no password has to stand on a command line, which every user of the machine can see. Its error holds no
+// part of either.
 func DatabaseFlag(to string, lookup func(string) (string, bool)) (Secret, error) {
 	source, text := "--to", to
 	if to == "" {
 		source = "DATABASE_URL"
 		if text, _ = lookup(source); text == "" {
-			return "", fmt.Errorf("--to is missing, and DATABASE_URL is not set: set it, or give --to '${NAME}' with the name of another variable")
+			return "", fmt.Errorf(missingFlag, "--to", source, "--to")
 		}
-		text = strings.ReplaceAll(text, "$", "$$") // what a variable holds is not read again
+		text = escape(text) // the text of a variable is not expanded again
 	}
 	url, err := DatabaseURL(text, lookup)
 	if err != nil {
@@ -142,25 +155,5 @@ func DatabaseFlag(to string, lookup func(string) (string, bool)) (Secret, error)
 	return url, nil
 }
 
-// DatabaseOnly makes a pipeline of a name and a database, for commands that need no topics and may do without brokers.
-func DatabaseOnly(f Flags, lookup func(string) (string, bool)) (*Pipeline, error) {
-	f, err := f.expanded(lookup)
-	if err != nil {
-		return nil, err
-	}
-	p := defaults()
-	if f.Name != "" {
-		p.Name = f.Name
-	}
-	if !pipelineName.MatchString(p.Name) {
-		return nil, errors.New("--name must be up to 200 letters, digits, dots, dashes and underscores")
-	}
-	for _, b := range f.Brokers {
-		if problem := badBroker(b); problem != "" {
-			return nil, fmt.Errorf("--brokers: %s %s", shownText(b), problem)
-		}
-	}
-	p.Kafka.Brokers = f.Brokers
-	p.Postgres.URL, err = DatabaseFlag(f.To, lookup)
-	return p, err
-}
+// missingFlag is said of a flag with a variable that can take its place.
+const missingFlag = "%s is missing, and %s is not set: set it, or give %s '${NAME}' with the name of another variable"

@@ -35,8 +35,8 @@ func (s *Sink) setTable(text string) error {
 	return nil
 }
 
-// splitName cuts schema.table. A part in double quotes may hold dots, and quotes written twice. Names are taken as they
-// stand: unlike in SQL, without quotes too nothing is turned into lower case.
+// splitName cuts schema.table. A part in double quotes may hold dots, and quotes written twice. Names are taken as
+// they stand: unlike in SQL, without quotes too nothing is turned into lower case.
 func splitName(text string) (parts []string, err error) {
 	rest := text
 	for {
@@ -52,7 +52,8 @@ func splitName(text string) (parts []string, err error) {
 			}
 			part, rest = rest[:end], rest[end:]
 			if !plainName.MatchString(part) {
-				return nil, fmt.Errorf("%s is not made of letters, digits, _, $ and -: if that is its name, write it in double quotes", shownText(part))
+				return nil, fmt.Errorf("%s is not made of letters, digits, _, $ and -: if that is its name, put it in double quotes",
+					shownText(part))
 			}
 		}
 		if problem := badIdentifier(part); problem != "" {
@@ -101,7 +102,7 @@ func joinName(schema, table string) string {
 	return quote(schema) + "." + quote(table)
 }
 
-// badIdentifier says why a name can not be Postgres'. A longer one would be cut with a mere notice, and two could
+// badIdentifier says why a name cannot be Postgres'. A longer one would be cut with a mere notice, and two could
 // become one.
 func badIdentifier(s string) string {
 	switch {

@@ -1,14 +1,14 @@
-// Package config turns sinker.yaml, or the flags that stand for one, into a checked pipeline. It is strict: an unknown
-// key, a key given twice, a wrong type or an unset variable is an error with file, line, column and the fix, and all of
-// them are reported at once. It reads files and variables and nothing else; whether Kafka, Postgres and the tables are
-// as configured is `sinker check`'s business.
+// Package config turns sinker.yaml, or the flags that stand for one, into a checked pipeline. It is strict: an
+// unknown key, a key given twice, a wrong type or an unset variable is an error with file, line, column and the
+// fix, and all of them are reported at once. It reads files and variables and nothing else; whether Kafka,
+// Postgres and the tables are as configured is found out by `sinker check`.
+//
+// Each key is declared once (declare.go, keys_*.go).
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
-	"slices"
 	"time"
 
 	"sinker/internal/transform"
@@ -35,20 +35,20 @@ type Kafka struct {
 	TLS     *TLS // nil: plaintext
 	SASL    *SASL
 	Start   Start
-	// Instance is the static membership's id: empty, one that this host gives; "off", a dynamic member.
+	// Instance is the static membership's id: empty, one made from the host's name; "off", a dynamic member.
 	Instance       string
-	SessionTimeout time.Duration // 0: the default of consume
+	SessionTimeout time.Duration // default 6 s
 	MaxBatch       int64         // memory that one batch of records may take, unpacked; default 256 MiB
 	Balancer       string        // cooperative-sticky (default), range, roundrobin, sticky, server
 }
 
-// TLS is how the connection to Kafka is encrypted. Files are read anew at every dial.
+// TLS is how the connection to Kafka is encrypted. Files are read again at every dial.
 type TLS struct {
 	CA, Cert, Key, ServerName string
 	Insecure                  bool // insecure_skip_verify
 }
 
-// SASL is how sinker proves to Kafka who it is. A file is read anew at every authentication.
+// SASL is how sinker authenticates with Kafka. A file is read again at every authentication.
 type SASL struct {
 	Mechanism      string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER
 	Username       string
@@ -60,11 +60,11 @@ type SASL struct {
 	AllowPlaintext bool // insecure: PLAIN or OAUTHBEARER without TLS to another host
 }
 
-// Format prints who, and not with what: behind a pointer, fmt passes Secret's own Format over for a verb that fits no
-// pointer.
+// Format prints the mechanism and the user, and no secret: behind a pointer, fmt does not call Secret's own Format
+// for a verb that does not fit a pointer.
 func (s SASL) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "{%s %s}", s.Mechanism, s.Username) }
 
-// Start says where a topic begins that the pipeline has never read.
+// Start is where reading begins in a topic that the pipeline has never read.
 type Start struct {
 	Latest bool
 	At     time.Time // zero: earliest, or latest
@@ -75,7 +75,7 @@ type Postgres struct {
 	URL               Secret
 	MigrateURL        Secret // for migrations, past a transaction pooler; empty: URL
 	SynchronousCommit string
-	StatementTimeout  time.Duration // 0: the default of txn
+	StatementTimeout  time.Duration // default 9 s
 }
 
 // Batch bounds a transaction.
@@ -83,16 +83,6 @@ type Batch struct {
 	Rows  int           // default 100,000; 500,000 where every sink aggregates
 	Bytes int64         // default 32 MiB; 128 MiB where every sink aggregates
 	Every time.Duration // default 15 ms
-}
-
-// complete puts the defaults in. Sinks that aggregate keep groups and no records, and the more records come to a group the
-// less Postgres has to do: so their batches may be larger.
-func (b *Batch) complete(sinks []Sink) {
-	rows, size := 100_000, int64(32<<20)
-	if !slices.ContainsFunc(sinks, func(s Sink) bool { return len(s.Rule.Folds) == 0 }) {
-		rows, size = 500_000, 128<<20
-	}
-	b.Rows, b.Bytes = cmp.Or(b.Rows, rows), cmp.Or(b.Bytes, size)
 }
 
 // Sink is the rule from topics to one table.
@@ -104,9 +94,9 @@ type Sink struct {
 	Table  string
 	Create bool
 	Rule   transform.Rule
-	Errors *SinkErrors `json:",omitempty"` // nil: nothing is waited for
-	// At is where the file has it, sinker.yaml:12:5, for errors that show later; empty with flags.
-	At string `json:"-"`
+	Errors *SinkErrors // nil: nothing is waited for
+	// At is where the file has it, such as sinker.yaml:12:5, for errors that show later; empty with flags.
+	At string
 
 	expr   *regexp.Regexp
 	folded transform.Rule // of group, add, max and min, while they are read
@@ -115,24 +105,15 @@ type Sink struct {
 // Regexp is the compiled expression of a sink with Regex.
 func (s *Sink) Regexp() *regexp.Regexp { return s.expr }
 
-// ErrorPolicy says what becomes of a record that can not become a row.
+// ErrorPolicy says what becomes of a record that cannot become a row.
 type ErrorPolicy struct {
+	On        string  // what the policy applies to: record
 	Do        string  // dead_letter (default) or stop
 	StopAfter float64 // share of dead letters above which a partition stops; 0: never
 }
 
-// SinkErrors says which refusals of Postgres' a sink waits out before its policy applies.
+// SinkErrors says which errors of Postgres a sink waits out before its policy applies.
 type SinkErrors struct {
 	WaitFor []string      // SQLSTATEs
 	AtMost  time.Duration // since the partition's batch was refused first
-}
-
-func defaults() *Pipeline {
-	return &Pipeline{
-		Name:    "sinker",
-		Workers: 2,
-		Batch:   Batch{Every: 15 * time.Millisecond},
-		HTTP:    "127.0.0.1:8080",
-		Errors:  ErrorPolicy{Do: "dead_letter"},
-	}
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"sinker/internal/nearest"
 )
 
 // Problem is one thing wrong with a configuration, and what to do about it. It never holds a secret.
@@ -27,7 +29,7 @@ func (p Problem) String() string {
 // Errors is everything wrong with a configuration, in the order of the file. Nothing was started.
 type Errors struct{ Problems []Problem }
 
-// mostShown bounds what a broken file prints; the first mistakes are the ones to mend first.
+// mostShown bounds what a broken file prints. The first mistakes are the ones to correct first.
 const mostShown = 50
 
 func (e *Errors) Error() string {
@@ -42,42 +44,10 @@ func (e *Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Nearest returns the candidate that name is probably a misspelling of, or "".
-func Nearest(name string, candidates []string) string {
-	best, most := "", 1+len(name)/3
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < most || d == most && best == "" {
-			best, most = c, d
-		}
-	}
-	return best
-}
-
 // didYouMean ends a message with the nearest candidate, or with all of them when none is near.
 func didYouMean(name string, candidates []string) string {
-	if near := Nearest(name, candidates); near != "" {
+	if near := nearest.Name(name, candidates); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return "; known are " + strings.Join(candidates, ", ")
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, row[j]+1, before+1)
-		}
-	}
-	return row[len(b)]
 }

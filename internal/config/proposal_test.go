@@ -10,8 +10,8 @@ import (
 	"sinker/internal/transform"
 )
 
-// TestProposedColumnsAreRead: what `check` and `run` print of a table that is made from records is a configuration that makes the
-// same columns of the same fields, whatever the fields' names.
+// TestProposedColumnsAreRead: what `check` and `run` print of a table that is made from records is a configuration
+// that makes the same columns of the same fields, whatever the fields' names.
 func TestProposedColumnsAreRead(t *testing.T) {
 	var object strings.Builder
 	names := []string{"id", "a.b", "$key", "$offset", "${HOME}", "$$", `q"u`, `back\slash`, "sp ace", "yes", "null", "NO", "1", "1.5", "~", "date", "timestamp", "double", "time",

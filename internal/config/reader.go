@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,8 +13,12 @@ import (
 // reader walks the YAML tree and collects problems with their places.
 type reader struct {
 	file     string
-	source   *source
+	source   *source // nil with flags
 	lookup   func(string) (string, bool)
+	checks   []Check
+	flags    bool              // the tree was made of flags: keys are called by their flags' names
+	instead  map[string]string // with flags: the variable that a flag's value is from
+	partial  bool              // required keys may be missing, but for those that a variable can give
 	problems []Problem
 }
 
@@ -27,41 +32,76 @@ func (r *reader) problem(n *yaml.Node, format string, args ...any) {
 	r.problems = append(r.problems, p)
 }
 
-// field is one key of a mapping and what reads its value.
-type field struct {
-	name string
-	read func(*yaml.Node)
-}
-
-// later are the keys of what sinker does not do yet, by place: they must neither be ignored nor look like misspellings.
-var later = map[string][]string{
-	"the configuration": {"tests"},
-	"kafka":             {"schema_registry"},
-	"a sink":            {"where", "newest_wins", "sql"},
-}
-
-// fields reads a mapping strictly: every key must be known, and given once. It returns the keys that were there.
-func (r *reader) fields(n *yaml.Node, place string, fields ...field) (given map[string]*yaml.Node) {
-	given = map[string]*yaml.Node{}
+// mapping reads a section strictly: every key must be known, and given once. It returns the keys that were there.
+func (r *reader) mapping(n *yaml.Node, s *section, owner any) given {
+	g := given{}
 	if n.Kind != yaml.MappingNode {
-		r.problem(n, "%s must be a mapping of keys, not %s", place, kindOf(n))
-		return given
+		r.problem(n, "%s must be a mapping of keys, not %s", s.place, kindOf(n))
+		return g
 	}
+	before := len(r.problems)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], follow(n.Content[i+1])
-		at := slices.IndexFunc(fields, func(f field) bool { return f.name == k.Value })
-		if at < 0 {
-			r.unknown(k, place, fields)
+		d := s.key(k.Value)
+		if d == nil {
+			r.unknown(k, s)
 			continue
 		}
-		if first := given[k.Value]; first != nil {
+		if first := g[k.Value]; first != nil {
 			r.problem(k, "%s is given twice; first in line %d", k.Value, first.Line)
 			continue
 		}
-		given[k.Value] = k
-		fields[at].read(v)
+		if other := g[d.sameAs]; d.sameAs != "" && other != nil {
+			r.problem(k, "give %s or %s, not both", d.sameAs, k.Value)
+		}
+		g[k.Value] = k
+		d.value.read(r, v, r.called(s, d), owner)
 	}
-	return given
+	if s.onlyClean && len(r.problems) > before {
+		return g
+	}
+	r.required(n, s, g)
+	if s.check != nil {
+		s.check(r, n, owner, g)
+	}
+	return g
+}
+
+// required reports the keys of the section that must be there and are not.
+func (r *reader) required(n *yaml.Node, s *section, g given) {
+	for i := range s.keys {
+		k := &s.keys[i]
+		there := func(other key) bool { return (other.name == k.name || other.sameAs == k.name) && g[other.name] != nil }
+		if !k.required || r.partial && (k.flag == nil || k.flag.env == "") || slices.ContainsFunc(s.keys, there) {
+			continue
+		}
+		if r.flags && k.flag != nil && k.flag.env != "" {
+			r.problem(n, missingFlag, "--"+k.flag.name, k.flag.env, "--"+k.flag.name)
+			continue
+		}
+		what := ""
+		if k.value.takes != "" {
+			what = ": give " + k.value.takes
+		}
+		r.problem(n, "%s is missing%s", r.called(s, k), what)
+	}
+}
+
+// called is how messages name a key.
+func (r *reader) called(s *section, k *key) string {
+	if r.flags && k.flag != nil {
+		return cmp.Or(r.instead[k.flag.name], "--"+k.flag.name)
+	}
+	return s.lead + k.name
+}
+
+// spelled is how messages name a key of a sink, for checks that do not have its declaration: a flag has the same
+// name.
+func (r *reader) spelled(key string) string {
+	if r.flags {
+		return "--" + key
+	}
+	return key
 }
 
 // follow returns the node that an alias stands for.
@@ -72,20 +112,16 @@ func follow(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-func (r *reader) unknown(k *yaml.Node, place string, fields []field) {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.name
-	}
-	switch {
-	case slices.Contains(later[place], k.Value):
+func (r *reader) unknown(k *yaml.Node, s *section) {
+	switch names := s.names(); {
+	case slices.Contains(s.later, k.Value):
 		r.problem(k, "%s is not supported by this version of sinker", k.Value)
 	case k.Value == "<<":
 		r.problem(k, "<< is not supported: write the keys out, or give a whole value by its alias")
 	case k.Kind != yaml.ScalarNode || !plainKey.MatchString(k.Value):
-		r.problem(k, "here must be a key of %s: %s", place, strings.Join(names, ", "))
+		r.problem(k, "expected a key of %s: %s", s.place, strings.Join(names, ", "))
 	default:
-		r.problem(k, "unknown key %q in %s%s", k.Value, place, didYouMean(k.Value, names))
+		r.problem(k, "unknown key %q in %s%s", k.Value, s.place, didYouMean(k.Value, names))
 	}
 }
 
@@ -102,8 +138,16 @@ func kindOf(n *yaml.Node) string {
 	return "a single value"
 }
 
-// scalar reads one value as text, with variables expanded. Expanding comes after parsing: whatever a variable holds, it
-// stays this one value.
+// emptyOr is kindOf, and for an empty mapping or list of the wanted kind says that it is empty.
+func emptyOr(n *yaml.Node, wanted yaml.Kind) string {
+	if n.Kind == wanted {
+		return "an empty one"
+	}
+	return kindOf(n)
+}
+
+// scalar reads one value as text, with variables expanded. Expanding comes after parsing: whatever a variable
+// holds, it stays this one value.
 func (r *reader) scalar(n *yaml.Node, what string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
 		r.problem(n, "%s must be a single value, not %s", what, kindOf(n))
@@ -115,7 +159,7 @@ func (r *reader) scalar(n *yaml.Node, what string) (string, bool) {
 	}
 	s, err := expand(n.Value, r.lookup)
 	if err == nil && strings.Contains(s, "\x00") {
-		err = fmt.Errorf("a zero byte can not be part of it")
+		err = fmt.Errorf("it must not contain a zero byte")
 	}
 	if err != nil {
 		r.problem(n, "%s: %v", what, err)
@@ -127,11 +171,11 @@ func (r *reader) scalar(n *yaml.Node, what string) (string, bool) {
 // quoted is the value for a message. A variable is named, not shown: it may hold a secret that belongs elsewhere.
 func (r *reader) quoted(n *yaml.Node) string {
 	v := n.Value
-	if from, ok := r.source.hidden[n.Line]; ok && n.Anchor != "" && n.Column >= from {
-		return "what &" + n.Anchor + " holds"
+	if from, ok := r.source.hides(n.Line); ok && n.Anchor != "" && n.Column >= from {
+		return "the value of &" + n.Anchor
 	}
 	if strings.Contains(v, "${") {
-		return "what " + v + " holds"
+		return "the value of " + v
 	}
 	return shownText(v)
 }

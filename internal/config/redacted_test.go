@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"strings"
 	"testing"
 )
 
@@ -52,9 +51,6 @@ sinks:
 			}
 			if again.Redacted() != p.Redacted() {
 				t.Errorf("got\n%s\nwant\n%s", again.Redacted(), p.Redacted())
-			}
-			if strings.Contains(name, "Odd") {
-				return // `a.b: bigint` comes back with its path written out
 			}
 			if again.Hash() != p.Hash() {
 				t.Error("another hash")

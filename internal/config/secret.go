@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Secret is text that is never printed: fmt with any verb, JSON, YAML and slog all give ***. The one way to the text is
-// Reveal. (An unexported field is beyond the reach of its methods: keep secrets in exported ones.)
+// Secret is text that is never printed: fmt with any verb, JSON, YAML and slog all give ***. The one way to the
+// text is Reveal. (An unexported field is beyond the reach of its methods: keep secrets in exported ones.)
 type Secret string
 
 const hidden = "***"
@@ -39,8 +39,8 @@ func (s Secret) Format(f fmt.State, verb rune) {
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s Secret) LogValue() slog.Value         { return slog.StringValue(s.String()) }
 
-// RedactURL returns a connection string, in either of Postgres' forms, without its passwords, for messages. Where it is
-// not certain what belongs to a password it hides more rather than less.
+// RedactURL returns a connection string, in either of Postgres' forms, without its passwords, for messages. Where
+// it is not certain what belongs to a password it hides more rather than less.
 func RedactURL(s string) string {
 	if strings.Contains(s, "://") && !keywordForm.MatchString(s) {
 		return redactURL(s)

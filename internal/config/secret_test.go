@@ -116,7 +116,7 @@ func TestNoProblemShowsASecret(t *testing.T) {
 		})
 	}
 	t.Run("Flags", func(t *testing.T) {
-		_, err := FromFlags(Flags{Brokers: []string{"postgres://u:" + mark + "@h/db"}, Topics: []string{"a"}, To: "mysql://u:" + mark + "@h", Table: "a.b.c"}, vars())
+		_, err := FromFlags(Flags{"brokers": {"postgres://u:" + mark + "@h/db"}, "topic": {"a"}, "to": {"mysql://u:" + mark + "@h"}, "table": {"a.b.c"}}, vars())
 		if err == nil || strings.Contains(err.Error(), mark) {
 			t.Error(err)
 		}

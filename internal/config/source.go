@@ -9,14 +9,8 @@ import (
 )
 
 // A problem is shown with its line of the file, and such a line may hold a password, next to the mistake or as the
-// mistake: `pasword: …`. So only what is known to be harmless is shown: keys, and the values of the keys named here.
-
-var shownKeys = set("name", "brokers", "tls", "ca", "cert", "key", "server_name", "insecure_skip_verify", "mechanism", "username",
-	"password_file", "token_file", "insecure", "start", "instance", "session_timeout", "max_batch", "balancer", "synchronous_commit", "statement_timeout",
-	"rows", "bytes", "every", "workers", "topic", "topics", "format", "table", "create", "delete", "meta", "max_depth", "on", "do", "stop_after", "http")
-
-// mappings are the keys whose value is a mapping, or a list of them, with keys of ours in it.
-var mappings = set("kafka", "tls", "sasl", "postgres", "batch", "errors", "sinks")
+// mistake: `pasword: …`. So only what is known to be harmless is shown: keys, and values whose key is declared as
+// shown.
 
 // plainKey is what may be a key's name at all; `{postgres://user:password@host}` is, to YAML, a key.
 var plainKey = regexp.MustCompile(`^[\pL\pN_. -]{1,64}$`)
@@ -52,7 +46,7 @@ func newSource(src []byte) *source {
 
 // line returns what may be shown of the line with a problem at the column; nothing if the place itself is hidden.
 func (s *source) line(line, column int) string {
-	if line < 1 || line > len(s.lines) {
+	if s == nil || line < 1 || line > len(s.lines) {
 		return ""
 	}
 	text := []rune(s.lines[line-1])
@@ -69,12 +63,25 @@ func (s *source) line(line, column int) string {
 	return shown
 }
 
-// hideSecrets notes every value whose key is not in shownKeys.
-func (s *source) hideSecrets(root *yaml.Node) {
-	s.hide(root, "kafka")
+// hideSecrets notes every value that may not be shown.
+func (s *source) hideSecrets(n *yaml.Node) {
+	if n.Kind == yaml.MappingNode {
+		s.hideMapping(n, &root)
+	} else {
+		s.see(n, false)
+	}
 	if s.open > 0 {
 		s.hideLines(s.open+1, len(s.lines))
 	}
+}
+
+// hides returns from which column on a line is hidden.
+func (s *source) hides(line int) (column int, ok bool) {
+	if s == nil {
+		return 0, false
+	}
+	column, ok = s.hidden[line]
+	return column, ok
 }
 
 func (s *source) hideLines(from, to int) {
@@ -83,32 +90,31 @@ func (s *source) hideLines(from, to int) {
 	}
 }
 
-// hide goes through the value of a key.
-func (s *source) hide(n *yaml.Node, key string) {
-	switch {
-	case n.Kind == yaml.MappingNode && mappings[key]:
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			k, v := n.Content[i], n.Content[i+1]
-			s.see(k, plainKey.MatchString(k.Value))
-			if k.Value == "columns" && v.Kind == yaml.MappingNode {
-				s.hideColumns(v)
-				continue
-			}
-			s.hide(v, k.Value)
-		}
-	case n.Kind == yaml.SequenceNode && (mappings[key] || shownKeys[key]):
-		for _, c := range n.Content {
-			s.hide(c, key)
-		}
-	default:
-		s.see(n, n.Kind == yaml.ScalarNode && shownKeys[key])
+func (s *source) hideMapping(n *yaml.Node, sec *section) {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		s.see(k, plainKey.MatchString(k.Value))
+		s.hide(v, sec.key(k.Value))
 	}
 }
 
-// hideColumns: columns have names of the user's own.
-func (s *source) hideColumns(n *yaml.Node) {
-	for _, c := range n.Content {
-		s.see(c, c.Kind == yaml.ScalarNode)
+// hide goes through the value of a key; nil: of one that is not known.
+func (s *source) hide(n *yaml.Node, k *key) {
+	switch {
+	case k == nil:
+		s.see(n, false)
+	case n.Kind == yaml.MappingNode && k.value.section != nil:
+		s.hideMapping(n, k.value.section)
+	case n.Kind == yaml.SequenceNode && (k.value.section != nil || k.value.lines != showNothing):
+		for _, c := range n.Content {
+			s.hide(c, k)
+		}
+	case n.Kind == yaml.MappingNode && k.value.lines == showNames:
+		for _, c := range n.Content {
+			s.see(c, c.Kind == yaml.ScalarNode)
+		}
+	default:
+		s.see(n, n.Kind == yaml.ScalarNode && k.value.lines != showNothing)
 	}
 }
 

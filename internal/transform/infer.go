@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sinker/internal/nearest"
 	"sinker/internal/record"
 )
 
@@ -103,7 +104,7 @@ func checkKeys(keys []string, in Inference, meta []Column) error {
 		}
 		near := sameButForm(k, names)
 		if near == "" {
-			near = nearest(k, names)
+			near = nearest.Name(k, names)
 		}
 		if near != "" {
 			near = " (did you mean " + ShowName(near) + "?)"

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sinker/internal/nearest"
 )
 
 // spellings are the names a configuration may use, besides those that format_type prints.
@@ -146,7 +148,7 @@ func unknownType(spelled, name string) error {
 		known = append(known, k)
 	}
 	slices.Sort(known)
-	if near := nearest(name, known); near != "" {
+	if near := nearest.Name(name, known); near != "" {
 		return fmt.Errorf("unknown type %q; did you mean %q?", spelled, near)
 	}
 	known = slices.DeleteFunc(known, func(k string) bool { return strings.Contains(k, " ") })

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"sinker/internal/nearest"
 )
 
 // Rule is a sink's configured way from a record to a row.
@@ -172,7 +174,7 @@ func checkName(name string) error {
 }
 
 func didYouMean(name string, candidates []string) string {
-	if near := nearest(name, candidates); near != "" {
+	if near := nearest.Name(name, candidates); near != "" {
 		return fmt.Sprintf(" (did you mean %s?)", near)
 	}
 	return ""
