@@ -69,7 +69,7 @@ func TestProblems(t *testing.T) {
 		{"UnknownKey", small + "worker: 3\n", `x.yaml:6:1: unknown key "worker" in the configuration; did you mean "workers"?`},
 		{"UnknownKeyInSink", small + "    tabel: x\n", `x.yaml:6:5: unknown key "tabel" in a sink; did you mean "table"?`},
 		{"LaterKey", small + "    where: a = 1\n", `x.yaml:6:5: where is not supported by this version`},
-		{"DuplicateKey", small + "    topic: again\n", `topic is given twice; first in line 4`},
+		{"DuplicateKey", small + "    topic: again\n", `topic is given twice; first on line 4`},
 		{"UnsetVariable", strings.Replace(small, "DATABASE_URL", "NOT_SET", 1), `x.yaml:2:11: postgres: variable NOT_SET is not set; set it, or give a default`},
 		{"RequiredVariable", strings.Replace(small, "${DATABASE_URL}", "${X:?the database}", 1), `variable X is not set, or empty: the database`},
 		{"WrongType", small + "workers: many\n", `x.yaml:6:10: workers must be a whole number from 1 to 64, not "many"`},

@@ -212,7 +212,7 @@ func TestEveryKeyRefusesWhatItIsNot(t *testing.T) {
 			t.Fatalf("%s is not where it was put:\n%s", k.name, twice)
 		}
 		twice = strings.Replace(twice, "x\nTWICE", "x\n"+strings.Repeat(" ", len(at[1]))+k.name+": x", 1)
-		if _, err := Parse("x.yaml", []byte(twice), everyVariable); err == nil || !strings.Contains(err.Error(), k.name+" is given twice; first in line") {
+		if _, err := Parse("x.yaml", []byte(twice), everyVariable); err == nil || !strings.Contains(err.Error(), k.name+" is given twice; first on line") {
 			t.Errorf("%s twice: %v\n%s", k.name, err, twice)
 		}
 	})
@@ -350,28 +350,5 @@ func TestANewKeyIsOneDeclaration(t *testing.T) {
 				t.Errorf("with flags: %v", err)
 			}
 		})
-	}
-}
-
-// TestChecksOfOthers: what a mode or a format complains about is reported at its key, with everything else.
-func TestChecksOfOthers(t *testing.T) {
-	var asked [][]string
-	check := func(s *Sink, keys []string) []Complaint {
-		asked = append(asked, keys)
-		return []Complaint{{"key", s.Table + " needs no key"}, {"", "it is a bad sink"}, {"columns", "it needs columns"}}
-	}
-	src := small + "    key: id\n    max_depth: 0\n"
-	_, err := Parse("x.yaml", []byte(src), database, check)
-	for _, want := range []string{"x.yaml:6:5: orders needs no key\n", "x.yaml:4:5: it is a bad sink\n", "x.yaml:4:5: it needs columns\n", "x.yaml:7:16: max_depth must be"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	}
-	if len(asked) != 1 || !slices.Equal(asked[0], []string{"key", "max_depth", "table", "topic"}) {
-		t.Errorf("asked about %v", asked)
-	}
-	flags := Flags{"brokers": {"localhost:9092"}, "topic": {"orders"}, "key": {"id"}}
-	if _, err := FromFlags(flags, database, check); err == nil || !strings.Contains(err.Error(), "command line: orders needs no key") {
-		t.Error(err)
 	}
 }

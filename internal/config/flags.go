@@ -31,8 +31,8 @@ func PipelineFlags() (flags []Flag) {
 
 // FromFlags makes the pipeline that the flags stand for: one sink per topic. ${VAR} in a flag is replaced as in a
 // file. Without --to, DATABASE_URL is read. Its errors name the flag.
-func FromFlags(f Flags, lookup func(string) (string, bool), checks ...Check) (*Pipeline, error) {
-	r := &reader{file: "command line", lookup: lookup, checks: checks, flags: true}
+func FromFlags(f Flags, lookup func(string) (string, bool)) (*Pipeline, error) {
+	r := &reader{file: "command line", lookup: lookup, flags: true}
 	return r.pipeline(r.tree(f))
 }
 

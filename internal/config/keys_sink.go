@@ -28,7 +28,6 @@ var sinkSection = section{
 				p.check(r, n, s, g)
 			}
 		}
-		r.ask(n, s, g)
 	}),
 	keys: slices.Concat(sinkTarget.keys, sinkRows.keys, sinkGroups.keys, sinkLimits.keys),
 }
@@ -309,30 +308,4 @@ func overlap(a, b *Sink) bool {
 		return slices.ContainsFunc(a.Topics, b.expr.MatchString)
 	}
 	return slices.ContainsFunc(a.Topics, func(t string) bool { return slices.Contains(b.Topics, t) })
-}
-
-// Check is asked about every sink once its keys were read, by those who know its mode or its format better than this
-// package does. It gets the names of the keys that the sink has, and returns what is wrong with it.
-type Check func(s *Sink, keys []string) []Complaint
-
-// Complaint is one thing wrong with a sink: what it is and how to correct it. Key is the key that it is about;
-// empty, or one that the sink does not have, for the sink as a whole.
-type Complaint struct{ Key, Message string }
-
-// ask reports what the checks of others complain about, each at its key.
-func (r *reader) ask(n *yaml.Node, s *Sink, g given) {
-	keys := make([]string, 0, len(g))
-	for k := range g {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, check := range r.checks {
-		for _, c := range check(s, keys) {
-			at := n
-			if g[c.Key] != nil {
-				at = g[c.Key]
-			}
-			r.problem(at, "%s", c.Message)
-		}
-	}
 }

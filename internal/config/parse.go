@@ -18,14 +18,13 @@ import (
 // mostBytes is the largest file that is read: a configuration is a page or two.
 const mostBytes = 1 << 20
 
-// Load reads a file. lookup is os.LookupEnv, or a test's. The checks are asked about every sink. Everything that
-// is wrong is in the error, an *Errors.
-func Load(path string, lookup func(string) (string, bool), checks ...Check) (*Pipeline, error) {
+// Load reads a file. lookup is os.LookupEnv, or a test's. Everything that is wrong is in the error, an *Errors.
+func Load(path string, lookup func(string) (string, bool)) (*Pipeline, error) {
 	src, err := readFile(path)
 	if err != nil {
 		return nil, &Errors{[]Problem{{File: path, Message: fmt.Sprintf("cannot read it: %v", err)}}}
 	}
-	return Parse(path, src, lookup, checks...)
+	return Parse(path, src, lookup)
 }
 
 // readFile reads up to one byte more than Parse takes: a device has no end.
@@ -44,8 +43,8 @@ func readFile(path string) ([]byte, error) {
 }
 
 // Parse reads a configuration; name is the file's, for messages.
-func Parse(name string, src []byte, lookup func(string) (string, bool), checks ...Check) (*Pipeline, error) {
-	r := &reader{file: name, source: newSource(src), lookup: lookup, checks: checks}
+func Parse(name string, src []byte, lookup func(string) (string, bool)) (*Pipeline, error) {
+	r := &reader{file: name, source: newSource(src), lookup: lookup}
 	n := r.document(src)
 	if n != nil {
 		r.source.hideSecrets(n)

@@ -15,7 +15,6 @@ type reader struct {
 	file     string
 	source   *source // nil with flags
 	lookup   func(string) (string, bool)
-	checks   []Check
 	flags    bool              // the tree was made of flags: keys are called by their flags' names
 	instead  map[string]string // with flags: the variable that a flag's value is from
 	partial  bool              // required keys may be missing, but for those that a variable can give
@@ -48,7 +47,7 @@ func (r *reader) mapping(n *yaml.Node, s *section, owner any) given {
 			continue
 		}
 		if first := g[k.Value]; first != nil {
-			r.problem(k, "%s is given twice; first in line %d", k.Value, first.Line)
+			r.problem(k, "%s is given twice; first on line %d", k.Value, first.Line)
 			continue
 		}
 		if other := g[d.sameAs]; d.sameAs != "" && other != nil {
