@@ -20,7 +20,8 @@ var order = [][]string{
 	{"txn"},
 	{"transform"},
 	{"format", "expr", "pgbin"},
-	{"record", "nearest"},
+	{"value"},
+	{"record", "nearest", "swar"},
 }
 
 // lineOf is a package's place in the order; -1: it has none.
@@ -36,6 +37,20 @@ var rules = map[string][]rule{
 		{"net/http", "record does no I/O"}, {"os", "record does no I/O"}, {"log", "record does not log"},
 	},
 	"nearest": {{ours, "nearest knows names only"}},
+	"value": {
+		{ours, "values know nobody"}, {"github.com/", "values know nobody"}, {"encoding/json", "a value is of any format"},
+	},
+	"format": {
+		{ours, "a format gives values; what a column makes of them is pgbin's"},
+		{"github.com/jackc/", "a format knows no Postgres"}, {"github.com/twmb/franz-go/pkg/kgo", "a format is given bytes"},
+		{"os", "a format does no I/O but for Fetch, through a registry that it is given"}, {"log", "a format does not log"},
+		{"math/rand", "same record, same row"},
+	},
+	"pgbin": {
+		{ours, "an appender takes values, whatever format they come from"}, {"github.com/", "pgbin knows no client"},
+		{"encoding/json", "an appender reads no JSON"}, {"net/http", "pgbin does no I/O"}, {"os", "pgbin does no I/O"},
+		{"log", "pgbin does not log"}, {"math/rand", "same value, same bytes"}, {"time", "pgbin reads no clock"},
+	},
 	"transform": {
 		{ours, "transform is pure: it knows records and bytes, nothing else of sinker"},
 		{"github.com/jackc/", "transform does no I/O: Postgres' wire format is bytes here"},
