@@ -1,85 +1,55 @@
 package internal
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// order is the way that imports run: a package imports packages of later lines only, never of its own line or of an
-// earlier one. Packages that are not named here (printable, failpoint …) import none that is.
+// order is the direction of imports: a package imports packages of the lines below its own, and no others of sinker's.
+// Those of one line know nothing of one another, but for format, expr and pgbin, which are one layer.
 var order = [][]string{
+	{"cmd"},
 	{"app", "demo"},
 	{"ops", "verify", "config"},
 	{"consume"},
 	{"txn"},
 	{"transform"},
 	{"format", "expr", "pgbin"},
-	{"value"},
-	{"record", "nearest", "swar"},
+	{"record", "failpoint", "mutant", "local", "nearest", "orderdata", "output", "printable", "table"},
 }
 
-// lineOf is a package's place in the order; -1: it has none.
-func lineOf(pkg string) int {
-	return slices.IndexFunc(order, func(line []string) bool { return slices.Contains(line, pkg) })
-}
-
-// rules says what else each package must not import, and why. ours stands for every package of sinker's that the order
-// does not allow.
-var rules = map[string][]rule{
+// barred says what else each package must not import, and why.
+var barred = map[string][]rule{
+	"transform": {
+		{"github.com/jackc/", "transform does no I/O: Postgres' wire format is bytes here"},
+		{"net/http", "transform does no I/O"}, {"os", "transform does no I/O"},
+		{"log", "transform does not log"}, {"math/rand", "same record, same row"},
+	},
+	"txn": {{"github.com/twmb/franz-go/pkg/kadm", "txn does not talk to Kafka"}},
+	"cmd": {{"github.com/twmb/", "commands do not talk to Kafka"}},
+	"config": {
+		{"sinker/internal/consume", "config is read by app, which fills the parts' own Configs"}, {"sinker/internal/txn", "see above"},
+	},
 	"record": {
-		{ours, "record is words that others share"}, {"github.com/jackc/", "record knows no client of Postgres"},
+		{"github.com/jackc/", "record knows no client of Postgres"},
 		{"net/http", "record does no I/O"}, {"os", "record does no I/O"}, {"log", "record does not log"},
 	},
-	"nearest": {{ours, "nearest knows names only"}},
-	"value": {
-		{ours, "values know nobody"}, {"github.com/", "values know nobody"}, {"encoding/json", "a value is of any format"},
-	},
-	"format": {
-		{ours, "a format gives values; what a column makes of them is pgbin's"},
-		{"github.com/jackc/", "a format knows no Postgres"}, {"github.com/twmb/franz-go/pkg/kgo", "a format is given bytes"},
-		{"os", "a format does no I/O but for Fetch, through a registry that it is given"}, {"log", "a format does not log"},
-		{"math/rand", "same record, same row"},
-	},
-	"pgbin": {
-		{ours, "an appender takes values, whatever format they come from"}, {"github.com/", "pgbin knows no client"},
-		{"encoding/json", "an appender reads no JSON"}, {"net/http", "pgbin does no I/O"}, {"os", "pgbin does no I/O"},
-		{"log", "pgbin does not log"}, {"math/rand", "same value, same bytes"}, {"time", "pgbin reads no clock"},
-	},
-	"transform": {
-		{ours, "transform is pure: it knows records and bytes, nothing else of sinker"},
-		{"github.com/jackc/", "transform does no I/O: Postgres' wire format is bytes here"},
-		{"net/http", "transform does no I/O"}, {"os", "transform does no I/O"}, {"log", "transform does not log"}, {"math/rand", "same record, same row"},
-	},
-	"txn": {
-		{"sinker/internal/config", "txn has a Config of its own; cmd fills it"},
-		{"github.com/twmb/franz-go/pkg/kadm", "txn does not talk to Kafka"},
-	},
-	"consume": {
-		{"sinker/internal/config", "consume has a Config of its own; cmd fills it"},
-		{"github.com/jackc/", "SQL belongs to txn"},
-	},
-	"ops":    {{"sinker/internal/config", "ops is told what to show"}, {"github.com/jackc/", "SQL belongs to txn"}},
-	"config": {{"sinker/internal/consume", "config is read by cmd, which fills the parts' own Configs"}, {"sinker/internal/txn", "see above"}, {"sinker/internal/ops", "see above"}},
+	"consume": {{"github.com/jackc/", "SQL belongs to txn"}},
 }
+
+// commandsKnow are the packages of sinker's that a command may import. What it needs of the others, app returns.
+var commandsKnow = []string{"app", "config", "demo", "orderdata", "output", "printable", "table"}
 
 type rule struct{ prefix, reason string }
-
-const ours = "sinker/internal/"
-
-// forbids says whether the rule forbids pkg to import name.
-func (r rule) forbids(pkg, name string) bool {
-	other, _, _ := strings.Cut(strings.TrimPrefix(name, ours), "/")
-	if r.prefix == ours && (other == pkg || lineOf(other) > lineOf(pkg)) {
-		return false
-	}
-	return name == r.prefix || strings.HasPrefix(name, strings.TrimSuffix(r.prefix, "/")+"/")
-}
 
 // TestServiceWithoutDemo looks at what the image's program is made of.
 func TestServiceWithoutDemo(t *testing.T) {
@@ -100,60 +70,112 @@ func TestServiceWithoutDemo(t *testing.T) {
 	}
 }
 
-// againstOrder says why pkg must not import name, by the order alone.
-func againstOrder(pkg, name string) string {
-	other, isOurs := strings.CutPrefix(name, ours)
-	if !isOurs {
-		return ""
-	}
-	other, _, _ = strings.Cut(other, "/")
-	mine, its := lineOf(pkg), lineOf(other)
-	switch {
-	case other == pkg || its < 0 || mine >= 0 && its > mine:
-		return ""
-	case mine < 0:
-		return pkg + " has no place in the order in which imports run, and may import nothing that has one"
-	}
-	return "imports run cmd → app → ops → consume → txn → transform → format → record, and this one runs against it"
+// place is a package's line in order, -1 for none.
+func place(pkg string) int {
+	return slices.IndexFunc(order, func(line []string) bool { return slices.Contains(line, pkg) })
 }
 
 func TestImportsRunOneWay(t *testing.T) {
 	seen := map[string]bool{}
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		pkg := strings.Split(filepath.ToSlash(path), "/")[0]
+	eachFile(t, parser.ImportsOnly, func(pkg, path string, f *ast.File) {
 		seen[pkg] = true
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
+		if place(pkg) < 0 {
+			t.Errorf("%s: package %s has no place in order", path, pkg)
 		}
 		for _, imp := range f.Imports {
 			name := strings.Trim(imp.Path.Value, `"`)
-			if strings.HasPrefix(name, "sinker/internal/local") && pkg != "local" && pkg != "demo" {
-				t.Errorf("%s imports %s: test servers do not belong into the service", path, name)
+			if ours, ok := strings.CutPrefix(name, "sinker/internal/"); ok {
+				to, _, _ := strings.Cut(ours, "/")
+				checkImport(t, pkg, path, to)
 			}
-			if name == "sinker/internal/demo" {
-				t.Errorf("%s imports %s: only cmd does, and the tag nodemo leaves it out", path, name)
-			}
-			if why := againstOrder(pkg, name); why != "" {
-				t.Errorf("%s imports %s: %s", path, name, why)
-			}
-			for _, r := range rules[pkg] {
-				if r.forbids(pkg, name) {
+			for _, r := range barred[pkg] {
+				if name == r.prefix || strings.HasPrefix(name, r.prefix+"/") || strings.HasSuffix(r.prefix, "/") && strings.HasPrefix(name, r.prefix) {
 					t.Errorf("%s imports %s: %s", path, name, r.reason)
 				}
 			}
 		}
-		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for pkg := range rules {
-		if !seen[pkg] {
+	for pkg := range barred {
+		if !seen[pkg] && pkg != "record" {
 			t.Errorf("there is no package %s: has it moved, and its rules not?", pkg)
 		}
+	}
+}
+
+// checkImport holds one import of ours against order.
+func checkImport(t *testing.T, from, path, to string) {
+	t.Helper()
+	layer := []string{"format", "expr", "pgbin"}
+	switch {
+	case from == to || slices.Contains(layer, from) && slices.Contains(layer, to):
+	case to == "local" && from != "demo":
+		t.Errorf("%s imports local: test servers do not belong into the service", path)
+	case from == "cmd" && !slices.Contains(commandsKnow, to):
+		t.Errorf("%s imports %s: a command knows %v", path, to, commandsKnow)
+	case place(from) >= place(to):
+		t.Errorf("%s imports %s: imports run cmd → app → ops → consume → txn → transform → format → record", path, to)
+	}
+}
+
+// eachFile calls f for every Go file of the program that is no test.
+func eachFile(t *testing.T, mode parser.Mode, f func(pkg, path string, file *ast.File)) {
+	t.Helper()
+	for _, root := range []string{".", filepath.Join("..", "cmd")} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || path == "doc.go" {
+				return err
+			}
+			pkg := strings.Split(filepath.ToSlash(path), "/")[0]
+			if pkg == ".." {
+				pkg = "cmd"
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, mode)
+			if err == nil {
+				f(pkg, path, file)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// statement is what a string of SQL looks like: it begins with a verb of SQL's in capitals, or is a whole SELECT. Advice that
+// names a statement within a sentence is none.
+var statement = regexp.MustCompile(`^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|GRANT|REVOKE|TRUNCATE|COPY|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|SET|LOCK|WITH)\b|\bSELECT\b[^.]*\bFROM\b`)
+
+// TestSQLIsInOnePlace: outside of txn, the demonstration and the test servers nothing connects to Postgres or holds SQL.
+// config reads connection strings by the driver's parser.
+func TestSQLIsInOnePlace(t *testing.T) {
+	home := []string{"txn", "demo", "local"}
+	seen := map[string]bool{}
+	eachFile(t, 0, func(pkg, path string, f *ast.File) {
+		home := slices.Contains(home, pkg)
+		for _, imp := range f.Imports {
+			name := strings.Trim(imp.Path.Value, `"`)
+			driver := strings.HasPrefix(name, "github.com/jackc/pgx") || name == "database/sql"
+			if driver && !home && !(pkg == "config" && name == "github.com/jackc/pgx/v5/pgconn") {
+				t.Errorf("%s imports %s: SQL belongs to txn", path, name)
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			lit, ok := n.(*ast.BasicLit)
+			if !ok || lit.Kind != token.STRING {
+				return true
+			}
+			text, err := strconv.Unquote(lit.Value)
+			if err != nil || !statement.MatchString(text) {
+				return true
+			}
+			seen[pkg] = true
+			if !home {
+				t.Errorf("%s holds SQL, which belongs to txn: %q", path, text)
+			}
+			return true
+		})
+	})
+	if !seen["txn"] || !seen["demo"] {
+		t.Error("no SQL was found in txn or demo: the expression finds none")
 	}
 }

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"os"
 
+	"sinker/internal/app"
 	"sinker/internal/config"
 	"sinker/internal/demo"
 
 	"github.com/spf13/cobra"
 )
 
-func init() { extraCommands = append(extraCommands, newDemoCommand) }
+func init() { register(newDemoCommand) }
 
 func newDemoCommand() *cobra.Command {
 	var o demo.Options
@@ -47,7 +48,8 @@ Nothing is left behind, however it ends. Exit code 1: the proof failed.`,
 	fs.StringVar(&o.Postgres, "postgres", "",
 		"URL of a server to use instead of a temporary one; a database is created on it, and dropped at the end")
 	fs.BoolVar(&o.Keep, "keep", false, "keep everything running at the end, until Ctrl-C, to look around")
-	fs.BoolVar(&json, "json", false, "print one JSON object on the last line of standard output, and the rest on standard error")
+	fs.BoolVar(&json, "json", false, "print one JSON object on the last line of standard output, and the rest on "+
+		"standard error")
 	fs.Uint64Var(&o.Seed, "seed", 0, "random seed for kill times (default: random)")
 	return cmd
 }
@@ -58,7 +60,7 @@ func demoFlags(cmd *cobra.Command, o *demo.Options) error {
 		return err
 	}
 	if o.Kills == 0 && cmd.Flags().Changed("seed") {
-		return usage("--seed has no effect with --kills 0: it chooses the moments of the kills")
+		return usage("--seed has no effect with --kills 0: it chooses the times of the kills")
 	}
 	if o.Postgres == "" {
 		return nil
@@ -77,9 +79,9 @@ func demoCode(err error) error {
 	var unavailable *demo.UnavailableError
 	switch {
 	case errors.As(err, &option):
-		return withCode(exitUsage, err)
+		return app.As(app.Usage, err)
 	case errors.As(err, &unavailable):
-		return withCode(exitUnavailable, err)
+		return app.As(app.Unavailable, err)
 	}
-	return withCode(exitFailed, err)
+	return app.As(app.Failed, err)
 }

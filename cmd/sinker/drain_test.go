@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sinker/internal/output"
 )
 
 // valve is a writer that waits until it is opened.
@@ -25,14 +27,14 @@ func TestDrainDropsAndCounts(t *testing.T) {
 	for _, format := range []logFormat{"text", "json"} {
 		t.Run(string(format), func(t *testing.T) {
 			out := &valve{open: make(chan struct{})}
-			d := newDrain(out)
+			d := output.New(out)
 			log := (&logFlags{format: format}).logger(d)
 			const lines = 30_000
 			for i := range lines {
 				log.Info("a line of some length, as they are", "n", i, "after", time.Duration(i)*time.Millisecond)
 			}
 			close(out.open)
-			d.close()
+			d.Close()
 			got := strings.Split(strings.TrimSpace(out.String()), "\n")
 			last, whole := got[len(got)-1], len(got)-1
 			for i, line := range got[:whole] {
@@ -60,26 +62,5 @@ func TestLogOfDurations(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out.String()), &doc); err != nil || doc.After != "1m30s" || doc.G.Took != "1.5ms" || doc.N != 5 {
 		t.Errorf("%+v, %v: %s", doc, err, out.String())
-	}
-}
-
-// TestFlushEnds: however short the time and whatever the scheduler does, flush ends while the reader is stuck.
-func TestFlushEnds(t *testing.T) {
-	out := &valve{open: make(chan struct{})}
-	d := newDrain(out)
-	fmt.Fprintln(d, "nobody reads this")
-	defer d.close()
-	defer close(out.open)
-	for n := range 20_000 {
-		ended := make(chan struct{})
-		go func() {
-			d.flush(time.Duration(n%50) * time.Microsecond)
-			close(ended)
-		}()
-		select {
-		case <-ended:
-		case <-time.After(time.Minute):
-			t.Fatalf("flush %d has not ended", n)
-		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sinker/internal/app"
 	"sinker/internal/config"
 
 	"github.com/spf13/cobra"
@@ -97,8 +98,8 @@ func (f *pipelineFlags) fromFile() (bool, error) {
 	given := f.given()
 	switch {
 	case f.file != "" && len(given) > 0:
-		return false, usage("%s would have no effect beside --config %s, which describes the whole pipeline: change the file, or leave one of them out",
-			strings.Join(given, ", "), f.file)
+		return false, usage("%s cannot be combined with --config %s, which describes the whole pipeline: "+
+			"change the file, or leave one of them out", strings.Join(given, ", "), f.file)
 	case f.file != "":
 		return true, nil
 	case len(given) > 0:
@@ -126,7 +127,7 @@ func loadFile(ctx context.Context, path string) (*config.Pipeline, error) {
 	case a := <-read:
 		return a.p, a.err
 	case <-ctx.Done():
-		return nil, withCode(exitFailed, fmt.Errorf("stopped while reading %s; nothing was done", path))
+		return nil, app.As(app.Failed, fmt.Errorf("stopped while reading %s; nothing was done", path))
 	}
 }
 
@@ -143,7 +144,7 @@ func (f *pipelineFlags) load() (*config.Pipeline, error) {
 		return nil, usage("there is no sinker.yaml here: give --config FILE, or --brokers, --topic and --to")
 	}
 	p, err := config.FromFlags(f.values(), os.LookupEnv)
-	return p, withCode(exitUsage, err)
+	return p, app.As(app.Usage, err)
 }
 
 // loadDatabase is load for a command that needs no topics and no brokers: a database and a name are enough.
@@ -159,7 +160,7 @@ func (f *pipelineFlags) loadDatabase() (*config.Pipeline, error) {
 	if err != nil && len(f.given()) == 0 && os.Getenv("DATABASE_URL") == "" {
 		return nil, usage("there is no sinker.yaml here: give --config FILE, or set DATABASE_URL, or give --to")
 	}
-	return p, withCode(exitUsage, err)
+	return p, app.As(app.Usage, err)
 }
 
 // usageOf is the usage of the flag of a configuration's key.
@@ -182,13 +183,14 @@ func (f *databaseFlags) add(cmd *cobra.Command) {
 // addFile declares --config only.
 func (f *databaseFlags) addFile(cmd *cobra.Command) {
 	f.cmd = cmd
-	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration file (default sinker.yaml, else what DATABASE_URL holds)")
+	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration file (default sinker.yaml, else the value of "+
+		"DATABASE_URL)")
 }
 
 // url prefers the direct connection: migrations take a session's lock.
 func (f *databaseFlags) url() (string, error) {
 	if f.file != "" && f.to != "" {
-		return "", usage("--to would have no effect beside --config %s: leave one of them out", f.file)
+		return "", usage("--to cannot be combined with --config %s: leave one of them out", f.file)
 	}
 	file := f.file
 	if file == "" && f.to == "" {
@@ -207,10 +209,7 @@ func (f *databaseFlags) url() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if u := p.Postgres.MigrateURL.Reveal(); u != "" {
-		return u, nil
-	}
-	return p.Postgres.URL.Reveal(), nil
+	return app.DirectURL(p), nil
 }
 
 // needs refuses flags that mean nothing without another one.
@@ -223,18 +222,18 @@ func needs(cmd *cobra.Command, other string, flags ...string) error {
 	return nil
 }
 
-// excludes refuses flags that mean nothing beside another one.
+// excludes refuses flags that mean nothing together with another one.
 func excludes(cmd *cobra.Command, other string, flags ...string) error {
 	for _, name := range flags {
 		if cmd.Flags().Changed(name) && cmd.Flags().Changed(other) {
-			return usage("--%s has no effect beside --%s: leave one of them out", name, other)
+			return usage("--%s cannot be combined with --%s: leave one of them out", name, other)
 		}
 	}
 	return nil
 }
 
-// noEmpty refuses a flag with an empty value: a variable that the shell did not find, mostly. Its default would be taken
-// without a word.
+// noEmpty refuses a flag with an empty value: a variable that the shell did not find, mostly. Its default would be
+// taken without a word.
 func noEmpty(cmd *cobra.Command) error {
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
@@ -268,7 +267,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usage("a flag cannot be read%s", see)
 }
 
-// takes says in words what a flag of the kind takes.
+// takes says what a flag of the kind takes.
 func takes(kind string) string {
 	switch {
 	case kind == "duration":

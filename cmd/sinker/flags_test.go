@@ -56,8 +56,8 @@ var flagCases = map[string][]flagCase{
 	"check --name":    {{line: "check --print --brokers a:1 --topic t --to URL --name n1", text: "name: n1"}},
 	"check --config":  {{line: "check --print -c FILE", text: "name: sinker"}},
 	"check --offline": {{line: "check --offline PIPELINE", text: "configuration", absent: "kafka"}},
-	"check --print":   {{line: "check --print PIPELINE", text: "sinks:"}, {line: "check --print --offline PIPELINE", code: exitUsage, text: "--offline has no effect"}},
-	"check --json":    {{line: "check --offline --json PIPELINE", text: `{"checks"`}, {line: "check --print --json PIPELINE", code: exitUsage, text: "--json has no effect"}},
+	"check --print":   {{line: "check --print PIPELINE", text: "sinks:"}, {line: "check --print --offline PIPELINE", code: exitUsage, text: "--offline cannot be combined"}},
+	"check --json":    {{line: "check --offline --json PIPELINE", text: `{"checks"`}, {line: "check --print --json PIPELINE", code: exitUsage, text: "--json cannot be combined"}},
 
 	"run --create":      {{line: "run --until-end --brokers BROKERS --topic orders --to URL --table missing", code: exitConfig, text: "create: yes"}, {line: "run --until-end --brokers BROKERS --topic orders --to URL --table made --create --name made", text: "made"}},
 	"run --migrate":     {{line: "run --until-end --migrate=false --brokers BROKERS --topic orders --to EMPTY", code: exitConfig, text: "sinker migrate up"}},
@@ -71,7 +71,7 @@ var flagCases = map[string][]flagCase{
 
 	"verify --json": {{line: "verify --json PIPELINE", code: okOrDiffers, text: `"differences":`}},
 
-	"status --brokers": {{line: "status --to URL --brokers BROKERS", text: "orders", absent: "Kafka has not said"}},
+	"status --brokers": {{line: "status --to URL --brokers BROKERS", text: "orders", absent: "are unknown"}},
 	"status --to":      {{line: "status --to URL", text: "no brokers are given"}},
 	"status --name":    {{line: "status --to URL --name other", text: "pipeline other has no positions"}},
 	"status --config":  {{line: "status -c FILE", text: "orders"}},
@@ -88,7 +88,7 @@ var flagCases = map[string][]flagCase{
 	"offsets set --offset":       {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records", text: "→ 12"}},
 	"offsets set --note":         {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records --note because", sql: `SELECT count(*) = 1 FROM sinker.audit WHERE note = 'because'`}},
 	"offsets set --skip-records": {{line: "offsets set -c FILE --topic orders --partition 2 --offset 13", code: exitUsage, text: "add --skip-records"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 11 --skip-records", code: exitUsage, text: "--skip-records is for moving a position on"}},
-	"offsets set --write-again":  {{line: "offsets set -c FILE --topic orders --partition 2 --offset 14 --write-again", code: exitUsage, text: "--write-again is for moving a position back"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 1 --write-again --skip-records", code: exitUsage, text: "no effect beside"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 0 --write-again", text: "→ 0"}},
+	"offsets set --write-again":  {{line: "offsets set -c FILE --topic orders --partition 2 --offset 14 --write-again", code: exitUsage, text: "--write-again is for moving a position back"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 1 --write-again --skip-records", code: exitUsage, text: "cannot be combined"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 0 --write-again", text: "→ 0"}},
 
 	"offsets adopt --config":    {{line: "offsets adopt -c /nowhere --topic orders --partition 0", code: exitConfig, text: "/nowhere"}},
 	"offsets adopt --topic":     {{line: "offsets adopt -c FILE --topic other --partition 0", code: exitUnavailable, text: "topic other"}},
@@ -101,7 +101,7 @@ var flagCases = map[string][]flagCase{
 
 	"migrate --print-sql":       {{line: "migrate --print-sql", text: "CREATE TABLE sinker."}},
 	"migrate --from":            {{line: "migrate --print-sql --from 1", text: "version 1 to"}, {line: "migrate --from 1", code: exitUsage, text: "--from has no effect without --print-sql"}},
-	"migrate up --config":       {{line: "migrate up -c FILE", text: "already"}, {line: "migrate up -c FILE --to URL", code: exitUsage, text: "--to would have no effect"}},
+	"migrate up --config":       {{line: "migrate up -c FILE", text: "already"}, {line: "migrate up -c FILE --to URL", code: exitUsage, text: "--to cannot be combined"}},
 	"migrate up --to":           {{line: "migrate up --to URL", text: "already"}},
 	"migrate up --log-level":    {{line: "migrate up --log-level loud --to URL", code: exitUsage, text: "--log-level"}},
 	"migrate up --log-format":   {{line: "migrate up --log-format xml --to URL", code: exitUsage, text: "--log-format"}},
@@ -110,15 +110,15 @@ var flagCases = map[string][]flagCase{
 	"migrate down --yes":        {{done: "TestMigrateDown"}},
 	"migrate down --log-level":  {{line: "migrate down --to 1 --log-level loud -c FILE", code: exitUsage, text: "--log-level"}},
 	"migrate down --log-format": {{line: "migrate down --to 1 --log-format xml -c FILE", code: exitUsage, text: "--log-format"}},
-	"migrate version --config":  {{line: "migrate version -c FILE", text: "this binary wants"}, {line: "migrate version -c FILE --to URL", code: exitUsage, text: "--to would have no effect"}},
+	"migrate version --config":  {{line: "migrate version -c FILE", text: "this binary wants"}, {line: "migrate version -c FILE --to URL", code: exitUsage, text: "--to cannot be combined"}},
 	"migrate version --to":      {{line: "migrate version --to EMPTY", text: "version 0"}},
 	"migrate version --json":    {{line: "migrate version --json --to URL", text: `"wanted"`}},
 
-	"ready --http":    {{line: "ready --http NOBODY", code: exitFailed, text: "no sinker answers at http://NOBODY/readyz"}, {line: "ready --http NOBODY -c FILE", code: exitUsage, text: "no effect beside"}},
+	"ready --http":    {{line: "ready --http NOBODY", code: exitFailed, text: "no sinker answers at http://NOBODY/readyz"}, {line: "ready --http NOBODY -c FILE", code: exitUsage, text: "cannot be combined"}},
 	"ready --config":  {{line: "ready -c FILE", text: "http is off"}},
 	"ready --timeout": {{line: "ready --timeout 1ns --http NOBODY", code: exitFailed, text: "deadline"}},
 
-	"demo --rows":     {{line: "demo --rows 0", code: exitUsage, text: "--rows"}, {line: "demo --rows 5 --in /nowhere", code: exitUsage, text: "--rows has no effect beside --in"}},
+	"demo --rows":     {{line: "demo --rows 0", code: exitUsage, text: "--rows"}, {line: "demo --rows 5 --in /nowhere", code: exitUsage, text: "--rows cannot be combined with --in"}},
 	"demo --in":       {{line: "demo --in /nowhere", code: exitUsage, text: "/nowhere"}},
 	"demo --kills":    {{line: "demo --kills -1", code: exitUsage, text: "--kills"}},
 	"demo --workers":  {{line: "demo --workers 0", code: exitUsage, text: "--workers"}},
@@ -127,14 +127,14 @@ var flagCases = map[string][]flagCase{
 	"demo --keep":     {{done: "TestDemo"}},
 	"demo --json":     {{done: "TestDemo"}},
 
-	"produce-orders --brokers":    {{line: "produce-orders --check --brokers NOBODY --topic orders", code: exitUnavailable, text: "can not be reached"}},
+	"produce-orders --brokers":    {{line: "produce-orders --check --brokers NOBODY --topic orders", code: exitUnavailable, text: "cannot be reached"}},
 	"produce-orders --topic":      {{line: "produce-orders --check --brokers BROKERS --topic other", code: exitFailed, text: "topic other"}},
-	"produce-orders --partitions": {{line: "produce-orders --partitions 0", code: exitUsage, text: "--partitions"}, {line: "produce-orders --check --partitions 3", code: exitUsage, text: "no effect beside"}},
-	"produce-orders --rate":       {{line: "produce-orders --rate -1", code: exitUsage, text: "--rate"}, {line: "produce-orders --check --rate 3", code: exitUsage, text: "no effect beside"}},
-	"produce-orders --count":      {{line: "produce-orders --brokers BROKERS --topic feed --count 3 --rate 0", text: `"produced":3`}, {line: "produce-orders --check --count 3", code: exitUsage, text: "no effect beside"}},
+	"produce-orders --partitions": {{line: "produce-orders --partitions 0", code: exitUsage, text: "--partitions"}, {line: "produce-orders --check --partitions 3", code: exitUsage, text: "cannot be combined"}},
+	"produce-orders --rate":       {{line: "produce-orders --rate -1", code: exitUsage, text: "--rate"}, {line: "produce-orders --check --rate 3", code: exitUsage, text: "cannot be combined"}},
+	"produce-orders --count":      {{line: "produce-orders --brokers BROKERS --topic feed --count 3 --rate 0", text: `"produced":3`}, {line: "produce-orders --check --count 3", code: exitUsage, text: "cannot be combined"}},
 	"produce-orders --check":      {{line: "produce-orders --check --brokers BROKERS --topic orders"}},
-	"produce-orders --log-level":  {{line: "produce-orders --brokers BROKERS --topic feed --count 3 --rate 0 --log-level error", absent: "produced"}, {line: "produce-orders --check --log-level error", code: exitUsage, text: "no effect beside"}},
-	"produce-orders --log-format": {{line: "produce-orders --brokers BROKERS --topic feed --count 3 --rate 0 --log-format text", text: "produced=3"}, {line: "produce-orders --check --log-format text", code: exitUsage, text: "no effect beside"}},
+	"produce-orders --log-level":  {{line: "produce-orders --brokers BROKERS --topic feed --count 3 --rate 0 --log-level error", absent: "produced"}, {line: "produce-orders --check --log-level error", code: exitUsage, text: "cannot be combined"}},
+	"produce-orders --log-format": {{line: "produce-orders --brokers BROKERS --topic feed --count 3 --rate 0 --log-format text", text: "produced=3"}, {line: "produce-orders --check --log-format text", code: exitUsage, text: "cannot be combined"}},
 }
 
 // TestFlags walks every flag of every command: it has cases above, in which it takes effect or is refused. Beside a file,
@@ -190,7 +190,7 @@ func TestFlags(t *testing.T) {
 			if value == "" {
 				value = "--" + f.Name + " orders"
 			}
-			try(flagCase{code: exitUsage, text: "--" + f.Name + " would have no effect beside --config"}, path+" -c FILE "+value)
+			try(flagCase{code: exitUsage, text: "--" + f.Name + " cannot be combined with --config"}, path+" -c FILE "+value)
 		}
 		if kind := f.Value.Type(); kind == "string" || kind == "stringSlice" {
 			tried++

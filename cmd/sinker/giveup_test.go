@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"sinker/internal/app"
 	"sinker/internal/local/localtest"
 	"sinker/internal/local/pgproxy"
 
@@ -178,7 +179,7 @@ func (s *stage) checkLeft(r result, c scene) {
 	if !strings.Contains(told, c.reason) || !strings.Contains(told, c.command) {
 		s.t.Errorf("the error is to name %q and %q:\n%s", c.reason, c.command, r.errors)
 	}
-	var doc struct{ Left []leftSum }
+	var doc struct{ Left []app.Left }
 	if err := json.Unmarshal([]byte(r.out), &doc); err != nil || len(doc.Left) == 0 {
 		s.t.Fatalf("%v: %s", err, r.out)
 	}

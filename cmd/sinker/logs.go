@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"sinker/internal/output"
+
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 )
@@ -47,8 +49,8 @@ func (f *logFormat) Set(s string) error {
 // it loads matters more than what it says.
 func (f *logFlags) logger(w io.Writer) *slog.Logger {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // not Ignore, which the processes we start would inherit
-	if d, ok := unwrap[*drain](w); ok {
-		d.setNotice(func(n int64) []byte {
+	if d, ok := output.Unwrap[*output.Drain](w); ok {
+		d.SetNotice(func(n int64) []byte {
 			var b bytes.Buffer
 			f.handler(w, &b).Handle(context.Background(), droppedLines(n))
 			return b.Bytes()
@@ -58,7 +60,8 @@ func (f *logFlags) logger(w io.Writer) *slog.Logger {
 }
 
 func droppedLines(n int64) slog.Record {
-	r := slog.NewRecord(time.Now(), slog.LevelWarn, "lines of the log were dropped, because nobody read them fast enough; loading went on", 0)
+	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log lines were dropped, because nobody read them fast enough; "+
+		"loading went on", 0)
 	r.Add("lines", n)
 	return r
 }
@@ -82,38 +85,8 @@ func readableDurations(_ []string, a slog.Attr) slog.Attr {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := unwrap[*os.File](w)
+	f, ok := output.Unwrap[*os.File](w)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// kafkaLogger lets only what an operator can act on through from the Kafka client: it reports at info and warn what it
-// gets over by itself, and errors come to the worker anyway.
-func kafkaLogger(log *slog.Logger) *slog.Logger {
-	return slog.New(&quieter{log.Handler()}).With("part", "kafka client")
-}
-
-// quieter takes a record's level down by one step.
-type quieter struct{ slog.Handler }
-
-func (q *quieter) Enabled(ctx context.Context, l slog.Level) bool {
-	return q.Handler.Enabled(ctx, lower(l))
-}
-
-func (q *quieter) Handle(ctx context.Context, r slog.Record) error {
-	r.Level = lower(r.Level)
-	return q.Handler.Handle(ctx, r)
-}
-
-func (q *quieter) WithAttrs(a []slog.Attr) slog.Handler { return &quieter{q.Handler.WithAttrs(a)} }
-func (q *quieter) WithGroup(n string) slog.Handler      { return &quieter{q.Handler.WithGroup(n)} }
-
-func lower(l slog.Level) slog.Level {
-	switch {
-	case l >= slog.LevelError:
-		return slog.LevelWarn
-	default:
-		return slog.LevelDebug
-	}
 }
 
 // profile writes a CPU profile of the whole run to $SINKER_CPUPROFILE, for `go tool pprof`.

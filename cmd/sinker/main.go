@@ -1,7 +1,6 @@
 // Command sinker moves Kafka topics into Postgres tables exactly once.
 //
-// This package reads the configuration, wires the parts together and turns errors into exit codes; what the program
-// does is in internal/.
+// A file per command holds its flags, its output and its exit code. What a command does is in internal/app and below.
 package main
 
 import (
@@ -13,6 +12,8 @@ import (
 	"syscall"
 	_ "time/tzdata" // the image is built from scratch and has no time zones of its own
 
+	"sinker/internal/app"
+	"sinker/internal/output"
 	"sinker/internal/printable"
 )
 
@@ -21,14 +22,14 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the program: it returns the exit code. The first SIGTERM or SIGINT ends ctx, and the command finishes what it
-// has in hand; the second one ends the process at once, which is safe: an open transaction is rolled back by Postgres.
+// run is the program; it returns the exit code. The first SIGTERM or SIGINT ends ctx, and the command finishes what
+// it has begun. The second one ends the process at once, which is safe: Postgres rolls back an open transaction.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer stopOnSignal(stop)()
-	drain := newDrain(stderr)
-	defer drain.close()
+	drain := output.New(stderr)
+	defer drain.Close()
 	root := newRootCommand()
 	root.SetArgs(args)
 	// What is printed may hold words of a record or of a table; none of them acts on the terminal.
@@ -37,8 +38,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return report(interrupted(ctx, root.ExecuteContext(ctx)), root.ErrOrStderr())
 }
 
-// stopOnSignal calls stop at the first SIGTERM or SIGINT and ends the process at the second. The function that it returns
-// ends that.
+// stopOnSignal calls stop at the first SIGTERM or SIGINT and ends the process at the second. The function that it
+// returns ends that.
 func stopOnSignal(stop func()) (end func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
@@ -59,11 +60,12 @@ func stopOnSignal(stop func()) (end func()) {
 	}
 }
 
-// interrupted is the error of a command that was told to stop before it was done: what it was at then failed because of that,
-// and neither Kafka nor Postgres is to blame.
+// interrupted is the error of a command that was told to stop before it was done. Whatever failed then failed because
+// of that, and neither Kafka nor Postgres is to blame.
 func interrupted(ctx context.Context, err error) error {
-	if err == nil || ctx.Err() != context.Canceled || codeOf(err) != exitUnavailable && !errors.Is(err, context.Canceled) {
+	if err == nil || ctx.Err() != context.Canceled || app.KindOf(err) != app.Unavailable &&
+		!errors.Is(err, context.Canceled) {
 		return err
 	}
-	return withCode(exitFailed, errors.New("told to stop before it was done"))
+	return app.As(app.Failed, errors.New("told to stop before it was done"))
 }

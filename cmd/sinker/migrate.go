@@ -2,15 +2,16 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 
-	"sinker/internal/txn"
+	"sinker/internal/app"
 
 	"github.com/spf13/cobra"
 )
+
+func init() { register(newMigrateCommand) }
 
 func newMigrateCommand() *cobra.Command {
 	var printSQL bool
@@ -18,10 +19,9 @@ func newMigrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Make schema sinker, or bring it up to date",
-		Long: `Makes schema sinker, or brings it up to date; run does the same when it starts, unless it is
-given --migrate=false. Several may do it at once, and each may be killed: the next one goes on.
-It needs the server's own address where a transaction pooler stands between
-(postgres.migrate_url).`,
+		Long: `Makes schema sinker, or brings it up to date. run does the same when it starts, unless it is
+given --migrate=false. Several processes may do it at once, and each may be killed: the next one
+goes on. Behind a transaction pooler, set postgres.migrate_url to the server's own address.`,
 		Example: `  sinker migrate up -c sinker.yaml
   sinker migrate --print-sql | psql -v ON_ERROR_STOP=1 service=shop`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,9 +31,9 @@ It needs the server's own address where a transaction pooler stands between
 			if !printSQL {
 				return cmd.Help()
 			}
-			sql, err := txn.MigrationSQL(from)
+			sql, err := app.MigrationSQL(from)
 			if err != nil {
-				return withCode(exitUsage, err)
+				return err
 			}
 			_, err = fmt.Fprint(cmd.OutOrStdout(), sql)
 			return err
@@ -56,12 +56,12 @@ func newMigrateUpCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			from, to, err := txn.Migrate(cmd.Context(), url, logs.logger(cmd.ErrOrStderr()))
+			from, to, err := app.Migrate(cmd.Context(), url, logs.logger(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
 			if from == to {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d already\n", to)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is already at version %d\n", to)
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker: version %d → %d\n", from, to)
@@ -80,17 +80,18 @@ func newMigrateDownCommand() *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "down",
-		Short: "Take schema sinker back to an older version, and lose what that one does not have",
+		Short: "Take schema sinker back to an older version, and lose what that version does not have",
 		Long: `Takes schema sinker back to an older version, for an older sinker. Without --yes it says what
 would be lost and changes nothing. All steps are one transaction. Stop sinker on every host
-first: this version of it would bring the schema up again.
+first: this version would bring the schema up again.
 
-The database comes from the configuration or from DATABASE_URL: --to is the version here.`,
+The database comes from the configuration or from DATABASE_URL, because --to is the version.`,
 		Example: `  sinker migrate down --to 3 -c sinker.yaml
   sinker migrate down --to 3 -c sinker.yaml --yes`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("to") {
-				return usage("migrate down needs --to with the version to go back to; `sinker migrate version` says which one there is")
+				return usage("migrate down needs --to with the version to go back to; `sinker migrate version` prints the " +
+					"current one")
 			}
 			url, err := f.url()
 			if err != nil {
@@ -101,33 +102,32 @@ The database comes from the configuration or from DATABASE_URL: --to is the vers
 	}
 	f.addFile(cmd)
 	logs.add(cmd)
-	cmd.Flags().UintVar(&to, "to", 0, "version to go back to; 0: nothing of schema sinker stays")
-	cmd.Flags().BoolVar(&yes, "yes", false, "yes, lose what the command says without it")
+	cmd.Flags().UintVar(&to, "to", 0, "version to go back to; 0 removes schema sinker")
+	cmd.Flags().BoolVar(&yes, "yes", false, "yes, lose what the command lists when it is given without this flag")
 	return cmd
 }
 
 // migrateDown says what going back loses, and goes back if that was agreed to.
 func migrateDown(cmd *cobra.Command, url string, to uint, yes bool, log *slog.Logger) error {
-	d, err := txn.PlanDowngrade(cmd.Context(), url, to)
-	var known *txn.Error
+	d, err := app.PlanDowngrade(cmd.Context(), url, to)
 	switch {
-	case errors.As(err, &known):
-		return err
 	case err != nil:
-		return usage("%w", err)
+		return err
 	case d.From == d.To:
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d already\n", to)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is already at version %d\n", to)
 		return err
 	case d.From < d.To:
 		return usage("schema sinker is at version %d, below %d: `sinker migrate up`", d.From, d.To)
 	}
 	if !yes {
-		return usage("going back from version %d to %d loses:\n  %s\nNothing was changed. If that is what you want, add --yes", d.From, d.To, strings.Join(d.Lost, "\n  "))
+		return usage("going back from version %d to %d loses:\n  %s\nNothing was changed. If that is what you want, add "+
+			"--yes", d.From, d.To, strings.Join(d.Lost, "\n  "))
 	}
 	if err := d.Run(cmd.Context(), url, log); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker: version %d → %d. Lost:\n  %s\n", d.From, d.To, strings.Join(d.Lost, "\n  "))
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker: version %d → %d. Lost:\n  %s\n", d.From, d.To,
+		strings.Join(d.Lost, "\n  "))
 	return err
 }
 
@@ -142,14 +142,15 @@ func newMigrateVersionCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			have, want, dirty, err := txn.SchemaVersion(cmd.Context(), url)
+			s, err := app.SchemaVersion(cmd.Context(), url)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"version": have, "wanted": want, "dirty": dirty})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(s)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d; this binary wants %d%s\n", have, want, versionAdvice(have, want, dirty))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d; this binary wants %d%s\n",
+				s.Version, s.Wanted, versionAdvice(s))
 			return err
 		},
 	}
@@ -159,13 +160,13 @@ func newMigrateVersionCommand() *cobra.Command {
 }
 
 // versionAdvice is what to do about a version that is not the wanted one.
-func versionAdvice(have, want uint, dirty bool) string {
+func versionAdvice(s app.Schema) string {
 	switch {
-	case dirty:
+	case s.Dirty:
 		return "; a migration is under way or was cut off: `sinker migrate up` waits for it, or goes on"
-	case have < want:
+	case s.Version < s.Wanted:
 		return ": `sinker migrate up`"
-	case have > want:
+	case s.Version > s.Wanted:
 		return ": run a newer sinker"
 	}
 	return ""

@@ -1,27 +1,25 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"text/tabwriter"
 
-	"sinker/internal/config"
-	"sinker/internal/consume"
-	"sinker/internal/txn"
+	"sinker/internal/app"
+	"sinker/internal/table"
 
 	"github.com/spf13/cobra"
 )
+
+func init() { register(newOffsetsCommand) }
 
 func newOffsetsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "offsets",
 		Short: "List the positions, and decide about a partition that stopped",
-		Long: `Lists and changes the positions in sinker.offsets. Changes work while sinker is down or up: a
-running worker is fenced, writes nothing from where it was, and takes the partition anew. Each
-change leaves a row in sinker.audit.`,
+		Long: `Lists and changes the positions in sinker.offsets. Changes work whether sinker is running or
+not: a running worker is fenced, writes nothing from where it was, and takes the partition
+again. Each change is recorded in sinker.audit.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newOffsetsListCommand(),
@@ -42,19 +40,18 @@ func newOffsetsListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows, err := txn.Status(cmd.Context(), p.Postgres.URL.Reveal(), p.Name)
+			rows, err := app.Positions(cmd.Context(), p)
 			if err != nil {
 				return err
 			}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(rows)
 			}
-			tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(tw, "TOPIC\tPARTITION\tPOSITION\tOWNER\tSTATE\tREASON\tCOMMAND")
+			t := table.New(cmd.OutOrStdout(), "TOPIC", "PARTITION", "POSITION", "OWNER", "STATE", "REASON", "COMMAND")
 			for _, r := range rows {
-				fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Topic, r.Partition, r.NextOffset, r.Owner, r.State, r.Reason, r.Command)
+				t.Row(r.Topic, r.Partition, r.NextOffset, r.Owner, r.State, r.Reason, r.Command)
 			}
-			return tw.Flush()
+			return t.Flush()
 		},
 	}
 	f.addDatabase(cmd)
@@ -64,96 +61,61 @@ func newOffsetsListCommand() *cobra.Command {
 
 // changeFlags are an operator's words. The topic is --topic here, so the pipeline comes from a file.
 type changeFlags struct {
-	file, topic, note string
-	partition         int32
-	offset            int64
-	skip, again       bool
+	file   string
+	change app.Change
 }
 
 func newOffsetsChangeCommand(action, short string) *cobra.Command {
-	var f changeFlags
+	f := changeFlags{change: app.Change{Action: action, By: clientName()}}
 	cmd := &cobra.Command{
 		Use:   action,
 		Short: short,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return changeOffset(cmd, action, &f) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return changeOffset(cmd, &f) },
 	}
 	fs := cmd.Flags()
 	fs.StringVarP(&f.file, "config", "c", "sinker.yaml", "configuration file")
-	fs.StringVar(&f.topic, "topic", "", "topic")
-	fs.Int32Var(&f.partition, "partition", -1, "partition")
-	fs.StringVar(&f.note, "note", "", "why, for the audit")
+	fs.StringVar(&f.change.Topic, "topic", "", "topic")
+	fs.Int32Var(&f.change.Partition, "partition", -1, "partition")
+	fs.StringVar(&f.change.Note, "note", "", "why, for the audit")
 	if action == "set" {
-		fs.Int64Var(&f.offset, "offset", -1, "the offset to read next")
-		fs.BoolVar(&f.skip, "skip-records", false, "yes, never write the records below the new position")
-		fs.BoolVar(&f.again, "write-again", false, "yes, write the records above the new position a second time")
+		fs.Int64Var(&f.change.Offset, "offset", -1, "the offset to read next")
+		fs.BoolVar(&f.change.SkipRecords, "skip-records", false, "yes, never write the records below the new position")
+		fs.BoolVar(&f.change.WriteAgain, "write-again", false, "yes, write the records above the new position a second time")
 	}
 	return cmd
 }
 
-func changeOffset(cmd *cobra.Command, action string, f *changeFlags) error {
+func changeOffset(cmd *cobra.Command, f *changeFlags) error {
+	c := &f.change
 	if err := excludes(cmd, "skip-records", "write-again"); err != nil {
 		return err
 	}
-	for name, n := range map[string]int64{"partition": int64(f.partition), "offset": f.offset} {
+	for name, n := range map[string]int64{"partition": int64(c.Partition), "offset": c.Offset} {
 		if n < 0 && cmd.Flags().Changed(name) {
 			return usage("--%s must not be below 0", name)
 		}
 	}
-	if f.topic == "" || f.partition < 0 || action == "set" && f.offset < 0 {
-		return usage("offsets %s needs --topic and --partition%s", action, map[bool]string{true: " and --offset"}[action == "set"])
+	if c.Topic == "" || c.Partition < 0 || c.Action == "set" && c.Offset < 0 {
+		return usage("offsets %s needs --topic and --partition%s", c.Action,
+			map[bool]string{true: " and --offset"}[c.Action == "set"])
 	}
-	ctx := cmd.Context()
-	p, err := loadFile(ctx, f.file)
+	p, err := loadFile(cmd.Context(), f.file)
 	if err != nil {
 		return err
 	}
-	change := txn.Change{TopicPartition: txn.TopicPartition{Topic: f.topic, Partition: f.partition}, Action: action,
-		Offset: f.offset, SkipRecords: f.skip, WriteAgain: f.again, By: clientName(), Note: f.note}
-	if action != "set" {
-		if err := identify(ctx, p, &change); err != nil {
-			return err
-		}
-	}
-	conn, err := txn.Connect(ctx, p.Postgres.URL.Reveal(), "sinker offsets")
+	done, err := app.ChangeOffset(cmd.Context(), p, build(), *c)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
-	done, err := txn.ChangeOffset(ctx, conn, p.Name, change)
-	if errors.Is(err, txn.ErrRefused) || errors.Is(err, txn.ErrNoRow) {
-		return withCode(exitUsage, err)
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s/%d: position %d → %d, fence %d\n", f.topic, f.partition, done.From, done.To, done.Fence)
+	w := cmd.OutOrStdout()
+	fmt.Fprintf(w, "%s/%d: position %d → %d, fence %d\n", c.Topic, c.Partition, done.From, done.To, done.Fence)
 	if done.Owner != "" {
-		fmt.Fprintf(cmd.OutOrStdout(), "%s was the owner and is fenced; it takes the partition anew within seconds\n", done.Owner)
+		fmt.Fprintf(w, "%s was the owner and is fenced; it takes the partition again within seconds\n", done.Owner)
 	}
 	return nil
 }
 
-// identify asks Kafka which log has the topic's name now.
-func identify(ctx context.Context, p *config.Pipeline, c *txn.Change) error {
-	opts, err := kafkaDial(p.Kafka).Options()
-	if err != nil {
-		return withCode(exitConfig, err)
-	}
-	bounds, err := consume.LookAtTopic(ctx, consumeConfig(p, opts), c.Topic)
-	if err != nil {
-		return kafkaProblem(p.Kafka, err)
-	}
-	b, ok := bounds[c.Partition]
-	if !ok {
-		return withCode(exitUsage, fmt.Errorf("topic %s has no partition %d", c.Topic, c.Partition))
-	}
-	c.Log, c.Offset = &b.Log, -1
-	if c.Action == "reset" {
-		c.Offset = b.Start
-	}
-	return nil
-}
-
+// clientName is who asks, for the audit.
 func clientName() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("%s@%s", os.Getenv("USER"), host)

@@ -1,20 +1,15 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"sync/atomic"
-	"time"
 
+	"sinker/internal/app"
 	"sinker/internal/orderdata"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+func init() { register(newProduceCommand) }
 
 type produceFlags struct {
 	brokers    []string
@@ -42,9 +37,10 @@ until told to stop or --count is reached. Started again, it goes on where the to
 	fs.StringSliceVar(&f.brokers, "brokers", []string{"localhost:9092"}, "Kafka brokers, host:port,…")
 	fs.StringVar(&f.topic, "topic", "orders", "topic to produce into")
 	fs.Int32Var(&f.partitions, "partitions", 4, "partitions of the topic, when it has to be made")
-	fs.IntVar(&f.rate, "rate", 200, "orders a second; 0: as fast as Kafka takes them")
-	fs.Int64Var(&f.count, "count", 0, "stop after so many; 0: go on until told to stop")
-	fs.BoolVar(&f.check, "check", false, "only exit 0 when the topic is there, 1 when it is not (for health checks)")
+	fs.IntVar(&f.rate, "rate", 200, "orders per second; 0: as fast as Kafka takes them")
+	fs.Int64Var(&f.count, "count", 0, "stop after this many orders; 0: go on until told to stop")
+	fs.BoolVar(&f.check, "check", false, "produce nothing; exit with code 0 when the topic exists, 1 when it does "+
+		"not (for health checks)")
 	f.logs.add(cmd)
 	return cmd
 }
@@ -56,121 +52,35 @@ func produceOrders(cmd *cobra.Command, f *produceFlags) error {
 	if f.rate < 0 || f.count < 0 || f.partitions < 1 {
 		return usage("produce-orders: --rate and --count must not be negative, --partitions must be at least 1")
 	}
-	ctx := cmd.Context()
-	client, err := kgo.NewClient(kgo.SeedBrokers(f.brokers...), kgo.DefaultProduceTopic(f.topic), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+	log := f.logs.logger(cmd.ErrOrStderr())
+	p, err := orderdata.NewProducer(f.brokers, f.topic, log)
 	if err != nil {
 		return usage("produce-orders: %w", err)
 	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
+	defer p.Close()
+	ctx := cmd.Context()
 	if f.check {
-		return checkTopic(ctx, admin, f.topic)
+		return produceKind(p.CheckTopic(ctx))
 	}
-	if err := makeTopic(ctx, admin, f); err != nil {
-		return err
+	if err := p.MakeTopic(ctx, f.partitions); err != nil {
+		return produceKind(err)
 	}
-	log := f.logs.logger(cmd.ErrOrStderr())
-	first, err := ordersBefore(ctx, admin, f.topic)
+	first, err := p.Resume(ctx)
 	if err != nil {
-		return withCode(exitUnavailable, err)
+		return produceKind(err)
 	}
 	log.Info("producing orders", "topic", f.topic, "first", first, "rate", f.rate)
-	p := orderProducer{client: client, log: log, next: first}
-	if err := p.run(ctx, f.rate, f.count); err != nil {
-		return err
+	if err := p.Run(ctx, f.rate, f.count); err != nil {
+		return produceKind(err)
 	}
-	log.Info("stopped", "topic", f.topic, "produced", p.next-first)
+	log.Info("stopped", "topic", f.topic, "produced", p.Produced())
 	return nil
 }
 
-// checkTopic returns an error when the topic is not there.
-func checkTopic(ctx context.Context, admin *kadm.Client, topic string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	topics, err := admin.ListTopics(ctx, topic)
-	if err != nil {
-		return withCode(exitUnavailable, fmt.Errorf("Kafka can not be reached: %w", err))
+// produceKind gives an error of the producer its exit code.
+func produceKind(err error) error {
+	if away := (*orderdata.UnavailableError)(nil); errors.As(err, &away) {
+		return app.As(app.Unavailable, err)
 	}
-	if !topics.Has(topic) {
-		return fmt.Errorf("topic %s is not there yet", topic)
-	}
-	return nil
-}
-
-// makeTopic makes the topic when it is missing. Kafka may still be starting: it is asked for a minute.
-func makeTopic(ctx context.Context, admin *kadm.Client, f *produceFlags) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	_, err := admin.CreateTopic(ctx, f.partitions, -1, nil, f.topic)
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return withCode(exitUnavailable, fmt.Errorf("topic %s can not be made: %w", f.topic, err))
-	}
-	return nil
-}
-
-// ordersBefore counts what was ever produced into the topic: the number of the next order.
-func ordersBefore(ctx context.Context, admin *kadm.Client, topic string) (int64, error) {
-	ends, err := admin.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return 0, fmt.Errorf("the end of topic %s can not be read: %w", topic, err)
-	}
-	var n int64
-	ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
-	return n, nil
-}
-
-type orderProducer struct {
-	client *kgo.Client
-	log    *slog.Logger
-	next   int64 // number of the next order
-	failed atomic.Int64
-}
-
-// run produces until ctx ends or count orders are on their way, then waits until Kafka has them.
-func (p *orderProducer) run(ctx context.Context, rate int, count int64) error {
-	first, start := p.next, time.Now()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil && (count == 0 || p.next-first < count) {
-		due := p.next + 1000
-		if rate > 0 {
-			due = first + int64(time.Since(start).Seconds()*float64(rate))
-		}
-		if count > 0 {
-			due = min(due, first+count)
-		}
-		for p.next < due && ctx.Err() == nil {
-			p.send(ctx)
-		}
-		if rate > 0 {
-			select {
-			case <-ctx.Done():
-			case <-tick.C:
-			}
-		}
-	}
-	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := p.client.Flush(flush); err != nil {
-		return withCode(exitUnavailable, fmt.Errorf("Kafka did not take the last orders: %w", err))
-	}
-	if n := p.failed.Load(); n > 0 {
-		return withCode(exitFailed, fmt.Errorf("%d orders were not produced", n))
-	}
-	return nil
-}
-
-func (p *orderProducer) send(ctx context.Context) {
-	i := p.next
-	p.next++
-	r := &kgo.Record{Key: fmt.Appendf(nil, "%d", i), Value: orderdata.Order(nil, i)}
-	p.client.Produce(ctx, r, func(_ *kgo.Record, err error) {
-		if err != nil && ctx.Err() == nil {
-			p.failed.Add(1)
-			p.log.Error("an order was not produced", "order", i, "err", err)
-		}
-	})
+	return err
 }

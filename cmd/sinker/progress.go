@@ -7,14 +7,16 @@ import (
 	"strings"
 	"time"
 
-	"sinker/internal/consume"
+	"sinker/internal/output"
+
+	"github.com/dustin/go-humanize"
 )
 
 // showProgress prints how far a bounded run is: one line that is written over on a terminal, a plain line every ten
 // seconds elsewhere.
-func showProgress(ctx context.Context, w io.Writer, ends *consume.Ends, sum *summary) {
+func showProgress(ctx context.Context, w io.Writer, progress func() (done, total, rows int64)) {
 	terminal := isTerminal(w)
-	if d, ok := unwrap[*drain](w); ok {
+	if d, ok := output.Unwrap[*output.Drain](w); ok {
 		w = d // past what writes control characters out: these are ours
 	}
 	every := 10 * time.Second
@@ -33,8 +35,7 @@ func showProgress(ctx context.Context, w io.Writer, ends *consume.Ends, sum *sum
 			return
 		case <-tick.C:
 		}
-		done, total := ends.Progress()
-		_, rows := sum.snapshot()
+		done, total, rows := progress()
 		line := meter.line(time.Now(), done, total, rows)
 		if terminal {
 			fmt.Fprint(w, "\r"+line+"\x1b[K")
@@ -52,7 +53,7 @@ type point struct {
 	done, rows int64
 }
 
-// line says percent, rows, rows a second over the last five seconds, and how long it will take at that pace.
+// line says percent, rows, rows per second over the last five seconds, and how long the rest takes at that pace.
 func (m *meter) line(now time.Time, done, total, rows int64) string {
 	m.points = append(m.points, point{now, done, rows})
 	for len(m.points) > 2 && now.Sub(m.points[0].at) > 5*time.Second {
@@ -71,5 +72,6 @@ func (m *meter) line(now time.Time, done, total, rows int64) string {
 		}
 	}
 	bar := int(percent / 5)
-	return fmt.Sprintf("[%s%s] %5.1f%%  %d rows  %.0f rows/s  ETA %s", strings.Repeat("=", bar), strings.Repeat(" ", max(0, 20-bar)), percent, rows, rate, eta)
+	return fmt.Sprintf("[%s%s] %5.1f%%  %s rows  %s rows/s  ETA %s", strings.Repeat("=", bar),
+		strings.Repeat(" ", max(0, 20-bar)), percent, humanize.Comma(rows), humanize.Comma(int64(rate)), eta)
 }

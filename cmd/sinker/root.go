@@ -1,25 +1,20 @@
 package main
 
-import (
-	"fmt"
-	"runtime/debug"
+import "github.com/spf13/cobra"
 
-	"github.com/spf13/cobra"
-)
+// commands make the commands. Each file of a command registers its own, so that a new command is one new file, and a
+// build tag that leaves the file out leaves the command out (nodemo).
+var commands []func() *cobra.Command
 
-// version is set when a release is built: -ldflags "-X main.version=1.2.3".
-var version = "dev"
-
-// extraCommands are those that a build tag leaves out (nodemo).
-var extraCommands []func() *cobra.Command
+func register(newCommand func() *cobra.Command) { commands = append(commands, newCommand) }
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sinker",
 		Short: "Moves Kafka topics into Postgres tables exactly once",
-		Long: `sinker moves Kafka topics into Postgres tables exactly once: it writes the rows and the
-offsets in one Postgres transaction, so whatever dies, nothing is lost and nothing is
-written twice.
+		Long: `sinker moves Kafka topics into Postgres tables exactly once. It writes the rows and the
+offsets in one Postgres transaction: whatever dies, nothing is lost and nothing is written
+twice.
 
 See it work, with nothing installed:   sinker demo
 Load a topic:                          sinker run --brokers localhost:9092 --topic orders --create
@@ -30,10 +25,8 @@ Run a pipeline:                        sinker run -c sinker.yaml`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newRunCommand(), newCheckCommand(), newStatusCommand(), newOffsetsCommand(), newVerifyCommand(), newMigrateCommand(),
-		newProduceCommand(), newReadyCommand(), newVersionCommand())
-	for _, extra := range extraCommands {
-		root.AddCommand(extra())
+	for _, newCommand := range commands {
+		root.AddCommand(newCommand())
 	}
 	markUsage(root)
 	return root
@@ -54,29 +47,4 @@ func markUsage(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		markUsage(c)
 	}
-}
-
-func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), "sinker "+versionText())
-			return err
-		},
-	}
-}
-
-func versionText() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return version
-	}
-	text := version + " " + info.GoVersion
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			text += " " + s.Value[:12]
-		}
-	}
-	return text
 }

@@ -9,11 +9,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"sinker/internal/app"
 	"sinker/internal/local/await"
 	"sinker/internal/local/localtest"
 
@@ -136,10 +138,15 @@ func (l *lockedBuffer) String() string {
 
 func (r result) want(t *testing.T, code int, text string) {
 	t.Helper()
-	if r.code != code || !strings.Contains(r.out+r.errors, text) {
+	if r.code != code || !strings.Contains(oneSpace(r.out+r.errors), oneSpace(text)) {
 		t.Errorf("exit code %d, want %d and %q\n%s%s", r.code, code, text, r.out, r.errors)
 	}
 }
+
+var spaces = regexp.MustCompile(` +`)
+
+// oneSpace makes one space of several: how far apart columns are is internal/table's.
+func oneSpace(text string) string { return spaces.ReplaceAllString(text, " ") }
 
 func (s *stage) one(sql string) string {
 	s.t.Helper()
@@ -170,7 +177,7 @@ func TestRun(t *testing.T) {
 		s.produce(values(`{"id":3}`)...)
 		r := s.load("--json")
 		r.want(t, exitOK, `"records":1`)
-		var doc struct{ Tables []tableSum }
+		var doc struct{ Tables []app.TableSum }
 		if err := json.Unmarshal([]byte(r.out), &doc); err != nil || len(doc.Tables) != 1 || doc.Tables[0].Rows != 1 {
 			t.Errorf("%+v, %v: %s", doc, err, r.out)
 		}
@@ -274,12 +281,12 @@ func TestBadDays(t *testing.T) {
 		{"NoSuchFlag", []string{"run", "--tpoic", "x"}, exitUsage, "unknown flag"},
 		{"NoSuchCommand", []string{"rnu"}, exitUsage, "rnu"},
 		{"ExtraArgument", []string{"status", "x"}, exitUsage, "x"},
-		{"FileAndFlags", []string{"run", "-c", s.file, "--topic", "x"}, exitUsage, "--topic would have no effect beside --config"},
-		{"NoBroker", flags(deadPort(t), "orders", s.url), exitUnavailable, "can not be reached"},
+		{"FileAndFlags", []string{"run", "-c", s.file, "--topic", "x"}, exitUsage, "--topic cannot be combined with --config"},
+		{"NoBroker", flags(deadPort(t), "orders", s.url), exitUnavailable, "cannot be reached"},
 		{"NoDatabaseServer", flags(s.brokers, "orders", "postgres://postgres@"+deadPort(t)+"/x?connect_timeout=2"), exitUnavailable, "connect"},
 		{"NoSuchDatabase", flags(s.brokers, "orders", s.url[:strings.LastIndex(s.url, "/")]+"/nothing_here"), exitConfig, "create the database, or correct it"},
 		{"NoSuchUser", flags(s.brokers, "orders", bad), exitConfig, "check the user and password"},
-		{"NotAKafka", flags(strings.Split(strings.Split(s.url, "@")[1], "/")[0], "orders", s.url), exitUnavailable, "can not be reached"},
+		{"NotAKafka", flags(strings.Split(strings.Split(s.url, "@")[1], "/")[0], "orders", s.url), exitUnavailable, "cannot be reached"},
 		{"NoSuchTopic", flags(s.brokers, "order", s.url), exitConfig, "did you mean orders?"},
 		{"NoSuchTable", with("sinks: [{ topic: orders, table: nothing_here }]\n"), exitConfig, "create: yes"},
 		{"NoSuchSchema", with("sinks: [{ topic: orders, table: far.away, create: yes, columns: { id: id int } }]\n"), exitConfig, `schema "far" does not exist`},

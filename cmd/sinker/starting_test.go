@@ -180,7 +180,7 @@ func TestToldToStopWhileItWaits(t *testing.T) {
 			s.eventually("it to wait", func() bool { _, body := svc.get("/readyz"); return strings.Contains(body, "waiting to start") })
 			began := time.Now()
 			svc.stop()
-			svc.ends(exitOK, "stopped before it had begun")
+			svc.ends(exitOK, "stopped during startup")
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it took %s", took)
 			}

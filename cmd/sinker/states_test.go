@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/app"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -48,7 +49,7 @@ func TestOneWordPerState(t *testing.T) {
 	}
 	_, metrics := svc.get("/metrics")
 	table := s.sinker("status", "-c", s.file).out
-	var report statusReport
+	var report app.StatusReport
 	if err := json.Unmarshal([]byte(s.sinker("status", "-c", s.file, "--json").out), &report); err != nil {
 		t.Fatal(err)
 	}

@@ -2,17 +2,16 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"text/tabwriter"
 
-	"sinker/internal/txn"
-	"sinker/internal/verify"
+	"sinker/internal/app"
+	"sinker/internal/table"
 
 	"github.com/spf13/cobra"
 )
+
+func init() { register(newVerifyCommand) }
 
 func newVerifyCommand() *cobra.Command {
 	var f pipelineFlags
@@ -20,93 +19,64 @@ func newVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove the tables against Kafka",
-		Long: `Proves the pipeline against Kafka: the ledger tiles each partition up to its position, every
-range that Kafka still has is read again and its records, bytes and checksum must agree, and
-tables with provenance columns must hold each record once. Exits 2 when anything differs.
-It only reads, and may run beside sinker.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return verifyPipeline(cmd, &f, asJSON) },
+		Long: `Proves the pipeline against Kafka. The ledger must cover each partition up to its position
+without a gap. Every range that Kafka still has is read again: its records, bytes and checksum
+must agree. Tables with provenance columns must hold each record once.
+
+Exits with code 2 when anything differs. It only reads, and may run while sinker runs.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := f.load()
+			if err != nil {
+				return err
+			}
+			r, err := app.Verify(cmd.Context(), p, build())
+			if err != nil {
+				return err
+			}
+			if err := printVerify(cmd.OutOrStdout(), r, asJSON); err != nil {
+				return err
+			}
+			return r.Err()
+		},
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
-func verifyPipeline(cmd *cobra.Command, f *pipelineFlags, asJSON bool) error {
-	ctx := cmd.Context()
-	p, err := f.load()
-	if err != nil {
-		return err
-	}
-	pl, err := newPlant(p, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	rows, err := txn.Status(ctx, pl.postgres.URL, p.Name)
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 {
-		return withCode(exitConfig, fmt.Errorf("pipeline %s has no positions in this database: it has not run yet, or has another name. Nothing was compared; `sinker status` lists the names", p.Name))
-	}
-	conn, err := txn.Connect(ctx, pl.postgres.URL, "sinker verify")
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	store := txn.New(pl.postgres)
-	defer store.Close()
-	v := verify.Verifier{Pipeline: p.Name, Kafka: pl.kafka, Store: store, Conn: conn}
-	reports := []verify.Report{}
-	differences := 0
-	for _, row := range rows {
-		rep, err := v.Partition(ctx, txn.TopicPartition{Topic: row.Topic, Partition: row.Partition})
-		if err != nil {
-			return withCode(max(codeOf(err), exitFailed), err)
-		}
-		differences += len(rep.Differences)
-		reports = append(reports, rep)
-	}
-	if err := printVerify(cmd.OutOrStdout(), reports, differences, asJSON); err != nil {
-		return err
-	}
-	if differences > 0 {
-		return withCode(exitDifference, errors.New("verify found differences"))
-	}
-	return nil
-}
-
-func printVerify(w io.Writer, reports []verify.Report, differences int, asJSON bool) error {
+func printVerify(w io.Writer, r *app.VerifyReport, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(w).Encode(map[string]any{"ok": differences == 0, "differences": differences, "partitions": reports})
+		return json.NewEncoder(w).Encode(r)
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "TOPIC\tPARTITION\tPOSITION\tRANGES\tCOMPARED\tRECORDS\tTABLE ROWS\tDIFFERENCES")
-	for _, r := range reports {
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", r.Topic, r.Partition, r.Position, r.Ranges, r.Compared, r.Records, r.TableRows, len(r.Differences))
+	t := table.New(w, "TOPIC", "PARTITION", "POSITION", "RANGES", "COMPARED", "RECORDS", "TABLE ROWS", "DIFFERENCES")
+	for _, p := range r.Partitions {
+		t.Row(p.Topic, p.Partition, p.Position, p.Ranges, p.Compared, p.Records, p.TableRows, len(p.Differences))
 	}
-	if err := tw.Flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, r := range reports {
-		for _, d := range r.Differences {
-			fmt.Fprintf(w, "DIFFERS %s/%d: %s\n", r.Topic, r.Partition, d)
+	for _, p := range r.Partitions {
+		for _, d := range p.Differences {
+			if _, err := fmt.Fprintf(w, "DIFFERS %s/%d: %s\n", p.Topic, p.Partition, d); err != nil {
+				return err
+			}
 		}
 	}
-	return printNotes(w, reports)
+	return printNotes(w, r)
 }
 
 // printNotes prints a note that holds for several partitions of a topic once.
-func printNotes(w io.Writer, reports []verify.Report) error {
+func printNotes(w io.Writer, r *app.VerifyReport) error {
 	type note struct{ topic, text string }
 	var order []note
 	partitions := map[note][]int32{}
-	for _, r := range reports {
-		for _, text := range r.Notes {
-			n := note{r.Topic, text}
+	for _, p := range r.Partitions {
+		for _, text := range p.Notes {
+			n := note{p.Topic, text}
 			if partitions[n] == nil {
 				order = append(order, n)
 			}
-			partitions[n] = append(partitions[n], r.Partition)
+			partitions[n] = append(partitions[n], p.Partition)
 		}
 	}
 	for _, n := range order {

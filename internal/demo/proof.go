@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
+	"sinker/internal/table"
+
 	"github.com/dustin/go-humanize"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // Result is the outcome, and the JSON of --json.
@@ -48,8 +54,8 @@ func (p Result) verdict(o *Options) error {
 	return errors.New("the proof failed: " + strings.Join(wrong, ", "))
 }
 
-// prove holds the table against what was produced: each place that Kafka acknowledged must be there once, as a row or as
-// a dead letter, and each row must say what the record at its place says.
+// prove holds the table against what was produced: each place that Kafka acknowledged must be there once, as a row or
+// as a dead letter, and each row must say what the record at its place says.
 func (d *demo) prove(ctx context.Context) (p Result, err error) {
 	d.say("proof", "every row's place and values, against what was produced")
 	p = Result{Kills: d.load.kills, Seed: d.opts.Seed, Resumes: []float64{}}
@@ -62,7 +68,8 @@ func (d *demo) prove(ctx context.Context) (p Result, err error) {
 	for _, r := range d.load.resumes {
 		p.Resumes = append(p.Resumes, seconds(r))
 	}
-	p.FirstRow, p.LoadingSeconds, p.Seconds = seconds(d.load.firstRow), seconds(d.load.loading), seconds(time.Since(d.start))
+	p.FirstRow, p.LoadingSeconds, p.Seconds = seconds(d.load.firstRow), seconds(d.load.loading),
+		seconds(time.Since(d.start))
 	p.RowsPerSecond = int64(float64(p.Rows) / d.load.loading.Seconds())
 	return p, nil
 }
@@ -101,22 +108,56 @@ FROM found LEFT JOIN expected USING (p)`
 
 // show prints the proof and ten of the rows.
 func (d *demo) show(ctx context.Context, p Result) {
-	fmt.Fprintf(d.out, `
-    rows        %-12s of %s records produced
-    lost        %d
-    duplicated  %d
-    changed     %-12d every value of every row was compared
-    kills       %-12d each inside a COPY, which Postgres then rolled back
-    speed       %-12s rows/s from the loader's first start to the last commit,
-                             all its deaths included
-    time        %-12s of which %.1f s loading (seed %d)
-
-`, humanize.Comma(p.Rows), humanize.Comma(p.Produced), p.Lost, p.Duplicated, p.Changed, p.Kills, humanize.Comma(p.RowsPerSecond),
-		fmt.Sprintf("%.1f s", p.Seconds), p.LoadingSeconds, p.Seed)
+	fmt.Fprintln(d.out)
+	t := table.New(d.out)
+	t.Row("  ", "rows", humanize.Comma(p.Rows), "of "+humanize.Comma(p.Produced)+" records produced")
+	t.Row("  ", "lost", p.Lost)
+	t.Row("  ", "duplicated", p.Duplicated)
+	t.Row("  ", "changed", p.Changed, "every value of every row was compared")
+	t.Row("  ", "kills", p.Kills, "each inside a COPY, which Postgres then rolled back")
+	t.Row("  ", "speed", humanize.Comma(p.RowsPerSecond), "rows/s from the loader's first start to the last "+
+		"commit,\nall its deaths included")
+	t.Row("  ", "time", fmt.Sprintf("%.1f s", p.Seconds), fmt.Sprintf("of which %.1f s loading (seed %d)",
+		p.LoadingSeconds, p.Seed))
+	t.Flush()
+	fmt.Fprintln(d.out)
 	if p.DeadLetters > 0 {
-		fmt.Fprintf(d.out, "    %s records could not become rows; they are in sinker.dead_letters\n\n", humanize.Comma(p.DeadLetters))
+		fmt.Fprintf(d.out, "    %s records could not become rows; they are in sinker.dead_letters\n\n",
+			humanize.Comma(p.DeadLetters))
 	}
-	if err := printTable(ctx, d.out, d.conn, "SELECT * FROM orders ORDER BY kafka_offset, kafka_partition LIMIT 10"); err != nil {
+	if err := printTable(ctx, d.out, d.conn,
+		"SELECT * FROM orders ORDER BY kafka_offset, kafka_partition LIMIT 10"); err != nil {
 		fmt.Fprintln(d.out, err)
 	}
+}
+
+var numberTypes = []uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.NumericOID, pgtype.Float4OID,
+	pgtype.Float8OID}
+
+// printTable prints the rows of a query.
+func printTable(ctx context.Context, w io.Writer, conn *pgx.Conn, sql string) error {
+	rows, err := conn.Query(ctx, sql, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var names []string
+	var numbers []bool
+	for _, f := range rows.FieldDescriptions() {
+		names = append(names, f.Name)
+		numbers = append(numbers, slices.Contains(numberTypes, f.DataTypeOID))
+	}
+	g := table.NewGrid(names, numbers)
+	for rows.Next() {
+		var cells []string
+		for _, v := range rows.RawValues() {
+			cells = append(cells, string(v))
+		}
+		g.Row(cells)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	g.Print(w)
+	return nil
 }

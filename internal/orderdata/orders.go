@@ -1,4 +1,5 @@
-// Package orderdata generates example orders: the records of the demonstration, of docker-compose.yml and of benchmarks.
+// Package orderdata generates example orders: the records of the demonstration, of docker-compose.yml and of
+// benchmarks.
 package orderdata
 
 import (
@@ -22,8 +23,9 @@ const Columns = `      id:          id bigint
 var (
 	countries = []string{"DE", "FR", "US", "BR", "JP", "IN", "NG", "CA"}
 	statuses  = []string{"new", "paid", "sent", "returned"}
-	notes     = []string{"leave it at the door", "gift wrap, please", `call \"before\" noon`, "caf\u00e9 au rez-de-chauss\u00e9e", "", `second floor\nleft`}
-	epoch     = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	notes     = []string{"leave it at the door", "gift wrap, please", `call \"before\" noon`,
+		"caf\u00e9 au rez-de-chauss\u00e9e", "", `second floor\nleft`}
+	epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
 // Order appends order i, about 210 bytes of JSON. The same i gives the same bytes everywhere.
@@ -47,7 +49,8 @@ func Order(dst []byte, i int64) []byte {
 	dst = append(dst, `,"note":"`...)
 	dst = append(dst, notes[r>>52%6]...)
 	dst = append(dst, `","created_at":"`...)
-	dst = epoch.Add(time.Duration(i)*time.Second+time.Duration(r>>40%1_000_000)*time.Microsecond).AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
+	dst = epoch.Add(time.Duration(i)*time.Second+time.Duration(r>>40%1_000_000)*time.Microsecond).AppendFormat(dst,
+		"2006-01-02T15:04:05.000000Z")
 	dst = append(dst, `","ref":"`...)
 	dst = appendUUID(dst, r, mix(r))
 	return append(dst, `"}`...)

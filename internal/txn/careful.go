@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 
-	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 )
 
@@ -76,7 +75,7 @@ func (r *itemReader) Read(p []byte) (n int, err error) {
 func (r *itemReader) next() bool {
 	switch {
 	case !r.started:
-		r.started, r.rest = true, pgbin.CopyHeader()
+		r.started, r.rest = true, transform.CopyHeader()
 	case len(r.items) > 0:
 		n := 1
 		for n < len(r.items) && r.items[n].from == r.items[n-1].to {
@@ -85,7 +84,7 @@ func (r *itemReader) next() bool {
 		r.rest = r.rows[r.items[0].from:r.items[n-1].to]
 		r.items = r.items[n:]
 	case !r.ended:
-		r.ended, r.rest = true, pgbin.CopyTrailer()
+		r.ended, r.rest = true, transform.CopyTrailer()
 	default:
 		return false
 	}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 )
 
@@ -183,16 +182,16 @@ func everyKind(t *testing.T, table string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	single, array := map[pgbin.Kind]bool{}, map[pgbin.Kind]bool{}
+	single, array := map[transform.Kind]bool{}, map[transform.Kind]bool{}
 	for _, c := range described.Columns {
 		if c.Default == nil {
 			continue
 		}
-		if single[c.Type.Kind] = true; c.Type.Kind == pgbin.Array {
+		if single[c.Type.Kind] = true; c.Type.Kind == transform.Array {
 			array[c.Type.Elem.Kind] = true
 		}
 	}
-	for k := pgbin.Bool; k < pgbin.Array; k++ {
+	for k := transform.Bool; k < transform.Array; k++ {
 		if !single[k] || !array[k] {
 			t.Errorf("kind %d: a default of the type %v, of its arrays %v; want both", k, single[k], array[k])
 		}

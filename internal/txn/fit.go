@@ -32,7 +32,7 @@ func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 		if err != nil {
 			continue
 		}
-		survey := plan.NewSurvey(nil)
+		survey := plan.NewSurvey()
 		for _, r := range records {
 			survey.Add(r)
 		}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 
-	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 )
 
@@ -34,7 +33,7 @@ type shaped struct {
 // reshape begins with no shape but 0, if there are very many: then records have their fields at random.
 func (t *target) reshape() {
 	if t.encoder.Shapes() > mostShapes {
-		t.encoder, t.shaped = t.plan.NewEncoder(nil), shaped{}
+		t.encoder, t.shaped = t.plan.NewEncoder(), shaped{}
 	}
 }
 
@@ -138,8 +137,8 @@ func (a *aside) common(main transform.Shape, n int) transform.Shape {
 func (w *writer) writeAside(ctx context.Context) error {
 	a := &w.store.buf.aside
 	for _, s := range a.shapes {
-		src := io.MultiReader(bytes.NewReader(pgbin.CopyHeader()), bytes.NewReader(a.rows[s]),
-			bytes.NewReader(pgbin.CopyTrailer()))
+		src := io.MultiReader(bytes.NewReader(transform.CopyHeader()), bytes.NewReader(a.rows[s]),
+			bytes.NewReader(transform.CopyTrailer()))
 		tag, err := w.copyIn(ctx, src, w.target.copySQL(s))
 		if err != nil {
 			return err

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"sinker/internal/orderdata"
-	"sinker/internal/pgbin"
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
@@ -103,7 +102,7 @@ type rows struct {
 
 func (r *rows) part(want func(i int) bool) *bytes.Buffer {
 	var b bytes.Buffer
-	b.Write(pgbin.CopyHeader())
+	b.Write(transform.CopyHeader())
 	from := 0
 	for i, end := range r.ends {
 		if want == nil || want(i) {
@@ -111,7 +110,7 @@ func (r *rows) part(want func(i int) bool) *bytes.Buffer {
 		}
 		from = end
 	}
-	b.Write(pgbin.CopyTrailer())
+	b.Write(transform.CopyTrailer())
 	return &b
 }
 
@@ -299,7 +298,7 @@ func benchUpsert(b *testing.B, keys func(*rand.Rand, int) []int64) {
 	if u.plan, err = transform.Compile(rule, declared); err != nil {
 		b.Fatal(err)
 	}
-	u.encoder = u.plan.NewEncoder(nil)
+	u.encoder = u.plan.NewEncoder()
 	var old []int64
 	for i := range int64(benchOld) {
 		old = append(old, i)

@@ -10,8 +10,6 @@ import (
 	"sinker/internal/consume"
 	"sinker/internal/record"
 	"sinker/internal/txn"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Report is what was found of one partition.
@@ -40,16 +38,15 @@ func (r *Report) note(format string, args ...any) {
 
 // Verifier is what a verification needs.
 type Verifier struct {
-	Pipeline string
-	Kafka    consume.Config
-	Store    *txn.Store
-	Conn     *pgx.Conn
+	Kafka consume.Config
+	Store *txn.Store
+	Books *txn.BookReader
 }
 
 // Partition verifies one partition at the position it has now; what is committed meanwhile is left for the next time.
 func (v *Verifier) Partition(ctx context.Context, tp txn.TopicPartition) (Report, error) {
 	rep := Report{Topic: tp.Topic, Partition: tp.Partition, Differences: []string{}}
-	books, err := txn.ReadBooks(ctx, v.Conn, v.Pipeline, tp)
+	books, err := v.Books.Read(ctx, tp)
 	if err != nil {
 		return rep, err
 	}

@@ -1,57 +1,36 @@
-package demo
+package table
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// tableWidth is what a terminal holds for certain.
-const tableWidth = 80
+// gridWidth is what every terminal holds.
+const gridWidth = 80
 
-// grid is rows of text, the first of them the names of the columns.
-type grid struct {
+// Grid prints rows as psql would, in 80 columns: wide values are cut, and columns that find no room are only named.
+type Grid struct {
+	numbers []bool // columns that are aligned at their right
 	cells   [][]string
-	numbers []bool // columns that stand to the right
 }
 
-// printTable prints the rows of a query as psql would, in 80 columns: wide values are cut, and columns that find no room
-// are only named.
-func printTable(ctx context.Context, w io.Writer, conn *pgx.Conn, sql string) error {
-	rows, err := conn.Query(ctx, sql, pgx.QueryExecModeSimpleProtocol)
-	if err != nil {
-		return err
+// NewGrid returns a grid. numbers says which of the columns are aligned at their right.
+func NewGrid(names []string, numbers []bool) *Grid {
+	g := &Grid{numbers: numbers}
+	g.Row(names)
+	return g
+}
+
+// Row adds a row. What does not print becomes a dot.
+func (g *Grid) Row(cells []string) {
+	line := make([]string, len(cells))
+	for i, c := range cells {
+		line[i] = inCell(c[:min(len(c), 4*gridWidth)])
 	}
-	defer rows.Close()
-	var g grid
-	var names []string
-	for _, f := range rows.FieldDescriptions() {
-		names = append(names, inCell(f.Name))
-		g.numbers = append(g.numbers, slices.Contains([]uint32{pgtype.Int2OID, pgtype.Int4OID, pgtype.Int8OID, pgtype.NumericOID, pgtype.Float4OID, pgtype.Float8OID}, f.DataTypeOID))
-	}
-	g.cells = append(g.cells, names)
-	for rows.Next() {
-		var cells []string
-		for _, v := range rows.RawValues() {
-			if len(v) > 200 {
-				v = v[:200]
-			}
-			cells = append(cells, inCell(string(v)))
-		}
-		g.cells = append(g.cells, cells)
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	g.print(w)
-	return nil
+	g.cells = append(g.cells, line)
 }
 
 // inCell keeps a value in its cell.
@@ -67,7 +46,8 @@ func inCell(s string) string {
 	}, strings.ToValidUTF8(s, "·"))
 }
 
-func (g grid) print(w io.Writer) {
+// Print prints the rows so far.
+func (g *Grid) Print(w io.Writer) {
 	widths := g.widths()
 	for n, cells := range g.cells {
 		var line []string
@@ -84,15 +64,15 @@ func (g grid) print(w io.Writer) {
 	}
 	if left := g.cells[0][len(widths):]; len(left) > 0 {
 		names := strings.Join(left, ", ")
-		fmt.Fprintln(w, clip(" and "+names, tableWidth))
+		fmt.Fprintln(w, clip(" and "+names, gridWidth))
 	}
 }
 
-// narrowest is how far a column is cut to make room for others, unless its name is longer.
+// A column is cut to narrowest characters to make room for others, or to its name's length up to longestName.
 const narrowest, longestName = 7, 12
 
 // widths are those of the columns that find room: the last are left out, and of the others the widest give way first.
-func (g grid) widths() []int {
+func (g *Grid) widths() []int {
 	natural := make([]int, len(g.cells[0]))
 	for _, cells := range g.cells {
 		for i, c := range cells {
@@ -104,11 +84,11 @@ func (g grid) widths() []int {
 		least[i] = min(w, max(narrowest, min(longestName, utf8.RuneCountInString(g.cells[0][i]))))
 	}
 	n := len(natural)
-	for n > 1 && lineWidth(least[:n]) > tableWidth {
+	for n > 1 && lineWidth(least[:n]) > gridWidth {
 		n--
 	}
 	widths := natural[:n]
-	for lineWidth(widths) > tableWidth {
+	for lineWidth(widths) > gridWidth {
 		give := 0
 		for i := range widths {
 			if widths[i]-least[i] > widths[give]-least[give] {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"sinker/internal/config"
@@ -15,9 +15,9 @@ var lineage txn.Lineage
 var fields txn.Fields
 
 // storeConfig is the Postgres side of a pipeline.
-func storeConfig(p *config.Pipeline, owner string) txn.Config {
+func storeConfig(p *config.Pipeline) txn.Config {
 	c := txn.Config{
-		URL: p.Postgres.URL.Reveal(), Pipeline: p.Name, Owner: owner, Hash: p.Hash(),
+		URL: p.Postgres.URL.Reveal(), Pipeline: p.Name, Hash: p.Hash(),
 		SynchronousCommit: p.Postgres.SynchronousCommit, StatementTimeout: p.Postgres.StatementTimeout,
 		StopOnBad: p.Errors.Do == "stop", StopAfter: p.Errors.StopAfter, Lineage: &lineage, Fields: &fields,
 	}
@@ -55,4 +55,27 @@ func consumeConfig(p *config.Pipeline, opts []kgo.Opt) consume.Config {
 		}
 	}
 	return c
+}
+
+// kafkaDial is how the configuration says Kafka is reached.
+func kafkaDial(k config.Kafka, build Build) consume.Dial {
+	d := consume.Dial{Brokers: k.Brokers, Version: build.Version}
+	if t := k.TLS; t != nil {
+		d.TLS = &consume.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName, Insecure: t.Insecure}
+	}
+	if s := k.SASL; s != nil {
+		d.SASL = &consume.SASL{
+			Mechanism: s.Mechanism, Username: s.Username, Password: s.Password.Reveal(), PasswordFile: s.PasswordFile,
+			Token: s.Token.Reveal(), TokenFile: s.TokenFile, Extensions: s.Extensions,
+		}
+	}
+	return d
+}
+
+// DirectURL is the connection that migrations take: the server's own address where a transaction pooler stands between.
+func DirectURL(p *config.Pipeline) string {
+	if url := p.Postgres.MigrateURL.Reveal(); url != "" {
+		return url
+	}
+	return p.Postgres.URL.Reveal()
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"sinker/internal/consume"
 )
 
-// starting is a service that has not begun to read, because it looks at Kafka and Postgres or waits for one of them. /readyz
-// says 503 and why meanwhile; /livez says ok.
+// starting is a service that does not read yet: it is asking Kafka and Postgres, or waiting for one of them. Meanwhile
+// /readyz says 503 and why, and /livez says ok.
 type starting struct {
 	workers int
 	log     *slog.Logger
@@ -59,7 +59,7 @@ func (s *starting) stopped() {
 	if s.why != nil {
 		log = log.With("while", s.why)
 	}
-	log.Info("stopped before it had begun; nothing was read or written")
+	log.Info("stopped during startup; nothing was read or written")
 }
 
 func (s *starting) waitsFor(err error) {
@@ -68,8 +68,8 @@ func (s *starting) waitsFor(err error) {
 	s.why = err
 }
 
-// await tries until begin succeeds, or fails for a reason that waiting does not change: its error then. It returns nil also when
-// ctx has ended. What it waits for is said once, when it changes, and every 30 s.
+// await tries until begin succeeds. It returns begin's error when waiting does not change it, and nil when ctx has
+// ended. What it waits for is logged when it changes, and every 30 s.
 func (s *starting) await(ctx context.Context, begin func(context.Context) error) error {
 	var said time.Time
 	var last string
@@ -84,12 +84,12 @@ func (s *starting) await(ctx context.Context, begin func(context.Context) error)
 				s.log.Info("starting after all", "after", time.Since(s.since).Round(time.Millisecond))
 			}
 			return nil
-		case codeOf(err) != exitUnavailable:
+		case KindOf(err) != Unavailable:
 			return err
 		}
 		s.waitsFor(err)
 		if err.Error() != last || time.Since(said) >= 30*time.Second {
-			s.log.Warn("waiting to start, and trying again; nothing is lost", "since", s.since.Round(time.Millisecond), "err", err)
+			s.log.Warn("waiting to start; will retry", "since", s.since.Round(time.Millisecond), "err", err)
 			said, last = time.Now(), err.Error()
 		}
 		select {

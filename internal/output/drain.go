@@ -1,4 +1,5 @@
-package main
+// Package output is a command's standard error: writing to it never waits.
+package output
 
 import (
 	"fmt"
@@ -8,15 +9,15 @@ import (
 )
 
 const (
-	// drainBytes is how much is kept for a reader of standard error that is slow or stuck.
-	drainBytes = 1 << 20
-	// drainPatience is how long the end of the process waits for such a reader.
-	drainPatience = time.Second
+	// keepBytes is how much is kept for a reader of standard error that is slow or stuck.
+	keepBytes = 1 << 20
+	// patience is how long the end of the process waits for such a reader.
+	patience = time.Second
 )
 
-// drain stands between everything that logs and standard error: Write never waits. While the reader is stuck it keeps a
+// Drain stands between everything that logs and standard error: Write never waits. While the reader is stuck it keeps a
 // mebibyte, drops what comes on top, counts that, and says so when the reader is back.
-type drain struct {
+type Drain struct {
 	w io.Writer
 
 	mu      sync.Mutex
@@ -30,9 +31,11 @@ type drain struct {
 	busy    bool
 }
 
-func newDrain(w io.Writer) *drain {
-	d := &drain{w: w, notice: func(n int64) []byte {
-		return fmt.Appendf(nil, "sinker: %d lines of the log were dropped, because nobody read standard error fast enough\n", n)
+// New returns a Drain in front of w.
+func New(w io.Writer) *Drain {
+	d := &Drain{w: w, notice: func(n int64) []byte {
+		return fmt.Appendf(nil,
+			"sinker: %d lines of the log were dropped, because nobody read standard error fast enough\n", n)
 	}}
 	d.idle, d.more = sync.NewCond(&d.mu), sync.NewCond(&d.mu)
 	go d.run()
@@ -40,10 +43,10 @@ func newDrain(w io.Writer) *drain {
 }
 
 // Write keeps a copy of p to be written, or drops it. It always says that p was written.
-func (d *drain) Write(p []byte) (int, error) {
+func (d *Drain) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.bytes > 0 && d.bytes+len(p) > drainBytes || d.closed {
+	if d.bytes > 0 && d.bytes+len(p) > keepBytes || d.closed {
 		d.dropped++
 		return len(p), nil
 	}
@@ -54,7 +57,7 @@ func (d *drain) Write(p []byte) (int, error) {
 }
 
 // run writes what is queued, until close. An error of the writer is a reader that is gone: nothing is to be done.
-func (d *drain) run() {
+func (d *Drain) run() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
@@ -82,16 +85,16 @@ func (d *drain) run() {
 	}
 }
 
-// setNotice says in which words dropped lines are reported.
-func (d *drain) setNotice(notice func(dropped int64) []byte) {
+// SetNotice says in which words dropped lines are reported.
+func (d *Drain) SetNotice(notice func(dropped int64) []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.notice = notice
 }
 
-// flush waits until all is written, for a while at most. It is the timer that says that the time is up, not a second look
-// at the clock: that look may come a moment too early, after the only call that wakes this up.
-func (d *drain) flush(most time.Duration) {
+// flush waits until all is written, for a while at most. It is the timer that says that the time is up, not a second
+// look at the clock: that look may come a moment too early, after the only call that wakes this up.
+func (d *Drain) flush(most time.Duration) {
 	up := false
 	timer := time.AfterFunc(most, func() {
 		d.mu.Lock()
@@ -107,31 +110,31 @@ func (d *drain) flush(most time.Duration) {
 	}
 }
 
-// close writes what is left, waiting for a while at most; what is written later is dropped.
-func (d *drain) close() {
-	d.flush(drainPatience)
+// Close writes what is left, waiting for a while at most; what is written later is dropped.
+func (d *Drain) Close() {
+	d.flush(patience)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
 	d.more.Signal()
 }
 
-// flushErrors waits until what was written to a command's standard error has come out, so that what is printed on
+// Flush waits until what was written to a command's standard error has come out, so that what is printed on
 // standard output now comes after it.
-func flushErrors(w io.Writer) {
-	if d, ok := unwrap[*drain](w); ok {
-		d.flush(drainPatience)
+func Flush(w io.Writer) {
+	if d, ok := Unwrap[*Drain](w); ok {
+		d.flush(patience)
 	}
 }
 
-// unwrap finds a writer of type T behind w, or w itself.
-func unwrap[T io.Writer](w io.Writer) (found T, ok bool) {
+// Unwrap finds a writer of type T behind w, or w itself.
+func Unwrap[T io.Writer](w io.Writer) (found T, ok bool) {
 	for {
 		if t, ok := w.(T); ok {
 			return t, true
 		}
 		switch v := w.(type) {
-		case *drain:
+		case *Drain:
 			w = v.w
 		case interface{ Unwrap() io.Writer }:
 			w = v.Unwrap()

@@ -1,0 +1,163 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sinker/internal/config"
+	"sinker/internal/consume"
+	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// kafkaPatience is how long Status waits for the ends of the logs. What Postgres says is returned anyway.
+const kafkaPatience = 3 * time.Second
+
+// StatusReport is where a pipeline stands.
+type StatusReport struct {
+	Pipeline   string            `json:"pipeline"`
+	Partitions []PartitionReport `json:"partitions"`
+	Totals     StatusTotals      `json:"totals"`
+	KafkaError string            `json:"kafka_error,omitempty"` // why an end or a lag is null
+
+	Others       []string `json:"-"` // the pipelines there are in this database
+	LettersQuery string   `json:"-"` // SQL that shows the newest dead letters
+}
+
+// PartitionReport is where a partition stands.
+type PartitionReport struct {
+	txn.PartitionStatus
+	EndOffset *int64   `json:"end_offset"`              // as a read_committed reader sees it
+	Lag       *int64   `json:"lag"`                     // in offsets
+	RecordAge *float64 `json:"last_record_age_seconds"` // null before the first record
+	MoveAge   float64  `json:"updated_age_seconds"`
+	Letters   *int64   `json:"dead_letters"` // in sinker.dead_letters now; null when this role may not read it
+}
+
+// StatusTotals sum up the partitions.
+type StatusTotals struct {
+	Consumed int64 `json:"consumed"`
+	Written  int64 `json:"written"`
+	Filtered int64 `json:"filtered"`
+	Dead     int64 `json:"dead"`
+	// Suppressed rows are those that the tables' triggers or rules took away.
+	Suppressed int64 `json:"suppressed"`
+
+	Lag     *int64 `json:"lag"` // null when that of any partition is not known
+	Letters *int64 `json:"dead_letters"`
+	Waiting int    `json:"waiting_partitions"`
+	Stopped int    `json:"stopped_partitions"`
+}
+
+// Status reads where a pipeline stands, from Postgres alone. It adds the ends and the lag when Kafka answers within
+// three seconds; otherwise KafkaError says why they are not there.
+func Status(ctx context.Context, p *config.Pipeline, build Build) (*StatusReport, error) {
+	o, err := txn.Look(ctx, p.Postgres.URL.Reveal(), p.Name)
+	if err != nil {
+		return nil, err
+	}
+	r := newStatusReport(p.Name, o)
+	r.addEnds(askEnds(ctx, p.Kafka, build, o.Partitions))
+	return r, nil
+}
+
+// Positions reads a pipeline's offset rows.
+func Positions(ctx context.Context, p *config.Pipeline) ([]txn.PartitionStatus, error) {
+	return txn.Status(ctx, p.Postgres.URL.Reveal(), p.Name)
+}
+
+var errNotAsked = errors.New("no brokers are given: --brokers, or a configuration file")
+
+// askEnds asks Kafka for the ends of the logs. What it returns together with an error is right, but not complete.
+func askEnds(ctx context.Context, k config.Kafka, build Build,
+	rows []txn.PartitionStatus) (map[txn.TopicPartition]int64, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	if len(k.Brokers) == 0 {
+		return nil, errNotAsked
+	}
+	opts, err := kafkaDial(k, build).Options()
+	if err != nil {
+		return nil, err
+	}
+	// The client finishes its first request to a broker whatever the context says: so that one has to be short too.
+	c := consume.Config{Kafka: append(opts, kgo.RequestTimeoutOverhead(kafkaPatience))}
+	for i, r := range rows {
+		if i == 0 || r.Topic != rows[i-1].Topic {
+			c.Topics = append(c.Topics, r.Topic)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
+	defer cancel()
+	ends, err := consume.EndOffsets(ctx, c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%s did not answer within %s", strings.Join(k.Brokers, ","), kafkaPatience)
+	}
+	return ends, err
+}
+
+func newStatusReport(pipeline string, o *txn.Overview) *StatusReport {
+	r := &StatusReport{
+		Pipeline: pipeline, Partitions: []PartitionReport{}, Others: o.Pipelines, LettersQuery: txn.LettersQuery(pipeline),
+	}
+	if o.Letters != nil {
+		r.Totals.Letters = new(int64)
+	}
+	for _, row := range o.Partitions {
+		p := PartitionReport{PartitionStatus: row, MoveAge: max(0, o.Now.Sub(row.UpdatedAt).Seconds())}
+		if row.LastTimestamp != nil {
+			age := max(0, o.Now.Sub(*row.LastTimestamp).Seconds())
+			p.RecordAge = &age
+		}
+		if o.Letters != nil {
+			n := o.Letters[txn.TopicPartition{Topic: row.Topic, Partition: row.Partition}]
+			p.Letters = &n
+			*r.Totals.Letters += n
+		}
+		r.Totals.add(row)
+		r.Partitions = append(r.Partitions, p)
+	}
+	return r
+}
+
+func (t *StatusTotals) add(row txn.PartitionStatus) {
+	switch row.State {
+	case txn.Waiting:
+		t.Waiting++
+	case txn.Stopped:
+		t.Stopped++
+	}
+	t.Consumed += row.Consumed
+	t.Written += row.Written
+	t.Filtered += row.Filtered
+	t.Dead += row.Dead
+	t.Suppressed += row.Suppressed
+}
+
+// addEnds adds what Kafka says.
+func (r *StatusReport) addEnds(ends map[txn.TopicPartition]int64, err error) {
+	if err != nil {
+		r.KafkaError = err.Error()
+	}
+	var total int64
+	known := 0
+	for i := range r.Partitions {
+		p := &r.Partitions[i]
+		end, ok := ends[txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
+		if !ok || end < 0 {
+			continue
+		}
+		lag := max(0, end-p.NextOffset)
+		p.EndOffset, p.Lag = &end, &lag
+		total += lag
+		known++
+	}
+	if known == len(r.Partitions) {
+		r.Totals.Lag = &total
+	}
+}
