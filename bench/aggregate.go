@@ -8,7 +8,7 @@ import (
 	"sinker/internal/orderdata"
 )
 
-// groupSizes are the numbers of groups that the aggregate scenario has, and the field that has so many values.
+// groupSizes are the numbers of groups that the aggregate scenario has, and the field that has that many values.
 var groupSizes = []struct {
 	groups uint64
 	field  string
@@ -75,14 +75,17 @@ func runAggregate(ctx context.Context, e *env, s *scenario) ([]result, error) {
 func (p *plan) aggregate(ctx context.Context, e *env, field string) (*plan, error) {
 	a := *p
 	a.data = &dataset{name: "by_" + field, key: field,
-		columns: []column{{field, "integer", nil}, {"orders", "bigint", nil}, {"revenue", "numeric(14,2)", nil}, {"last", "timestamptz", nil}},
-		sink:    []string{fmt.Sprintf("group: { %s: }", field), "add: { orders: 1, revenue: total }", "max: { last: created_at }"},
+		columns: []column{{field, "integer", nil}, {"orders", "bigint", nil}, {"revenue", "numeric(14,2)", nil},
+			{"last", "timestamptz", nil}},
+		sink: []string{fmt.Sprintf("group: { %s: }", field), "add: { orders: 1, revenue: total }",
+			"max: { last: created_at }"},
 	}
 	a.keyed = true
 	const want = "bench.aggregated"
 	for _, sql := range []string{
 		"DROP TABLE IF EXISTS " + want,
-		fmt.Sprintf("CREATE TABLE %s AS SELECT %s, count(*) AS orders, sum(total)::numeric(14,2) AS revenue, max(created_at) AS last FROM %s GROUP BY 1", want, field, target),
+		fmt.Sprintf("CREATE TABLE %s AS SELECT %s, count(*) AS orders, sum(total)::numeric(14,2) AS revenue, "+
+			"max(created_at) AS last FROM %s GROUP BY 1", want, field, target),
 	} {
 		if err := e.pg.exec(ctx, sql); err != nil {
 			return nil, err

@@ -97,7 +97,8 @@ func (p *plan) sinkerOn(e *env, name string, t *topic, as variant) side {
 		if p.keyed && p.data.sink == nil {
 			lines = append(lines, fmt.Sprintf("key: [%s]", p.data.key))
 		}
-		line := pipeline{name: fmt.Sprintf("bench-%s-%d-%d", p.scenario, n, time.Now().UnixNano()), topic: t.name, table: target, extra: lines, as: as}
+		line := pipeline{name: fmt.Sprintf("bench-%s-%d-%d", p.scenario, n, time.Now().UnixNano()), topic: t.name,
+			table: target, extra: lines, as: as}
 		var s *process
 		m, u, err := e.measure(p.rows, func() (usage, error) {
 			start := time.Now()
@@ -119,8 +120,8 @@ func (p *plan) sinkerOn(e *env, name string, t *topic, as variant) side {
 	}}
 }
 
-// finish reads when a turn's rows were committed, and checks what it left in the table. The times are there also when the
-// table is not what it should be.
+// finish reads when a turn's rows were committed, and checks what it left in the table. The times are there also when
+// the table is not what it should be.
 func (p *plan) finish(ctx context.Context, e *env, m *measure, u usage) error {
 	c, err := e.commits(ctx, target)
 	if err != nil {

@@ -1,8 +1,8 @@
-// Command bench measures sinker beside psql's \copy of the same rows, on one machine, in one run.
+// Command bench measures sinker and psql's \copy of the same rows, on one machine, in one run.
 //
-// It starts (or is given) a real Kafka and a real Postgres, makes the data once, and then takes turns: the reference, sinker,
-// the reference, sinker, so that whatever mood the machine is in hits both. It measures and reports; it knows nothing of
-// sinker's insides beyond its command line, its configuration file and its /metrics page.
+// It starts (or is given) a real Kafka and a real Postgres, makes the data once, and then takes turns: the reference,
+// sinker, the reference, sinker, so that whatever slows the machine down slows both. It measures and reports; it knows
+// nothing of sinker's insides beyond its command line, its configuration file and its /metrics page.
 //
 //	go run ./bench                              the main scenarios
 //	go run ./bench -quick                       append only, within a minute
@@ -25,6 +25,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sinker/internal/local"
 )
 
 // options are the command line.
@@ -42,7 +44,7 @@ type options struct {
 	compression string
 	with        []string // further lines of sinker's configuration
 	variants    []variant
-	rates       []int         // records a second of the scenario small
+	rates       []int         // records per second of the scenario small
 	seconds     time.Duration // of each of its measurements
 	held        bool          // with a snapshot held
 }
@@ -53,7 +55,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run is the whole program. It returns 0 when everything asked for was measured, 1 when something failed, 64 on wrong usage.
+// run is the whole program. It returns 0 when everything asked for was measured, 1 when something failed, 64 on wrong
+// usage.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -76,26 +79,34 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	var scenario string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.BoolVar(&o.quick, "quick", false, "append only, within a minute; the last line of stdout is append_ratio=… cpu_us_per_row=… rss_mb=…")
-	f.StringVar(&scenario, "scenario", strings.Join(defaultScenarios, ","), "comma-separated: "+strings.Join(scenarioNames(), ", "))
+	f.BoolVar(&o.quick, "quick", false, "append only, within a minute; the last line of stdout is append_ratio=… "+
+		"cpu_us_per_row=… rss_mb=…")
+	f.StringVar(&scenario, "scenario", strings.Join(defaultScenarios, ","),
+		"comma-separated: "+strings.Join(scenarioNames(), ", "))
 	f.Int64Var(&o.rows, "rows", 0, "records of each load (default: each scenario's own number)")
 	f.IntVar(&o.repeat, "repeat", 3, "turns of the reference and of sinker")
 	f.StringVar(&o.brokers, "brokers", "", "a running Kafka's brokers (default: start one)")
-	f.StringVar(&o.postgres, "postgres", "", "URL of a running Postgres whose user may create databases and CHECKPOINT (default: start one)")
+	f.StringVar(&o.postgres, "postgres", "", "URL of a running Postgres whose user may create databases and "+
+		"CHECKPOINT (default: start one)")
 	f.StringVar(&o.json, "json", "", "write the results as JSON to this file")
 	f.StringVar(&o.sinker, "sinker", "", "the sinker binary (default: build ./cmd/sinker)")
-	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "sinker-bench"), "keeps the reference files between runs, and a started Kafka's data during one")
+	f.StringVar(&o.dir, "dir", filepath.Join(os.TempDir(), "sinker-bench"),
+		"keeps the reference files between runs, and a started Kafka's data during one")
 	f.IntVar(&o.partitions, "partitions", 1000, "partitions of the scenario \"partitions\"")
 	f.DurationVar(&o.seconds, "for", 20*time.Second, "how long each measurement of the scenario \"small\" lasts")
-	f.BoolVar(&o.held, "held-snapshot", false, "in the scenario \"small\", another session holds a snapshot, as pg_dump does; try -for 10m")
+	f.BoolVar(&o.held, "held-snapshot", false, "in the scenario \"small\", another session holds a snapshot, as "+
+		"pg_dump does; try -for 10m")
 	o.rates = []int{50, 1_000, 10_000}
 	f.Func("rates", "comma-separated records/s of the scenario \"small\" (default 50,1000,10000)", o.parseRates)
 	f.StringVar(&o.compression, "compression", "none", "of the topics' batches: none, lz4, snappy, zstd or gzip")
-	f.Func("with", "a further line of sinker's configuration, such as \"workers: 1\", to try something that is not the default (repeatable)", func(line string) error {
+	f.Func("with", "a further line of sinker's configuration, such as \"workers: 1\", to try something that is not "+
+		"the default (repeatable)", func(line string) error {
 		o.with = append(o.with, line)
 		return nil
 	})
-	f.Func("variant", "`name[=binary][;line…]`: in the scenarios of append, upsert, aggregate, partitions and small, a further sinker that takes turns with the others: another binary, or with these lines of configuration, or both (repeatable)", func(v string) error {
+	f.Func("variant", "`name[=binary][;line…]`: in the scenarios of append, upsert, aggregate, partitions and small, "+
+		"a further sinker that takes turns with the others: another binary, or with these lines of configuration, or "+
+		"both (repeatable)", func(v string) error {
 		o.variants = append(o.variants, parseVariant(v))
 		return nil
 	})
@@ -105,6 +116,11 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	if f.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
+	return o, o.settle(scenario)
+}
+
+// settle checks the options, and finds the scenarios.
+func (o *options) settle(scenario string) error {
 	if o.quick {
 		scenario = "append"
 		if o.rows == 0 {
@@ -112,18 +128,18 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		}
 	}
 	if o.repeat < 1 {
-		return nil, errors.New("-repeat must be at least 1")
+		return errors.New("-repeat must be at least 1")
 	}
 	if _, ok := codecs[o.compression]; !ok {
-		return nil, fmt.Errorf("no compression %q", o.compression)
+		return fmt.Errorf("no compression %q", o.compression)
 	}
 	o.scenarios = strings.Split(scenario, ",")
 	for _, name := range o.scenarios {
 		if findScenario(name) == nil {
-			return nil, fmt.Errorf("no scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
+			return fmt.Errorf("no scenario %q; there are %s", name, strings.Join(scenarioNames(), ", "))
 		}
 	}
-	return o, nil
+	return nil
 }
 
 func (o *options) parseRates(list string) error {
@@ -131,7 +147,7 @@ func (o *options) parseRates(list string) error {
 	for _, text := range strings.Split(list, ",") {
 		rate, err := strconv.Atoi(text)
 		if err != nil || rate < 1 {
-			return fmt.Errorf("%q is not a number of records a second", text)
+			return fmt.Errorf("%q is not a number of records per second", text)
 		}
 		o.rates = append(o.rates, rate)
 	}
@@ -185,8 +201,9 @@ type env struct {
 
 // open finds or starts the servers and the binary.
 func (e *env) open(ctx context.Context) error {
-	if findPgBin("psql") == "" {
-		return errors.New("psql is not on the PATH: the reference is psql's \\copy; install Postgres' client (apt install postgresql-client)")
+	if local.FindProgram("psql") == "" {
+		return errors.New("psql is not on the PATH: the reference is psql's \\copy; install Postgres' client (apt " +
+			"install postgresql-client)")
 	}
 	var err error
 	if e.sinker, err = e.binary(ctx); err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// measure is one turn of one side. CPU times are microseconds a row; -1 where the process can not be seen from here.
+// measure is one turn of one side. CPU times are microseconds per row; -1 where the process cannot be seen from here.
 type measure struct {
 	Seconds       float64 `json:"seconds"`         // wall, from the client process' start to its exit
 	RowsPerSecond float64 `json:"rows_per_second"` // rows / Seconds
@@ -15,7 +15,7 @@ type measure struct {
 	ClientCPU   float64 `json:"client_cpu_us"` // sinker, or psql
 	PostgresCPU float64 `json:"postgres_cpu_us"`
 	BrokerCPU   float64 `json:"broker_cpu_us"`
-	OtherCores  float64 `json:"other_cores"` // busy with anything else meanwhile: the kernel's writing, and whatever disturbs
+	OtherCores  float64 `json:"other_cores"` // busy with other work: the kernel's writing, and whatever disturbs
 
 	// By the commit timestamps in Postgres; all 0 when it does not track them.
 	Commits     int     `json:"commits"`
@@ -71,7 +71,8 @@ func (e *env) measure(rows int64, work func() (usage, error)) (measure, usage, e
 	}
 	wall := u.end.Sub(u.start).Seconds()
 	perRow := func(d time.Duration) float64 { return float64(d) / 1e3 / float64(rows) }
-	m := measure{Seconds: wall, RowsPerSecond: float64(rows) / wall, ClientCPU: perRow(u.cpu), PostgresCPU: -1, BrokerCPU: -1}
+	m := measure{Seconds: wall, RowsPerSecond: float64(rows) / wall, ClientCPU: perRow(u.cpu), PostgresCPU: -1,
+		BrokerCPU: -1}
 	pg, broker := after.postgres-before.postgres, after.broker-before.broker
 	if e.pg.pid != 0 {
 		m.PostgresCPU = perRow(pg)

@@ -13,8 +13,8 @@ import (
 // counters is what /metrics says of all rows written and everything ever allocated.
 type counters struct{ rows, bytes, objects float64 }
 
-// allocations are the bytes and objects allocated a row, between the first look at the metrics that saw rows and the last.
-// Both are 0 when the load was too short for two looks.
+// allocations are the bytes and objects allocated per row, between the first look at the metrics that saw rows and the
+// last. Both are 0 when the load was too short for two looks.
 func (s *process) allocations() (bytes, objects float64) {
 	rows := s.latest.rows - s.first.rows
 	if s.first.rows == 0 || rows <= 0 {
@@ -44,7 +44,8 @@ func parseCounters(r io.Reader) (counters, error) {
 			continue
 		}
 		name, _, _ := strings.Cut(s.Text()[:i], "{")
-		to := map[string]*float64{"sinker_rows_written_total": &c.rows, "go_memstats_alloc_bytes_total": &c.bytes, "go_memstats_mallocs_total": &c.objects}[name]
+		to := map[string]*float64{"sinker_rows_written_total": &c.rows, "go_memstats_alloc_bytes_total": &c.bytes,
+			"go_memstats_mallocs_total": &c.objects}[name]
 		if to == nil {
 			continue
 		}

@@ -83,7 +83,8 @@ func (p *plan) debezium(e *env) []string {
 	if password == "" {
 		password = "unused"
 	}
-	return []string{strings.Join(e.kafka.brokers, ","), p.topic.name, jdbc, u.User.Username(), password, target, p.data.connectSchema(), p.data.renames()}
+	return []string{strings.Join(e.kafka.brokers, ","), p.topic.name, jdbc, u.User.Username(), password, target,
+		p.data.connectSchema(), p.data.renames()}
 }
 
 // connectField is a field of a record as Kafka Connect describes it.
@@ -228,8 +229,8 @@ func (p *plan) follow(ctx context.Context, e *env, s *process, every time.Durati
 	}
 }
 
-// killing loads with SIGKILLs at equal distances on the way, a new process after each, and counts what is in the table when
-// every record has arrived.
+// killing loads with SIGKILLs at equal distances on the way, a new process after each, and counts what is in the
+// table when every record has arrived.
 func (p *plan) killing(ctx context.Context, e *env, l loader) (*killed, error) {
 	if err := p.table(ctx, e); err != nil {
 		return nil, err
@@ -275,7 +276,8 @@ func (p *plan) complete(ctx context.Context, e *env, k *killed, rows int64) bool
 		return false
 	}
 	var distinct int64
-	if err := e.pg.conn.QueryRow(ctx, fmt.Sprintf("SELECT count(*), count(DISTINCT %s) FROM %s", p.data.key, target)).Scan(&k.Rows, &distinct); err != nil {
+	if err := e.pg.conn.QueryRow(ctx, fmt.Sprintf("SELECT count(*), count(DISTINCT %s) FROM %s", p.data.key,
+		target)).Scan(&k.Rows, &distinct); err != nil {
 		return false // the next look at the table reports what is wrong
 	}
 	k.Lost, k.Duplicated = p.rows-distinct, k.Rows-distinct

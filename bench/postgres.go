@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,12 +30,12 @@ type postgres struct {
 }
 
 // shown are the settings that the report states.
-var shown = []string{"server_version", "shared_buffers", "max_wal_size", "checkpoint_timeout", "wal_level", "wal_compression", "fsync",
-	"synchronous_commit", "full_page_writes", "wal_sync_method", "track_commit_timestamp"}
+var shown = []string{"server_version", "shared_buffers", "max_wal_size", "checkpoint_timeout", "wal_level",
+	"wal_compression", "fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "track_commit_timestamp"}
 
 // openPostgres makes the benchmark's database on the given server, or on one that it starts.
 func openPostgres(ctx context.Context, e *env) (*postgres, error) {
-	pg := &postgres{how: "given", psql: findPgBin("psql")}
+	pg := &postgres{how: "given", psql: local.FindProgram("psql")}
 	server := e.postgres
 	if server == "" {
 		var err error
@@ -60,9 +59,10 @@ func openPostgres(ctx context.Context, e *env) (*postgres, error) {
 	return pg, pg.look(ctx, u)
 }
 
-// serverSettings are what a started server has beside initdb's defaults: no checkpoint falls into a turn by itself, and
-// commits can be timed. They are the same for everybody who is measured.
-var serverSettings = map[string]string{"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "track_commit_timestamp": "on"}
+// serverSettings are what a started server has in addition to initdb's defaults: no checkpoint falls into a turn by
+// itself, and commits can be timed. They are the same for everybody who is measured.
+var serverSettings = map[string]string{"shared_buffers": "512MB", "max_wal_size": "8GB",
+	"checkpoint_timeout": "30min", "track_commit_timestamp": "on"}
 
 // start runs a new server with durable commits, and returns its URL.
 func (pg *postgres) start(ctx context.Context, e *env) (string, error) {
@@ -71,7 +71,8 @@ func (pg *postgres) start(ctx context.Context, e *env) (string, error) {
 		return "", fmt.Errorf("%w; or give -postgres URL of a running one", err)
 	}
 	e.cleanup = append(e.cleanup, server.Close)
-	pg.how = "started, initdb's defaults but for shared_buffers, max_wal_size, checkpoint_timeout and track_commit_timestamp"
+	pg.how = "started, initdb's defaults but for shared_buffers, max_wal_size, checkpoint_timeout and " +
+		"track_commit_timestamp"
 	return server.URL("postgres"), nil
 }
 
@@ -82,7 +83,8 @@ func (pg *postgres) createDatabase(ctx context.Context, server string) error {
 		return fmt.Errorf("Postgres does not answer: %w", err)
 	}
 	defer conn.Close(ctx)
-	for _, sql := range []string{"DROP DATABASE IF EXISTS " + database + " WITH (FORCE)", "CREATE DATABASE " + database, "CHECKPOINT"} {
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + database + " WITH (FORCE)", "CREATE DATABASE " + database,
+		"CHECKPOINT"} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
 		}
@@ -97,7 +99,8 @@ func (pg *postgres) look(ctx context.Context, u *url.URL) error {
 	}
 	for _, name := range []string{"fsync", "synchronous_commit"} {
 		if v := pg.setting(ctx, name); v != "on" {
-			return fmt.Errorf("Postgres runs with %s = %s: figures without durable commits would mean nothing; set it on", name, v)
+			return fmt.Errorf("Postgres runs with %s = %s: figures without durable commits would mean nothing; set it on",
+				name, v)
 		}
 	}
 	if port, err := strconv.Atoi(u.Port()); err == nil && isLocal(u.Hostname()) {
@@ -141,20 +144,4 @@ func (pg *postgres) run(ctx context.Context, command string) (*exec.Cmd, error) 
 		return cmd, fmt.Errorf("psql -c %q: %w\n%s", command, err, out)
 	}
 	return cmd, nil
-}
-
-// findPgBin finds one of Postgres' programs: on the PATH, or where Debian, Red Hat and Homebrew put them. Empty: nowhere.
-func findPgBin(name string) string {
-	if p, err := exec.LookPath(name); err == nil {
-		return p
-	}
-	var all []string
-	for _, pattern := range []string{"/usr/lib/postgresql/*/bin/", "/usr/pgsql-*/bin/", "/opt/homebrew/opt/postgresql@*/bin/", "/usr/local/opt/postgresql@*/bin/"} {
-		found, _ := filepath.Glob(pattern + name)
-		all = append(all, found...)
-	}
-	if len(all) == 0 {
-		return ""
-	}
-	return slices.Max(all)
 }

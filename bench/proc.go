@@ -50,9 +50,9 @@ func parseStat(line string) (procStat, error) {
 	return s, nil
 }
 
-// treeCPU is the CPU time of a process and all its descendants, those included that have ended and were waited for. It only
-// grows while the root lives, so a difference of two calls is what the tree used between them. The root 0 means "not
-// known" (another machine, another kernel's process): the answer is 0.
+// treeCPU is the CPU time of a process and all its descendants, those included that have ended and were waited for.
+// It only grows while the root lives, so a difference of two calls is what the tree used between them. The root 0
+// means "not known" (another machine, another kernel's process): the answer is 0.
 func treeCPU(root int) time.Duration {
 	if root == 0 {
 		return 0
@@ -131,8 +131,8 @@ func peakRSS(pid int) int64 {
 	return 0
 }
 
-// listener is the process on this machine that listens on a TCP port, 0 when there is none that can be seen (a server in a
-// container of its own network, on another machine, or of another user).
+// listener is the process on this machine that listens on a TCP port, 0 when there is none that can be seen (a server
+// in a container of its own network, on another machine, or of another user).
 func listener(port int) int {
 	inodes := map[string]bool{}
 	for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {

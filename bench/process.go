@@ -69,8 +69,8 @@ func startProcess(cmd *exec.Cmd, http string) (*process, error) {
 	return s, nil
 }
 
-// observe follows the process' memory until it ends: often, because the last look counts, and its metrics seldom, because
-// each look costs it a little.
+// observe follows the process' memory until it ends: often, because the last look counts, and its metrics seldom,
+// because each look costs it a little.
 func (s *process) observe() {
 	defer close(s.watched)
 	memory, metrics := time.NewTicker(20*time.Millisecond), time.NewTicker(time.Second)

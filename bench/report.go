@@ -8,8 +8,9 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"sinker/internal/table"
 )
 
 // report is what the program writes as JSON, and prints the most of.
@@ -31,8 +32,9 @@ type report struct {
 
 // newReport describes the machine and the servers.
 func (e *env) newReport(ctx context.Context) (*report, error) {
-	r := &report{At: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), CPU: cpuModel(), System: runtime.GOOS + "/" + runtime.GOARCH + " " + kernel(),
-		Sinker: e.version(ctx), With: e.with, Kafka: e.kafka.how, Compression: e.compression, Postgres: e.pg.how, Settings: e.pg.settings(ctx), Repeat: e.repeat}
+	r := &report{At: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), CPU: cpuModel(),
+		System: runtime.GOOS + "/" + runtime.GOARCH + " " + kernel(), Sinker: e.version(ctx), With: e.with,
+		Kafka: e.kafka.how, Compression: e.compression, Postgres: e.pg.how, Settings: e.pg.settings(ctx), Repeat: e.repeat}
 	var err error
 	if e.pg.dataDir != "" {
 		r.Fsync, err = fsyncTime(e.pg.dataDir)
@@ -65,7 +67,8 @@ func (r *report) print(w io.Writer) {
 		set = append(set, name+"="+r.Settings[name])
 	}
 	fmt.Fprintf(w, "Postgres %s: %s\n", r.Postgres, strings.Join(set, " "))
-	fmt.Fprintf(w, "fdatasync of 8 kB: p50 %.2f ms, p99 %.2f ms. Medians of %d turns; a ratio is the median of the turns' ratios.\n\n", r.Fsync.P50, r.Fsync.P99, r.Repeat)
+	fmt.Fprintf(w, "fdatasync of 8 kB: p50 %.2f ms, p99 %.2f ms. Medians of %d turns; a ratio is the median of the "+
+		"turns' ratios.\n\n", r.Fsync.P50, r.Fsync.P99, r.Repeat)
 	r.printLoads(w)
 	r.printLatencies(w)
 	r.printSmall(w)
@@ -73,72 +76,88 @@ func (r *report) print(w io.Writer) {
 }
 
 func (r *report) printLoads(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	lines := 0
+	t := table.NewRight(w, "scenario", "rows", "side", "rows/s", "ratio", "low–high", "seconds", "to first",
+		"first–last", "last–exit", "commits", "client µs", "Postgres µs", "broker µs", "other cores", "RSS MB", "B/row",
+		"allocs/row")
+	some := false
 	for _, s := range r.Scenarios {
 		if s.Latency != nil || s.Small != nil || s.Killed != nil {
 			continue
 		}
-		if lines == 0 {
-			fmt.Fprintln(t, "scenario\trows\tside\trows/s\tratio\tlow–high\tseconds\tto first\tfirst–last\tlast–exit\tcommits\tclient µs\tPostgres µs\tbroker µs\tother cores\tRSS MB\tB/row\tallocs/row\t")
-		}
-		lines++
+		some = true
 		for _, side := range append(s.References[:len(s.References):len(s.References)], s.Sinker) {
-			ratio := "\t"
-			switch side.Name {
-			case s.Sinker.Name:
-				ratio = fmt.Sprintf("%.2f\t%.2f–%.2f", s.Ratio, s.RatioLow, s.RatioHigh)
-			case s.Reference:
-				ratio = "1\t"
-			}
-			m := side.Median
-			fmt.Fprintf(t, "%s\t%d\t%s\t%.0f\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%d\t%s\t%s\t%s\t%.2f\t%s\t%s\t%s\t\n", s.Scenario, s.Rows, side.Name, m.RowsPerSecond, ratio,
-				m.Seconds, m.ToFirst, m.FirstToLast, m.ToExit, m.Commits, micros(m.ClientCPU), micros(m.PostgresCPU), micros(m.BrokerCPU), m.OtherCores,
-				some("%.0f", float64(m.PeakRSS)/1e6), some("%.1f", m.AllocBytes), some("%.3f", m.Allocs))
+			s.row(t, side)
 		}
 	}
-	t.Flush()
+	if some {
+		t.Flush()
+	}
+}
+
+// row is one side of a scenario's loads.
+func (s *result) row(t *table.Table, side turns) {
+	ratio, spread := "", ""
+	switch side.Name {
+	case s.Sinker.Name:
+		ratio, spread = digits2(s.Ratio), digits2(s.RatioLow)+"–"+digits2(s.RatioHigh)
+	case s.Reference:
+		ratio = "1"
+	}
+	m := side.Median
+	t.Row(s.Scenario, s.Rows, side.Name, digits0(m.RowsPerSecond), ratio, spread, digits2(m.Seconds), digits2(m.ToFirst),
+		digits2(m.FirstToLast), digits2(m.ToExit), m.Commits, micros(m.ClientCPU), micros(m.PostgresCPU), micros(m.BrokerCPU),
+		digits2(m.OtherCores), measured("%.0f", float64(m.PeakRSS)/1e6), measured("%.1f", m.AllocBytes),
+		measured("%.3f", m.Allocs))
 }
 
 func (r *report) printLatencies(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	lines := 0
+	t := table.NewRight(w, "latency, ms", "records", "visible p50", "p99", "p99.9", "ack p50", "p99", "fsync p50", "p99",
+		"look every", "commits", "sinker cores", "RSS MB")
+	some := false
 	for _, s := range r.Scenarios {
 		l := s.Latency
 		if l == nil {
 			continue
 		}
-		if lines == 0 {
-			fmt.Fprintln(t, "\nlatency, ms\trecords\tvisible p50\tp99\tp99.9\tack p50\tp99\tfsync p50\tp99\tlook every\tcommits\tsinker cores\tRSS MB\t")
-		}
-		lines++
-		fmt.Fprintf(t, "%d/s\t%d\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.2f\t%.2f\t%.2f\t%d\t%.2f\t%.0f\t\n", l.Rate, l.Records, l.Visible.P50, l.Visible.P99, l.Visible.P999,
-			l.Ack.P50, l.Ack.P99, l.Fsync.P50, l.Fsync.P99, l.Poll, l.Commits, l.SinkerCPU, float64(l.PeakRSS)/1e6)
+		some = true
+		t.Row(fmt.Sprintf("%d/s", l.Rate), l.Records, digits1(l.Visible.P50), digits1(l.Visible.P99), digits1(l.Visible.P999),
+			digits1(l.Ack.P50), digits1(l.Ack.P99), digits2(l.Fsync.P50), digits2(l.Fsync.P99), digits2(l.Poll), l.Commits,
+			digits2(l.SinkerCPU),
+			digits0(float64(l.PeakRSS)/1e6))
 	}
-	t.Flush()
+	if some {
+		fmt.Fprintln(w)
+		t.Flush()
+	}
 }
 
 func (r *report) printKilled(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	lines := 0
+	t := table.NewRight(w, "killed", "times", "records", "rows", "lost", "duplicated", "seconds to resume", "seconds")
+	some := false
 	for _, s := range r.Scenarios {
 		k := s.Killed
 		if k == nil {
 			continue
 		}
-		if lines == 0 {
-			fmt.Fprintln(t, "\nkilled\ttimes\trecords\trows\tlost\tduplicated\tseconds to resume\tseconds\t")
-		}
-		lines++
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f\t%.1f\t\n", k.Side, k.Kills, s.Rows, k.Rows, k.Lost, k.Duplicated, k.Resume, k.Seconds)
+		some = true
+		t.Row(k.Side, k.Kills, s.Rows, k.Rows, k.Lost, k.Duplicated, digits1(k.Resume), digits1(k.Seconds))
 	}
-	t.Flush()
+	if some {
+		fmt.Fprintln(w)
+		t.Flush()
+	}
 }
+
+// digits0, digits1 and digits2 print a number with that many digits after the point.
+func digits0(v float64) string { return fmt.Sprintf("%.0f", v) }
+func digits1(v float64) string { return fmt.Sprintf("%.1f", v) }
+func digits2(v float64) string { return fmt.Sprintf("%.2f", v) }
 
 // quickLine is the last line of -quick, for scripts.
 func (r *report) quickLine() string {
 	s := r.Scenarios[0]
-	return fmt.Sprintf("append_ratio=%.3f cpu_us_per_row=%.3f rss_mb=%.0f", s.Ratio, s.Sinker.Median.ClientCPU, float64(s.Sinker.Median.PeakRSS)/1e6)
+	return fmt.Sprintf("append_ratio=%.3f cpu_us_per_row=%.3f rss_mb=%.0f", s.Ratio, s.Sinker.Median.ClientCPU,
+		float64(s.Sinker.Median.PeakRSS)/1e6)
 }
 
 // micros prints microseconds, of which -1 means that nobody knows.
@@ -146,11 +165,11 @@ func micros(v float64) string {
 	if v < 0 {
 		return "?"
 	}
-	return fmt.Sprintf("%.2f", v)
+	return digits2(v)
 }
 
-// some prints a number, and nothing for 0, which means that it was not measured.
-func some(format string, v float64) string {
+// measured prints a number, and nothing for 0, which means that it was not measured.
+func measured(format string, v float64) string {
 	if v == 0 {
 		return ""
 	}

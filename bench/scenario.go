@@ -34,7 +34,8 @@ const (
 // scenarios are all there are, in the order of the report.
 var scenarios []*scenario
 
-var defaultScenarios = []string{"append", "wide", "jsonb", "upsert-new", "upsert-existing", "upsert-mixed", "latency", "partitions", "tables"}
+var defaultScenarios = []string{"append", "wide", "jsonb", "upsert-new", "upsert-existing", "upsert-mixed", "latency",
+	"partitions", "tables"}
 
 func init() {
 	scenarios = []*scenario{
@@ -44,13 +45,13 @@ func init() {
 		{"upsert-new", "upsert, all keys new, into a table with a primary key", runUpsertNew},
 		{"upsert-existing", "upsert, all keys in the table", runUpsert("")},
 		{"upsert-mixed", "upsert, every second key in the table", runUpsert("WHERE id % 2 = 0")},
-		{"aggregate", "sums by 1,000 and by 50,000 groups, beside append of the same topic", runAggregate},
+		{"aggregate", "sums by 1,000 and by 50,000 groups, compared with append of the same topic", runAggregate},
 		{"latency", "from produce to visible, at 1,000 and 10,000 records/s", runLatency},
 		{"small", "what a steady trickle costs: transactions, CPU, WAL and latency at -rates", runSmall},
 		{"catchup", "append of ten million records", runAppend(orders, 10_000_000)},
 		{"peer", "Kafka Connect with Debezium's JDBC sink on the same topic and table, and both killed five times", runPeer},
-		{"partitions", "append from many partitions beside append from four", runPartitions},
-		{"tables", "append into four tables from one topic beside one table; rows are records", runTables},
+		{"partitions", "append from many partitions, compared with append from four", runPartitions},
+		{"tables", "append into four tables from one topic, compared with one table; rows are records", runTables},
 	}
 }
 

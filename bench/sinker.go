@@ -67,6 +67,7 @@ func (e *env) startSinker(ctx context.Context, p pipeline, args ...string) (*pro
 		return nil, err
 	}
 	http := fmt.Sprintf("127.0.0.1:%d", port)
-	cmd := exec.CommandContext(ctx, cmp.Or(p.as.binary, e.sinker), append([]string{"run", "-c", file, "--http", http}, args...)...)
+	cmd := exec.CommandContext(ctx, cmp.Or(p.as.binary, e.sinker),
+		append([]string{"run", "-c", file, "--http", http}, args...)...)
 	return startProcess(cmd, http)
 }

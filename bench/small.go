@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-	"text/tabwriter"
 	"time"
 
+	"sinker/internal/table"
+
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // small is what a steady trickle of records costs: many transactions of few records.
@@ -60,8 +59,11 @@ func runSmall(ctx context.Context, e *env, s *scenario) (all []result, err error
 }
 
 func (m *small) String() string {
-	return fmt.Sprintf("%-12s %5d/s: %4.0f transactions/s, sinker %.2f cores, Postgres %.2f, visible p50 %.1f p99 %.1f ms, WAL %.2f GB a day, ledger %d rows a day, offsets %d kB",
-		m.Sinker, m.Rate, m.Transactions, m.SinkerCPU, m.PostgresCPU, m.Visible.P50, m.Visible.P99, float64(m.WALPerDay)/1e9, m.LedgerPerDay, m.Offsets/1024)
+	return fmt.Sprintf("%-12s %5d/s: %4.0f transactions/s, sinker %.2f cores, Postgres %.2f, visible p50 %.1f p99 "+
+		"%.1f ms, "+
+		"WAL %.2f GB per day, ledger %d rows per day, offsets %d kB",
+		m.Sinker, m.Rate, m.Transactions, m.SinkerCPU, m.PostgresCPU, m.Visible.P50, m.Visible.P99,
+		float64(m.WALPerDay)/1e9, m.LedgerPerDay, m.Offsets/1024)
 }
 
 // small runs a sinker as a service on an empty topic and produces at a steady rate.
@@ -90,28 +92,16 @@ func (e *env) small(ctx context.Context, rate int, as variant) (*small, error) {
 
 // trickle produces and looks, at the same time.
 func (e *env) trickle(ctx context.Context, m *small, d *dataset, topic string, s *process) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(e.kafka.brokers...), kgo.DefaultProduceTopic(topic),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(codecs[e.compression]), kgo.ProducerLinger(0))
-	if err != nil {
-		return fmt.Errorf("cannot make a producer: %w", err)
-	}
-	defer client.Close()
-	look, err := pgx.Connect(ctx, e.pg.url)
-	if err != nil {
-		return err
-	}
-	defer look.Close(context.WithoutCancel(ctx))
-	warm := int(smallWarmup.Seconds() * float64(m.Rate))
-	n := warm + int(e.seconds.Seconds()*float64(m.Rate))
-	w := &watch{conn: look, due: make([]time.Time, n), seen: make([]time.Time, n)}
 	ctx, cancel := s.while(ctx)
 	defer cancel()
-	p := &pace{client: client, data: d, due: w.due, acked: make([]time.Duration, n)}
-	if err := p.produce(ctx, 0, warm, m.Rate); err != nil {
+	records := func(d time.Duration) int { return int(d.Seconds() * float64(m.Rate)) }
+	f, err := e.newFlow(ctx, d, topic, records(smallWarmup), records(e.seconds))
+	if err != nil {
 		return err
 	}
-	if err := w.until(ctx, warm); err != nil {
-		return fmt.Errorf("the first records never became visible: %w\n%s", err, s.log.tail(20))
+	defer f.close()
+	if err := f.warmUp(ctx, m.Rate, s); err != nil {
+		return err
 	}
 	if e.held {
 		release, err := e.holdSnapshot(ctx)
@@ -124,12 +114,7 @@ func (e *env) trickle(ctx context.Context, m *small, d *dataset, topic string, s
 	if err != nil {
 		return err
 	}
-	var wg sync.WaitGroup
-	var produceErr error
-	wg.Go(func() { produceErr = p.produce(ctx, warm, n, m.Rate) })
-	lookErr := w.until(ctx, n)
-	wg.Wait()
-	if err := errors.Join(produceErr, lookErr); err != nil {
+	if err := f.measure(ctx, m.Rate); err != nil {
 		return err
 	}
 	after, err := e.prices(ctx, s)
@@ -137,8 +122,8 @@ func (e *env) trickle(ctx context.Context, m *small, d *dataset, topic string, s
 		return err
 	}
 	m.reckon(before, after)
-	m.Ack = newPercentiles(p.acked[warm:])
-	return e.parts(ctx, m, w, warm)
+	m.Ack = newPercentiles(f.acked[f.warm:])
+	return e.parts(ctx, m, f.watch, f.warm)
 }
 
 // prices are counters whose differences are what a time has cost.
@@ -151,7 +136,8 @@ type prices struct {
 
 func (e *env) prices(ctx context.Context, s *process) (p prices, err error) {
 	p = prices{at: time.Now(), sinker: treeCPU(s.cmd.Process.Pid), postgres: treeCPU(e.pg.pid)}
-	err = e.pg.conn.QueryRow(ctx, `SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint, (SELECT count(*) FROM sinker.batches),
+	err = e.pg.conn.QueryRow(ctx, `SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint,
+		(SELECT count(*) FROM sinker.batches),
 		pg_total_relation_size('sinker.offsets')`).Scan(&p.wal, &p.ledger, &p.offsets)
 	return p, err
 }
@@ -161,7 +147,8 @@ func (m *small) reckon(before, after prices) {
 	perDay := func(n int64) int64 { return int64(float64(n) / m.Seconds * 86400) }
 	m.SinkerCPU = (after.sinker - before.sinker).Seconds() / m.Seconds
 	m.PostgresCPU = (after.postgres - before.postgres).Seconds() / m.Seconds
-	m.WALPerDay, m.LedgerPerDay, m.Offsets = perDay(after.wal-before.wal), perDay(after.ledger-before.ledger), after.offsets
+	m.WALPerDay, m.LedgerPerDay, m.Offsets = perDay(after.wal-before.wal), perDay(after.ledger-before.ledger),
+		after.offsets
 }
 
 // parts counts the transactions and looks at the latencies, of all the time and of its parts.
@@ -175,7 +162,8 @@ func (e *env) parts(ctx context.Context, m *small, w *watch, warm int) error {
 		}
 		p.Visible = newPercentiles(late)
 		var count int
-		err = e.pg.conn.QueryRow(ctx, fmt.Sprintf(`SELECT count(DISTINCT xmin::text) FROM %s WHERE id >= $1 AND id < $2`, target), from, to).Scan(&count)
+		err = e.pg.conn.QueryRow(ctx, fmt.Sprintf(`SELECT count(DISTINCT xmin::text) FROM %s WHERE id >= $1 AND id < $2`,
+			target), from, to).Scan(&count)
 		p.Transactions = float64(count) / w.seen[to-1].Sub(w.seen[from]).Seconds()
 		return p, err
 	}
@@ -189,7 +177,8 @@ func (e *env) parts(ctx context.Context, m *small, w *watch, warm int) error {
 		if err != nil {
 			return err
 		}
-		e.say("    part %d of %d: %.0f transactions/s, visible p50 %.1f p99 %.1f ms", i+1, smallParts, p.Transactions, p.Visible.P50, p.Visible.P99)
+		e.say("    part %d of %d: %.0f transactions/s, visible p50 %.1f p99 %.1f ms", i+1, smallParts, p.Transactions,
+			p.Visible.P50, p.Visible.P99)
 		m.Parts = append(m.Parts, p)
 	}
 	return nil
@@ -208,18 +197,21 @@ func (e *env) holdSnapshot(ctx context.Context) (release func(), err error) {
 }
 
 func (r *report) printSmall(w io.Writer) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	lines := 0
+	t := table.NewRight(w, "small batches", "records/s", "snapshot held", "transactions/s", "sinker cores",
+		"Postgres cores", "visible p50", "p99", "ack p50", "WAL GB per day", "ledger rows per day", "offsets kB")
+	some := false
 	for _, s := range r.Scenarios {
 		m := s.Small
 		if m == nil {
 			continue
 		}
-		if lines++; lines == 1 {
-			fmt.Fprintln(t, "\nsmall batches\trecords/s\tsnapshot held\ttransactions/s\tsinker cores\tPostgres cores\tvisible p50\tp99\tack p50\tWAL GB a day\tledger rows a day\toffsets kB\t")
-		}
-		fmt.Fprintf(t, "%s\t%d\t%v\t%.0f\t%.2f\t%.2f\t%.1f\t%.1f\t%.1f\t%.2f\t%d\t%d\t\n", m.Sinker, m.Rate, m.Held, m.Transactions, m.SinkerCPU, m.PostgresCPU,
-			m.Visible.P50, m.Visible.P99, m.Ack.P50, float64(m.WALPerDay)/1e9, m.LedgerPerDay, m.Offsets/1024)
+		some = true
+		t.Row(m.Sinker, m.Rate, m.Held, digits0(m.Transactions), digits2(m.SinkerCPU), digits2(m.PostgresCPU),
+			digits1(m.Visible.P50), digits1(m.Visible.P99), digits1(m.Ack.P50), digits2(float64(m.WALPerDay)/1e9),
+			m.LedgerPerDay, m.Offsets/1024)
 	}
-	t.Flush()
+	if some {
+		fmt.Fprintln(w)
+		t.Flush()
+	}
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// copyFile returns the path of a binary COPY file with the rows that the first n records of a data set must become, in the
-// records' order. Postgres itself makes it from the JSON, by the casts that anybody would write, so that it is also what
-// sinker's tables are checked against. It is kept for later runs.
+// copyFile returns the path of a binary COPY file with the rows that the first n records of a data set must become,
+// in the records' order. Postgres itself makes it from the JSON, by the casts that anybody would write, so that it is
+// also what sinker's tables are checked against. It is kept for later runs.
 func (e *env) copyFile(ctx context.Context, d *dataset, n int64) (string, error) {
 	path := filepath.Join(e.dir, fmt.Sprintf("%s-%d.copy", d.tag(), n))
 	if _, err := os.Stat(path); err == nil {
@@ -23,7 +23,8 @@ func (e *env) copyFile(ctx context.Context, d *dataset, n int64) (string, error)
 	if err := e.stage(ctx, d, n); err != nil {
 		return "", err
 	}
-	_, err := e.pg.run(ctx, fmt.Sprintf(`\copy (SELECT %s FROM bench.json) TO '%s' (FORMAT binary)`, d.casts(), path+".part"))
+	_, err := e.pg.run(ctx, fmt.Sprintf(`\copy (SELECT %s FROM bench.json) TO '%s' (FORMAT binary)`, d.casts(),
+		path+".part"))
 	if err != nil {
 		return "", err
 	}
@@ -54,8 +55,9 @@ func (e *env) stage(ctx context.Context, d *dataset, n int64) error {
 		}
 		w.Close()
 	}()
-	// CSV with a quote and a delimiter that JSON can not hold takes every line as it is.
-	_, err := e.pg.conn.PgConn().CopyFrom(ctx, r, `COPY bench.json FROM STDIN (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')`)
+	// CSV with a quote and a delimiter that JSON cannot hold takes every line as it is.
+	_, err := e.pg.conn.PgConn().CopyFrom(ctx, r, `COPY bench.json FROM STDIN (FORMAT csv, QUOTE E'\x01', DELIMITER
+		E'\x02')`)
 	r.CloseWithError(errors.New("COPY has ended"))
 	if err != nil {
 		return fmt.Errorf("cannot load the JSON of %s: %w", d.name, err)

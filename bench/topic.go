@@ -18,10 +18,11 @@ type topic struct {
 	bytes      int64 // of the records' values; 0 when the topic was there already
 }
 
-// topic returns the named number of records of a data set as a topic, which it fills unless an earlier run has. Record i is
-// in partition i mod partitions, so that all records of a key are in one partition, in the order of i.
+// topic returns the named number of records of a data set as a topic, which it fills unless an earlier run has.
+// Record i is in partition i mod partitions, so that all records of a key are in one partition, in the order of i.
 func (k *kafka) topic(ctx context.Context, e *env, d *dataset, rows int64, partitions int) (*topic, error) {
-	t := &topic{name: fmt.Sprintf("bench-%s-%d-p%d-%s", d.tag(), rows, partitions, e.compression), data: d, rows: rows, partitions: partitions}
+	t := &topic{name: fmt.Sprintf("bench-%s-%d-p%d-%s", d.tag(), rows, partitions, e.compression), data: d, rows: rows,
+		partitions: partitions}
 	have, err := k.count(ctx, t.name)
 	if err != nil {
 		return nil, err
@@ -116,8 +117,8 @@ func (k *kafka) fill(ctx context.Context, e *env, t *topic) error {
 	return nil
 }
 
-// linger is how long a batch waits for more records: the longer, the more partitions share them, so that it is the number
-// of partitions that is compared and not that of the batches.
+// linger is how long a batch waits for more records: the longer, the more partitions share them, so that it is the
+// number of partitions that is compared and not that of the batches.
 func linger(partitions int) time.Duration {
 	return min(time.Second, max(20*time.Millisecond, time.Duration(partitions)*5*time.Millisecond))
 }

@@ -18,9 +18,9 @@ func runUpsertNew(ctx context.Context, e *env, s *scenario) ([]result, error) {
 	return e.withVariants(ctx, s, p, []side{p.psql(e, `\copy`, p.copyCommand())})
 }
 
-// runUpsert compares with the statements that somebody would write by hand to merge rows that lie ready in another table
-// (making it is not counted): the fastest is the reference. The target holds old rows of all keys, or of those that
-// the condition names.
+// runUpsert compares with the statements that somebody would write by hand to merge rows that lie ready in another
+// table (making it is not counted): the fastest is the reference. The target holds old rows of all keys, or of those
+// that the condition names.
 func runUpsert(old string) func(context.Context, *env, *scenario) ([]result, error) {
 	return func(ctx context.Context, e *env, s *scenario) ([]result, error) {
 		p, err := e.plan(ctx, s, orders(), e.size(upsertRows))
@@ -72,7 +72,8 @@ func (d *dataset) stale() string {
 }
 
 func (d *dataset) onConflict() string {
-	return fmt.Sprintf("INSERT INTO %s SELECT * FROM bench.staged ON CONFLICT (%s) DO UPDATE SET %s", target, d.key, d.set("excluded"))
+	return fmt.Sprintf("INSERT INTO %s SELECT * FROM bench.staged ON CONFLICT (%s) DO UPDATE SET %s", target, d.key,
+		d.set("excluded"))
 }
 
 func (d *dataset) merge() string {
@@ -80,15 +81,16 @@ func (d *dataset) merge() string {
 	for _, c := range d.columns {
 		values = append(values, "s."+c.name)
 	}
-	return fmt.Sprintf("MERGE INTO %s t USING bench.staged s ON t.%s = s.%s WHEN MATCHED THEN UPDATE SET %s WHEN NOT MATCHED THEN INSERT VALUES (%s)",
-		target, d.key, d.key, d.set("s"), strings.Join(values, ", "))
+	return fmt.Sprintf("MERGE INTO %s t USING bench.staged s ON t.%s = s.%s WHEN MATCHED THEN UPDATE SET %s WHEN NOT "+
+		"MATCHED THEN INSERT VALUES (%s)", target, d.key, d.key, d.set("s"), strings.Join(values, ", "))
 }
 
 // updateInsert updates the keys that are there and, when some are not, inserts these.
 func (d *dataset) updateInsert(insert bool) string {
 	sql := fmt.Sprintf("UPDATE %s t SET %s FROM bench.staged s WHERE t.%s = s.%s", target, d.set("s"), d.key, d.key)
 	if insert {
-		sql += fmt.Sprintf("; INSERT INTO %s SELECT * FROM bench.staged s WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%s = s.%s)", target, target, d.key, d.key)
+		sql += fmt.Sprintf("; INSERT INTO %s SELECT * FROM bench.staged s WHERE NOT EXISTS (SELECT FROM %s t WHERE t.%s "+
+			"= s.%s)", target, target, d.key, d.key)
 	}
 	return sql
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/testcontainers/testcontainers-go/network"
 )
 
-// Bed is what the tests of a package run on: one Kafka and one Postgres, started when the first test asks for them. Each
-// test has its own topic, database and pipeline.
+// Bed is what the tests of a package run on: one Kafka and one Postgres, started when the first test asks for them.
+// Each test has its own topic, database and pipeline.
 type Bed struct {
 	Kafka    *Kafka
 	Postgres *Postgres

@@ -25,7 +25,8 @@ type Case struct {
 var ErrNotYet = errors.New("not yet")
 
 // appendTable has no unique key: a constraint would hide the duplicates that the tests look for.
-const appendTable = `CREATE TABLE records (id bigint NOT NULL, kept boolean NOT NULL, key text NOT NULL, amount numeric(12,2) NOT NULL,
+const appendTable = `CREATE TABLE records (id bigint NOT NULL, kept boolean NOT NULL, key text NOT NULL,
+	amount numeric(12,2) NOT NULL,
 	note text, kafka_partition integer NOT NULL, kafka_offset bigint NOT NULL)`
 
 // NewCase makes topic and database. Their name gets a number, so that a test can run again on the same bed (-count).
@@ -40,8 +41,8 @@ func (b *Bed) NewCase(t *testing.T, name string, partitions int, topicSettings .
 		Load: &Load{Addr: b.Kafka.Addr, Topic: name, Partitions: partitions}}
 }
 
-// Settings are what differs between the tests' configurations. Head and Sink are more lines for the top level and for the
-// one sink, Kafka is more of its flow mapping.
+// Settings are what differs between the tests' configurations. Head and Sink are more lines for the top level and for
+// the one sink, Kafka is more of its flow mapping.
 type Settings struct {
 	Pipeline    string // default: the case's name
 	Table       string // default: records
@@ -63,7 +64,8 @@ func (c *Case) YAML(s Settings) string {
 		fmt.Fprintf(&b, "batch: { rows: %d }\n", s.Rows)
 	}
 	b.WriteString(indent(s.Head, ""))
-	fmt.Fprintf(&b, "sinks:\n  - topic: %s\n    table: %s\n    meta: [partition, offset]\n%s", c.Name, cmp.Or(s.Table, "records"), indent(s.Sink, "    "))
+	fmt.Fprintf(&b, "sinks:\n  - topic: %s\n    table: %s\n    meta: [partition, offset]\n%s", c.Name,
+		cmp.Or(s.Table, "records"), indent(s.Sink, "    "))
 	return b.String()
 }
 
@@ -79,7 +81,8 @@ func indent(text, by string) string {
 // not begun has none.
 func (c *Case) Positions(ctx context.Context, pipeline string) (map[int32]int64, int64, error) {
 	positions, sum := map[int32]int64{}, int64(0)
-	rows, err := c.DB.Query(ctx, `SELECT partition, next_offset FROM sinker.offsets WHERE pipeline = $1 AND topic = $2`, pipeline, c.Name)
+	rows, err := c.DB.Query(ctx, `SELECT partition, next_offset FROM sinker.offsets WHERE pipeline = $1 AND topic = $2`,
+		pipeline, c.Name)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -120,7 +123,7 @@ func (c *Case) Until(within time.Duration, what string, holds func(ctx context.C
 func (c *Case) Drained(within time.Duration, pipeline string, alive ...*Process) {
 	c.t.Helper()
 	c.Until(within, "every position at the end of its partition", func(ctx context.Context) error {
-		// Asked anew each time: Kafka writes the marker of a transaction after it has answered its end.
+		// Asked again each time: Kafka writes the marker of a transaction after it has answered its end.
 		ends, err := c.Kafka.Ends(ctx, c.Name)
 		if err != nil {
 			return err
@@ -169,13 +172,14 @@ func (c *Case) Verify(check Check) *Report {
 	if leaked > 0 {
 		c.t.Errorf("table %s has %d rows of aborted transactions", check.Table, leaked)
 	}
-	c.t.Logf("%s: %d committed records, %d aborted, %d rows, %d dead letters: %d missing, %d doubled, %d foreign, %d changed", check.Pipeline,
-		report.Records, c.Load.Aborted(), report.Rows, report.Dead, report.Missing, report.Doubled, report.Foreign, report.Changed)
+	c.t.Logf("%s: %d committed records, %d aborted, %d rows, %d dead letters: %d missing, %d doubled, %d foreign, %d "+
+		"changed", check.Pipeline, report.Records, c.Load.Aborted(), report.Rows, report.Dead, report.Missing,
+		report.Doubled, report.Foreign, report.Changed)
 	return report
 }
 
-// EveryRecord holds what Kafka holds against what the producers were told: where these differ Kafka lost records, or the
-// test is wrong, and the checker's answer would mean nothing.
+// EveryRecord holds what Kafka holds against what the producers were told: where these differ Kafka lost records, or
+// the test is wrong, and the checker's answer would mean nothing.
 func (c *Case) EveryRecord(report *Report) {
 	c.t.Helper()
 	if report.Records != c.Load.Committed() {

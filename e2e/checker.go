@@ -64,7 +64,8 @@ func (c Check) Run(ctx context.Context, db *pgxpool.Pool, truth []Record, ends m
 		return nil, fmt.Errorf("table %s: %w", c.Table, err)
 	}
 	r.note("table "+c.Table, r.Differences)
-	letters := places(ctx, db, `SELECT partition, record_offset, 0 FROM sinker.dead_letters WHERE pipeline = $1 AND topic = $2 ORDER BY 1, 2`, c.Pipeline, c.Topic)
+	letters := places(ctx, db, `SELECT partition, record_offset, 0 FROM sinker.dead_letters WHERE pipeline = $1 AND
+		topic = $2 ORDER BY 1, 2`, c.Pipeline, c.Topic)
 	d, n, err := compare(dead, letters)
 	if err != nil {
 		return nil, fmt.Errorf("dead letters: %w", err)
@@ -82,7 +83,8 @@ func (r *Report) note(where string, d Differences) {
 	for _, x := range []struct {
 		n    int64
 		what string
-	}{{d.Missing, "missing"}, {d.Doubled, "there more than once"}, {d.Foreign, "of no committed record"}, {d.Changed, "not what the record says"}} {
+	}{{d.Missing, "missing"}, {d.Doubled, "there more than once"}, {d.Foreign, "of no committed record"},
+		{d.Changed, "not what the record says"}} {
 		if x.n > 0 {
 			r.problem("%s: %d rows %s (%s)", where, x.n, x.what, d.Example)
 		}
@@ -93,7 +95,7 @@ func (r *Report) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// expected says which records must have a row and which a dead letter: a record without a value can not become a row of
+// expected says which records must have a row and which a dead letter: a record without a value cannot become a row of
 // an append, and in an upsert it deletes its key's row.
 func expected(truth []Record, starts map[int32]int64, upsert bool) (rows, dead []Place) {
 	last := map[string]Place{}

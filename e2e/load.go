@@ -65,7 +65,8 @@ func (l *Load) record(kept bool) *kgo.Record {
 		key = int64(l.FirstKey + rand.N(l.Keys))
 	}
 	name := "k" + strconv.FormatInt(key, 10)
-	value := fmt.Appendf(nil, `{"id":%d,"kept":%t,"key":%q,"amount":"%d.%02d","note":"a note of order %d"}`, id, kept, name, id%1000, id%100, id)
+	value := fmt.Appendf(nil, `{"id":%d,"kept":%t,"key":%q,"amount":"%d.%02d","note":"a note of order %d"}`, id, kept,
+		name, id%1000, id%100, id)
 	return &kgo.Record{Key: []byte(name), Value: value, Partition: int32(key % int64(l.Partitions))}
 }
 
@@ -165,7 +166,7 @@ func (l *Load) Transactions(ctx context.Context, id string, n, size int, abort f
 	return nil
 }
 
-// Open begins a transaction of so many records, leaves it open, and returns what commits it.
+// Open begins a transaction of size records, leaves it open, and returns what commits it.
 func (l *Load) Open(t *testing.T, id string, size int) (commit func()) {
 	t.Helper()
 	client, err := l.client(kgo.TransactionalID(id), kgo.TransactionTimeout(time.Minute))

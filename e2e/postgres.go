@@ -103,7 +103,7 @@ func (p *Postgres) exec(t *testing.T, database, sql string) {
 	}
 }
 
-// Connect returns connections to a database, closed with the test. They are made anew after a restart of the server.
+// Connect returns connections to a database, closed with the test. They are made again after a restart of the server.
 func (p *Postgres) Connect(t *testing.T, database string) *pgxpool.Pool {
 	t.Helper()
 	db, err := pgxpool.New(t.Context(), p.URL(database))

@@ -83,7 +83,8 @@ func Start(t *testing.T, name, config string, args ...string) *Process {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p.cmd = exec.Command(Binary(t), append([]string{"run", "-c", config, "--http", "off", "--log-format", "text"}, args...)...)
+	p.cmd = exec.Command(Binary(t), append([]string{"run", "-c", config, "--http", "off", "--log-format", "text"},
+		args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

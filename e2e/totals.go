@@ -30,7 +30,8 @@ func (c Check) positions(ctx context.Context, db *pgxpool.Pool) ([]position, err
 	var all []position
 	for rows.Next() {
 		var p position
-		if err := rows.Scan(&p.partition, &p.start, &p.next, &p.consumed, &p.written, &p.filtered, &p.dead, &p.stopped, &p.rows, &p.letters); err != nil {
+		if err := rows.Scan(&p.partition, &p.start, &p.next, &p.consumed, &p.written, &p.filtered, &p.dead, &p.stopped,
+			&p.rows, &p.letters); err != nil {
 			return nil, fmt.Errorf("sinker.offsets: %w", err)
 		}
 		all = append(all, p)
@@ -91,7 +92,8 @@ func (c Check) ledger(ctx context.Context, db *pgxpool.Pool, r *Report) error {
 		SELECT o.partition, l.first, l.last, l.records, l.breaks, o.start_offset, o.next_offset, o.consumed
 		  FROM sinker.offsets o JOIN l USING (partition)
 		 WHERE o.pipeline = $1 AND o.topic = $2
-		   AND (l.breaks > 0 OR l.first <> o.start_offset OR l.last <> o.next_offset OR l.records <> o.consumed)`, c.Pipeline, c.Topic)
+		   AND (l.breaks > 0 OR l.first <> o.start_offset OR l.last <> o.next_offset
+		   OR l.records <> o.consumed)`, c.Pipeline, c.Topic)
 	if err != nil {
 		return fmt.Errorf("sinker.ledger: %w", err)
 	}
@@ -102,8 +104,8 @@ func (c Check) ledger(ctx context.Context, db *pgxpool.Pool, r *Report) error {
 		if err := rows.Scan(&partition, &first, &last, &records, &breaks, &start, &next, &consumed); err != nil {
 			return fmt.Errorf("sinker.ledger: %w", err)
 		}
-		r.problem("sinker.ledger, partition %d: [%d, %d) with %d records and %d gaps or overlaps, and sinker.offsets says [%d, %d) with %d",
-			partition, first, last, records, breaks, start, next, consumed)
+		r.problem("sinker.ledger, partition %d: [%d, %d) with %d records and %d gaps or overlaps, and sinker.offsets "+
+			"says [%d, %d) with %d", partition, first, last, records, breaks, start, next, consumed)
 	}
 	return rows.Err()
 }

@@ -25,8 +25,8 @@ type Record struct {
 	Tombstone bool
 }
 
-// consumeScript prints its process id and becomes Kafka's console consumer: the Java client, not the one that sinker and
-// the producers use.
+// consumeScript prints its process id and becomes Kafka's console consumer: the Java client, not the one that sinker
+// and the producers use.
 const consumeScript = `echo $$
 exec /opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server localhost:19092 --topic "$1" --from-beginning \
   --isolation-level read_committed --timeout-ms 60000 \
@@ -78,7 +78,8 @@ func (k *Kafka) Truth(ctx context.Context, topic string, last map[int32]int64) (
 	out.Close()
 	<-copied
 	if err != nil {
-		return nil, fmt.Errorf("Kafka's console consumer on topic %s: %w\n%s", topic, errors.Join(err, ctx.Err()), tail(complaints.String(), 5))
+		return nil, fmt.Errorf("Kafka's console consumer on topic %s: %w\n%s", topic, errors.Join(err, ctx.Err()),
+			tail(complaints.String(), 5))
 	}
 	return t.records, nil
 }

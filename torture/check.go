@@ -129,7 +129,8 @@ func (tr *truth) latest() iter.Seq2[place, error] {
 	}
 }
 
-// streamRows is COPY of a query whose first two columns are partition and offset and whose others are hashed as printed.
+// streamRows is COPY of a query whose first two columns are partition and offset and whose others are hashed as
+// printed.
 func streamRows(ctx context.Context, conn *pgx.Conn, query string) iter.Seq2[place, error] {
 	return func(yield func(place, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -176,7 +177,8 @@ func parseRow(line []byte) (p place, err error) {
 }
 
 // checkTable holds a table and its dead letters against the truth.
-func checkTable(ctx context.Context, conn *pgx.Conn, t *table, tr *truth) (d differences, rows, letters int64, err error) {
+func checkTable(ctx context.Context, conn *pgx.Conn, t *table, tr *truth) (d differences, rows, letters int64,
+	err error) {
 	if _, err := conn.Exec(ctx, `SET work_mem = '256MB'`); err != nil {
 		return d, 0, 0, err
 	}
@@ -184,7 +186,8 @@ func checkTable(ctx context.Context, conn *pgx.Conn, t *table, tr *truth) (d dif
 	if t.upsert {
 		want = tr.latest()
 	}
-	have := streamRows(ctx, conn, `SELECT kafka_partition, kafka_offset, id, k, n, amount, sum FROM `+t.name+` ORDER BY 1, 2`)
+	have := streamRows(ctx, conn,
+		`SELECT kafka_partition, kafka_offset, id, k, n, amount, sum FROM `+t.name+` ORDER BY 1, 2`)
 	if d, rows, err = compare("table "+t.name, want, have); err != nil {
 		return d, rows, 0, fmt.Errorf("table %s: %w", t.name, err)
 	}
@@ -197,9 +200,11 @@ func checkTable(ctx context.Context, conn *pgx.Conn, t *table, tr *truth) (d dif
 }
 
 // checkLetters holds the dead letters of one of a topic's tables against the truth. Each table has its own.
-func checkLetters(ctx context.Context, conn *pgx.Conn, t *table, name string, want iter.Seq2[place, error]) (differences, int64, error) {
+func checkLetters(ctx context.Context, conn *pgx.Conn, t *table, name string,
+	want iter.Seq2[place, error]) (differences, int64, error) {
 	have := streamRows(ctx, conn, fmt.Sprintf(`SELECT partition, record_offset FROM sinker.dead_letters
-		WHERE pipeline = '%s' AND topic = '%s' AND replace(table_name, '"', '') IN ('%[3]s', 'public.%[3]s') ORDER BY 1, 2`, mainPipeline, t.name, name))
+		WHERE pipeline = '%s' AND topic = '%s'
+		AND replace(table_name, '"', '') IN ('%[3]s', 'public.%[3]s') ORDER BY 1, 2`, mainPipeline, t.name, name))
 	d, letters, err := compare("dead letters of "+name, want, have)
 	if err != nil {
 		err = fmt.Errorf("dead letters of %s: %w", name, err)
@@ -210,24 +215,32 @@ func checkLetters(ctx context.Context, conn *pgx.Conn, t *table, name string, wa
 // books are questions about what was written down in the database itself; each must have no answer.
 var books = []struct{ invariant, problem, sql string }{
 	{"I4", "a position did not move on from where it was", `
-		SELECT format('%s/%s: move %s goes from %s (fence %s) to %s (fence %s), the one before ended at %s (fence %s); owner %s, %s', topic, partition, id,
+		SELECT format('%s/%s: move %s goes from %s (fence %s) to %s (fence %s), '
+		|| 'the one before ended at %s (fence %s); owner %s, %s', topic, partition, id,
 			old_next, old_fence, new_next, new_fence, before, fenced, owner, application) FROM (
 			SELECT *, lag(new_next) OVER w AS before, lag(new_fence) OVER w AS fenced FROM torture.moves
 			WINDOW w AS (PARTITION BY pipeline, topic, partition ORDER BY id)) m
-		WHERE before IS NOT NULL AND (old_next IS DISTINCT FROM before OR old_fence IS DISTINCT FROM fenced OR new_fence < old_fence
+		WHERE before IS NOT NULL AND (old_next IS DISTINCT FROM before OR old_fence IS DISTINCT FROM fenced
+		OR new_fence < old_fence
 			OR new_next < old_next AND application <> 'sinker offsets')`},
 	{"I4", "the position is not where the last move left it", `
-		SELECT format('%s/%s is at %s, its last move went to %s', o.topic, o.partition, o.next_offset, m.new_next) FROM sinker.offsets o
-		LEFT JOIN LATERAL (SELECT new_next FROM torture.moves m WHERE (m.pipeline, m.topic, m.partition) = (o.pipeline, o.topic, o.partition) ORDER BY id DESC LIMIT 1) m ON true
+		SELECT format('%s/%s is at %s, its last move went to %s', o.topic, o.partition, o.next_offset, m.new_next)
+		FROM sinker.offsets o
+		LEFT JOIN LATERAL (SELECT new_next FROM torture.moves m
+		WHERE (m.pipeline, m.topic, m.partition) = (o.pipeline, o.topic, o.partition) ORDER BY id DESC LIMIT 1) m ON true
 		WHERE m.new_next IS DISTINCT FROM o.next_offset`},
 	{"I6", "an upsert went back in the log", `SELECT d::text FROM torture.disorder d`},
-	{"I8", "a partition is stopped", `SELECT format('%s/%s: %s', topic, partition, stopped) FROM sinker.offsets WHERE stopped IS NOT NULL`},
+	{"I8", "a partition is stopped", `SELECT format('%s/%s: %s', topic, partition, stopped) FROM sinker.offsets WHERE
+		stopped IS NOT NULL`},
 	{"I8", "the totals of a partition do not add up", `
-		SELECT format('%s/%s: consumed %s, written %s, filtered %s, dead %s', topic, partition, consumed, written, filtered, dead) FROM sinker.offsets
+		SELECT format('%s/%s: consumed %s, written %s, filtered %s, dead %s',
+			topic, partition, consumed, written, filtered, dead)
+		FROM sinker.offsets
 		WHERE consumed <> written + filtered + dead`},
 	{"I8", "the ledger does not tile what was committed", `
 		SELECT format('%s/%s: [%s, %s) follows %s', topic, partition, from_offset, to_offset, before) FROM (
-			SELECT *, lag(to_offset) OVER (PARTITION BY pipeline, topic, partition ORDER BY from_offset, to_offset) AS before FROM sinker.ledger WHERE pipeline = '` + mainPipeline + `') b
+			SELECT *, lag(to_offset) OVER (PARTITION BY pipeline, topic, partition
+			ORDER BY from_offset, to_offset) AS before FROM sinker.ledger WHERE pipeline = '` + mainPipeline + `') b
 		WHERE before IS NOT NULL AND before <> from_offset`},
 	{"I7", "a session of sinker's still holds a transaction open", `
 		SELECT format('%s since %s: %s', application_name, xact_start, query) FROM pg_stat_activity

@@ -18,13 +18,14 @@ import (
 // to the kernel anyway, and COMMIT does wait for the write: what a crash of the server takes is what it would take
 // elsewhere.
 var postgresSettings = map[string]string{
-	"synchronous_commit": "on", "wal_level": "replica", "max_wal_senders": "5", "wal_keep_size": "512MB", "max_wal_size": "2GB",
+	"synchronous_commit": "on", "wal_level": "replica", "max_wal_senders": "5", "wal_keep_size": "512MB",
+	"max_wal_size":   "2GB",
 	"shared_buffers": "256MB", "max_connections": "60", "hot_standby_feedback": "off", "track_commit_timestamp": "on",
 	"log_min_error_statement": "panic", "log_min_messages": "warning",
 }
 
-// database is a primary and its standby. The primary changes at a failover; `primary` is the wire that always leads to it,
-// as a virtual address or a load balancer would, and hosts are the two servers' own wires.
+// database is a primary and its standby. The primary changes at a failover; `primary` is the wire that always leads
+// to it, as a virtual address or a load balancer would, and hosts are the two servers' own wires.
 type database struct {
 	stage *stage
 	dir   string // for the servers' logs
@@ -70,7 +71,7 @@ func (d *database) newLog() (*os.File, error) {
 // cannotFailOver says why there can be no standby.
 func (d *database) cannotFailOver() string {
 	if _, err := os.Stat(filepath.Join(d.master.Bin(), "pg_basebackup")); err != nil {
-		return "there is no pg_basebackup beside the server's programs in " + d.master.Bin()
+		return "there is no pg_basebackup in the folder of the server's programs, " + d.master.Bin()
 	}
 	return ""
 }
@@ -214,8 +215,9 @@ func firstWords(sql string) string { return sql[:min(len(sql), 80)] }
 // progress is how far all positions have come.
 const progress = `SELECT coalesce(sum(next_offset), 0)::bigint FROM sinker.offsets`
 
-// failover makes the standby a primary after the connection between the two has been cut for a while, so that the newest
-// commits are lost, and makes a new standby of nothing. It returns how many records' worth of positions were lost.
+// failover makes the standby a primary after the connection between the two has been cut for a while, so that the
+// newest commits are lost, and makes a new standby of nothing. It returns how many records' worth of positions were
+// lost.
 func (d *database) failover(ctx context.Context, lag time.Duration) (lost int64, err error) {
 	old, next := d.primary(), d.standby()
 	if next == nil {

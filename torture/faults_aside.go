@@ -17,8 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The small topics have a pipeline of their own, because in them records are really lost. Before each of these faults all
-// their records are in the tables, so it is known what must be there afterwards.
+// The small topics have a pipeline of their own, because in them records are really lost. Before each of these faults
+// all their records are in the tables, so it is known what must be there afterwards.
 const (
 	recreated       = "phoenix" // deleted and made again
 	cutOff          = "shaky"   // its log loses its tail, as by an unclean election
@@ -29,10 +29,10 @@ const (
 var asideTopics = []string{recreated, cutOff, pruned}
 
 var asideFaults = []*fault{
-	{name: "topic-recreated", about: "a topic is deleted and made again, while sinker is up or down: it must stop, and go on when an operator says how",
-		locks: []string{"aside", "kafka", "postgres"}, fire: recreateTopic},
-	{name: "log-truncated", about: "a broker comes back without the tail of a log, and the log grows past where it was: sinker must stop, not skip",
-		locks: []string{"aside", "kafka", "postgres"}, fire: truncateLog},
+	{name: "topic-recreated", about: "a topic is deleted and made again, while sinker is up or down: it must stop, " +
+		"and go on when an operator says how", locks: []string{"aside", "kafka", "postgres"}, fire: recreateTopic},
+	{name: "log-truncated", about: "a broker comes back without the tail of a log, and the log grows past where it " +
+		"was: sinker must stop, not skip", locks: []string{"aside", "kafka", "postgres"}, fire: truncateLog},
 	{name: "records-deleted", about: "records are deleted before sinker has read them: it must stop and name the hole",
 		locks: []string{"aside", "kafka", "postgres"}, fire: deleteRecords},
 }
@@ -60,8 +60,9 @@ func (e *expectations) of(topic string) []int64 {
 
 // fill produces n records to each partition of a small topic, and returns them.
 func (st *stage) fill(ctx context.Context, topic string, n int) ([]*kgo.Record, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(st.kafka.Brokers()...), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MetadataMinAge(100*time.Millisecond), kgo.UnknownTopicRetries(-1), kgo.MaxProduceRequestsInflightPerBroker(1), kgo.ProducerBatchMaxBytes(4096))
+	client, err := kgo.NewClient(kgo.SeedBrokers(st.kafka.Brokers()...), kgo.DefaultProduceTopic(topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.UnknownTopicRetries(-1), kgo.MaxProduceRequestsInflightPerBroker(1), kgo.ProducerBatchMaxBytes(4096))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +71,8 @@ func (st *stage) fill(ctx context.Context, topic string, n int) ([]*kgo.Record, 
 	for range n {
 		for p := range int32(asidePartitions) {
 			id := st.load.ids.Add(1)
-			records = append(records, &kgo.Record{Partition: p, Value: fmt.Appendf(nil, `{"id":%d}`, id), Context: context.WithValue(context.Background(), idKey{}, id)})
+			records = append(records, &kgo.Record{Partition: p, Value: fmt.Appendf(nil, `{"id":%d}`, id),
+				Context: context.WithValue(context.Background(), idKey{}, id)})
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
@@ -109,8 +111,8 @@ func (st *stage) awaitRows(ctx context.Context, topic string) error {
 // awaitStops waits until partitions of a topic are stopped for a reason that names what happened.
 func (st *stage) awaitStops(ctx context.Context, topic string, partitions []int32, reason string) error {
 	return within(ctx, 90*time.Second, func(ctx context.Context) error {
-		n, err := st.db.number(ctx, `SELECT count(*) FROM sinker.offsets WHERE pipeline = $1 AND topic = $2 AND partition = ANY ($3) AND stopped LIKE $4`,
-			asidePipeline, topic, partitions, "%"+reason+"%")
+		n, err := st.db.number(ctx, `SELECT count(*) FROM sinker.offsets WHERE pipeline = $1 AND topic = $2 AND
+			partition = ANY ($3) AND stopped LIKE $4`, asidePipeline, topic, partitions, "%"+reason+"%")
 		if err == nil && n < int64(len(partitions)) {
 			err = fmt.Errorf("%d of %d partitions of %s are stopped (%s)", n, len(partitions), topic, reason)
 		}
@@ -176,7 +178,8 @@ func recreateTopic(ctx context.Context, st *stage, rng *rand.Rand) (string, erro
 	if err == nil {
 		err = st.awaitRows(ctx, recreated)
 	}
-	return fmt.Sprintf("stopped (sinker was %s), and went on after `sinker offsets reset`", map[bool]string{true: "down", false: "up"}[down]), st.unsure(recreated, err)
+	return fmt.Sprintf("stopped (sinker was %s), and went on after `sinker offsets reset`",
+		map[bool]string{true: "down", false: "up"}[down]), st.unsure(recreated, err)
 }
 
 // reborn deletes the topic, makes it again, and fills it.
@@ -249,7 +252,8 @@ func (st *stage) growPast(ctx context.Context, was, is int64) (string, error) {
 	if err == nil {
 		err = st.awaitRows(ctx, cutOff)
 	}
-	return fmt.Sprintf("%d records were cut off, sinker stopped, and went on after `sinker offsets set`", was-is), st.unsure(cutOff, err)
+	return fmt.Sprintf("%d records were cut off, sinker stopped, and went on after `sinker offsets set`", was-is),
+		st.unsure(cutOff, err)
 }
 
 func offsetOf(l kadm.ListedOffsets, topic string) int64 {
@@ -257,8 +261,8 @@ func offsetOf(l kadm.ListedOffsets, topic string) int64 {
 	return o.Offset
 }
 
-// cutLog shortens a partition's newest segment. The broker was killed, so it looks at the segment before it uses it, and
-// throws away the batch that is broken now.
+// cutLog shortens a partition's newest segment. The broker was killed, so it looks at the segment before it uses it,
+// and throws away the batch that is broken now.
 func cutLog(dir string, part float64) error {
 	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
 	if err != nil || len(logs) == 0 {
@@ -294,7 +298,8 @@ func deleteRecords(ctx context.Context, st *stage, rng *rand.Rand) (string, erro
 	if err == nil {
 		err = st.awaitRows(ctx, pruned)
 	}
-	return fmt.Sprintf("%d records were deleted unread, sinker stopped, and went on after `sinker offsets set`", lost), st.unsure(pruned, err)
+	return fmt.Sprintf("%d records were deleted unread, sinker stopped, and went on after `sinker offsets set`", lost),
+		st.unsure(pruned, err)
 }
 
 // prune produces records that sinker does not read, and deletes the first of them in Kafka.
@@ -331,7 +336,8 @@ func (st *stage) checkAside(ctx context.Context, conn *pgx.Conn) (d differences,
 			want[id]++
 			records++
 		}
-		rows, err := conn.Query(ctx, `SELECT id, count(*), min(kafka_partition), min(kafka_offset) FROM `+topic+` GROUP BY id`)
+		rows, err := conn.Query(ctx,
+			`SELECT id, count(*), min(kafka_partition), min(kafka_offset) FROM `+topic+` GROUP BY id`)
 		if err != nil {
 			return d, records, err
 		}
@@ -372,7 +378,8 @@ func exitCode(err error) int {
 // asideSchema makes the small tables.
 func asideSchema() (sql []string) {
 	for _, topic := range asideTopics {
-		sql = append(sql, `CREATE TABLE `+topic+` (id bigint NOT NULL, kafka_partition integer NOT NULL, kafka_offset bigint NOT NULL)`)
+		sql = append(sql,
+			`CREATE TABLE `+topic+` (id bigint NOT NULL, kafka_partition integer NOT NULL, kafka_offset bigint NOT NULL)`)
 	}
 	return sql
 }

@@ -18,18 +18,22 @@ import (
 var onCommits = []string{"commits"}
 
 var commitFaults = []*fault{
-	{name: "commit-cut-before", about: "the connection breaks before the server has the COMMIT", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return breakCommits(ctx, st, rng, pgproxy.CutBefore)
-	}},
-	{name: "commit-cut-after", weight: 2, about: "the connection breaks as soon as the COMMIT is sent: nobody knows", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return breakCommits(ctx, st, rng, pgproxy.CutAfter)
-	}},
-	{name: "commit-reply-cut", weight: 2, about: "the server's answer to the COMMIT is thrown away", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return breakCommits(ctx, st, rng, pgproxy.CutReply)
-	}},
-	{name: "commit-reply-held", about: "the server's answer to the COMMIT comes two seconds late", locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return breakCommits(ctx, st, rng, pgproxy.Hold)
-	}},
+	{name: "commit-cut-before", about: "the connection breaks before the server has the COMMIT", locks: onCommits,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return breakCommits(ctx, st, rng, pgproxy.CutBefore)
+		}},
+	{name: "commit-cut-after", weight: 2, about: "the connection breaks as soon as the COMMIT is sent: nobody knows",
+		locks: onCommits, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return breakCommits(ctx, st, rng, pgproxy.CutAfter)
+		}},
+	{name: "commit-reply-cut", weight: 2, about: "the server's answer to the COMMIT is thrown away", locks: onCommits,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return breakCommits(ctx, st, rng, pgproxy.CutReply)
+		}},
+	{name: "commit-reply-held", about: "the server's answer to the COMMIT comes two seconds late", locks: onCommits,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return breakCommits(ctx, st, rng, pgproxy.Hold)
+		}},
 }
 
 // enough COMMITs must be broken for a fault to end.
@@ -50,7 +54,8 @@ func breakCommits(ctx context.Context, st *stage, rng *rand.Rand, fate pgproxy.F
 		}
 	}
 	wait(ctx, between(rng, 4*time.Second, 10*time.Second))
-	for end := time.Now().Add(15 * time.Second); st.fates()[fate]-before < enough && time.Now().Before(end); { // sinker may be held up
+	for end := time.Now().Add(15 * time.Second); st.fates()[fate]-before < enough && time.Now().Before(end); {
+		// sinker may be held up
 		if !wait(ctx, 200*time.Millisecond) {
 			break
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// fullPipeline has a server and a sinker of its own: the two big servers are copies of each other, and can not share a
+// fullPipeline has a server and a sinker of its own: the two big servers are copies of each other, and cannot share a
 // small disk.
 const (
 	fullPipeline = "torture-full"
@@ -26,7 +26,8 @@ const (
 )
 
 var diskFaults = []*fault{
-	{name: "disk-full", about: "the disk of a target table is full, on a server of its own, until somebody makes room", fire: fillDisk, missing: noDisk, locks: []string{"aside"}},
+	{name: "disk-full", about: "the disk of a target table is full, on a server of its own, until somebody makes room",
+		fire: fillDisk, missing: noDisk, locks: []string{"aside"}},
 }
 
 // noDisk says why there can be no small disk.
@@ -37,7 +38,7 @@ func noDisk(st *stage) string {
 	dir := filepath.Join(st.dir, "disk-try")
 	unmount, err := mountDisk(dir)
 	if err != nil {
-		return "a small disk is a tmpfs, which can not be mounted here: " + err.Error()
+		return "a small disk is a tmpfs, which cannot be mounted here: " + err.Error()
 	}
 	unmount()
 	return ""
@@ -47,7 +48,8 @@ func mountDisk(dir string) (unmount func(), err error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d,mode=0777", diskSize), "none", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d,mode=0777", diskSize), "none",
+		dir).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return func() {
@@ -83,7 +85,8 @@ func fillDisk(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		return "", err
 	}
 	s := &sinker{st: st, name: "sinker-disk", pipeline: fullPipeline, instance: "off", full: server, topic: topic}
-	if err := execOn(ctx, server, `CREATE TABLESPACE small LOCATION '`+space+`'`, `CREATE TABLE heavy (id bigint, note text) TABLESPACE small`,
+	if err := execOn(ctx, server, `CREATE TABLESPACE small LOCATION '`+space+`'`,
+		`CREATE TABLE heavy (id bigint, note text) TABLESPACE small`,
 		`ALTER TABLE heavy ALTER note SET STORAGE EXTERNAL`); err != nil {
 		return "", err
 	}
@@ -110,8 +113,10 @@ func (st *stage) overflow(ctx context.Context, s *sinker, dir string) (string, e
 		if err == nil && n == 0 {
 			return errors.New("sinker has not taken its partition")
 		}
-		if _, err := numberOn(ctx, s.full, `INSERT INTO heavy SELECT -1, repeat('x', 4000000) RETURNING id`); !isCode(err, "53100") {
-			return fmt.Errorf("the disk is not full: %w", errors.Join(err, execOn(ctx, s.full, `DELETE FROM heavy WHERE id = -1`)))
+		if _, err := numberOn(ctx, s.full, `INSERT INTO heavy SELECT -1, repeat('x', 4000000) RETURNING id`); !isCode(err,
+			"53100") {
+			return fmt.Errorf("the disk is not full: %w", errors.Join(err,
+				execOn(ctx, s.full, `DELETE FROM heavy WHERE id = -1`)))
 		}
 		return nil
 	})
@@ -132,24 +137,28 @@ func (st *stage) overflow(ctx context.Context, s *sinker, dir string) (string, e
 	if err != nil {
 		return "", st.unsure(s.topic, err)
 	}
-	wrong, err := numberOn(ctx, s.full, fmt.Sprintf(`SELECT count(*) - count(DISTINCT id) + abs(count(*) - %d) + (SELECT count(*) FROM sinker.dead_letters) FROM heavy WHERE id > 0`, records))
+	wrong, err := numberOn(ctx, s.full, fmt.Sprintf(`SELECT count(*) - count(DISTINCT id) + abs(count(*) - %d) +
+		(SELECT count(*) FROM sinker.dead_letters) FROM heavy WHERE id > 0`, records))
 	if err == nil && wrong != 0 {
 		err = fmt.Errorf("table heavy is wrong in %d rows after the disk was full", wrong)
 		st.tally.problem("I1: %v", err)
 	}
-	return fmt.Sprintf("full for %.0f s, then all %d records were there, once", full.Seconds(), records), errors.Join(err, s.hold(syscall.SIGTERM))
+	return fmt.Sprintf("full for %.0f s, then all %d records were there, once", full.Seconds(), records),
+		errors.Join(err, s.hold(syscall.SIGTERM))
 }
 
 // heavy produces n records of ten kilobytes.
 func (st *stage) heavy(ctx context.Context, topic string, n int) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(st.kafka.Brokers()...), kgo.DefaultProduceTopic(topic), kgo.UnknownTopicRetries(-1))
+	client, err := kgo.NewClient(kgo.SeedBrokers(st.kafka.Brokers()...), kgo.DefaultProduceTopic(topic),
+		kgo.UnknownTopicRetries(-1))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	var records []*kgo.Record
 	for i := range n {
-		records = append(records, &kgo.Record{Value: fmt.Appendf(nil, `{"id":%d,"note":"%s"}`, i+1, strings.Repeat("x", 10_000))})
+		records = append(records, &kgo.Record{Value: fmt.Appendf(nil, `{"id":%d,"note":"%s"}`, i+1,
+			strings.Repeat("x", 10_000))})
 	}
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Second)
 	defer cancel()

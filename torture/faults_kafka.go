@@ -19,23 +19,28 @@ import (
 var onKafka = []string{"kafka"}
 
 var kafkaFaults = []*fault{
-	{name: "kafka-restart", about: "a broker is stopped in order, and started", locks: onKafka, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return restartKafka(ctx, st, rng, "term")
-	}},
-	{name: "kafka-crash", about: "SIGKILL for a broker", locks: onKafka, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		st.tally.killed()
-		return restartKafka(ctx, st, rng, "kill")
-	}},
-	{name: "kafka-freeze", about: "SIGSTOP for a broker, up to longer than the session timeout, then SIGCONT", locks: onKafka, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		node := st.kafka.Nodes[rng.IntN(len(st.kafka.Nodes))]
-		if err := node.Signal(syscall.SIGSTOP); err != nil {
-			return "", err
-		}
-		began := time.Now()
-		wait(ctx, between(rng, 2*time.Second, 9*time.Second))
-		return fmt.Sprintf("broker %d stood still for %.1f s", node.ID, time.Since(began).Seconds()), node.Signal(syscall.SIGCONT)
-	}},
-	{name: "kafka-partition", about: "nothing comes through between one sinker, or all, and Kafka: a zombie that still reaches Postgres", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+	{name: "kafka-restart", about: "a broker is stopped in order, and started", locks: onKafka,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return restartKafka(ctx, st, rng, "term")
+		}},
+	{name: "kafka-crash", about: "SIGKILL for a broker", locks: onKafka,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			st.tally.killed()
+			return restartKafka(ctx, st, rng, "kill")
+		}},
+	{name: "kafka-freeze", about: "SIGSTOP for a broker, up to longer than the session timeout, then SIGCONT",
+		locks: onKafka, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			node := st.kafka.Nodes[rng.IntN(len(st.kafka.Nodes))]
+			if err := node.Signal(syscall.SIGSTOP); err != nil {
+				return "", err
+			}
+			began := time.Now()
+			wait(ctx, between(rng, 2*time.Second, 9*time.Second))
+			return fmt.Sprintf("broker %d stood still for %.1f s", node.ID, time.Since(began).Seconds()),
+				node.Signal(syscall.SIGCONT)
+		}},
+	{name: "kafka-partition", about: "nothing comes through between one sinker, or all, and Kafka: a zombie that " +
+		"still reaches Postgres", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		who := st.some(rng)
 		var wires []*wire
 		for _, s := range who {
@@ -43,36 +48,41 @@ var kafkaFaults = []*fault{
 		}
 		return sever(ctx, rng, fmt.Sprintf("%d sinker(s) and Kafka", len(who)), wires)
 	}},
-	{name: "kafka-latency", about: "20 to 300 ms more on every packet between one sinker and Kafka", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		s := st.one(rng)
-		return slow(ctx, rng, s.name+" and Kafka", s.kafka)
-	}},
-	{name: "kafka-cut", about: "every connection between the sinkers and Kafka is broken, a few times a second", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		cuts := 0
-		for range 5 + rng.IntN(20) {
-			for _, s := range st.sinkers {
-				for _, w := range s.kafka {
-					cuts += w.cut()
+	{name: "kafka-latency", about: "20 to 300 ms more on every packet between one sinker and Kafka",
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			s := st.one(rng)
+			return slow(ctx, rng, s.name+" and Kafka", s.kafka)
+		}},
+	{name: "kafka-cut", about: "every connection between the sinkers and Kafka is broken, a few times per second",
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			cuts := 0
+			for range 5 + rng.IntN(20) {
+				for _, s := range st.sinkers {
+					for _, w := range s.kafka {
+						cuts += w.cut()
+					}
+				}
+				if !wait(ctx, between(rng, 50*time.Millisecond, 700*time.Millisecond)) {
+					break
 				}
 			}
-			if !wait(ctx, between(rng, 50*time.Millisecond, 700*time.Millisecond)) {
-				break
+			if cuts == 0 {
+				return "", errors.New("there was no connection")
 			}
-		}
-		if cuts == 0 {
-			return "", errors.New("there was no connection")
-		}
-		return fmt.Sprintf("%d connections", cuts), nil
-	}},
-	{name: "leader-move", about: "partitions get another leader", locks: onKafka, fire: moveLeaders, missing: func(st *stage) string {
-		if st.brokers < 2 {
-			return "it needs two brokers (-brokers 2 or 3)"
-		}
-		return ""
-	}},
+			return fmt.Sprintf("%d connections", cuts), nil
+		}},
+	{name: "leader-move", about: "partitions get another leader", locks: onKafka, fire: moveLeaders,
+		missing: func(st *stage) string {
+			if st.brokers < 2 {
+				return "it needs two brokers (-brokers 2 or 3)"
+			}
+			return ""
+		}},
 	{name: "partitions-added", about: "topic events gets one partition more, up to 24", fire: addPartition},
-	{name: "group-offsets-by-others", about: "somebody commits wrong offsets for sinker's consumer group", fire: foreignOffsets},
-	{name: "hanging-transaction", about: "a producer's transaction stays open for seconds, so that nothing behind it can be read", fire: hangingTransaction},
+	{name: "group-offsets-by-others", about: "somebody commits wrong offsets for sinker's consumer group",
+		fire: foreignOffsets},
+	{name: "hanging-transaction", about: "a producer's transaction stays open for seconds, so that nothing behind it " +
+		"can be read", fire: hangingTransaction},
 }
 
 func restartKafka(ctx context.Context, st *stage, rng *rand.Rand, how string) (string, error) {
@@ -201,12 +211,14 @@ func foreignOffsets(ctx context.Context, st *stage, rng *rand.Rand) (string, err
 		return "", err
 	}
 	add := kmsg.NewPtrAddOffsetsToTxnRequest()
-	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = id, producer.ProducerID, producer.ProducerEpoch, mainPipeline
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = id, producer.ProducerID, producer.ProducerEpoch,
+		mainPipeline
 	if resp, err := add.RequestWith(ctx, client); err != nil || resp.ErrorCode != 0 {
 		return "", errors.Join(err, kerr.ErrorForCode(resp.ErrorCode))
 	}
 	commit := kmsg.NewPtrTxnOffsetCommitRequest()
-	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group = id, producer.ProducerID, producer.ProducerEpoch, mainPipeline
+	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group = id, producer.ProducerID,
+		producer.ProducerEpoch, mainPipeline
 	for _, t := range tables {
 		topic := kmsg.NewTxnOffsetCommitRequestTopic()
 		topic.Topic = t.name
@@ -229,7 +241,8 @@ func foreignOffsets(ctx context.Context, st *stage, rng *rand.Rand) (string, err
 		}
 	}
 	end := kmsg.NewPtrEndTxnRequest()
-	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = id, producer.ProducerID, producer.ProducerEpoch, true
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = id, producer.ProducerID, producer.ProducerEpoch,
+		true
 	done, err := end.RequestWith(ctx, client)
 	if err == nil {
 		err = kerr.ErrorForCode(done.ErrorCode)
@@ -238,7 +251,8 @@ func foreignOffsets(ctx context.Context, st *stage, rng *rand.Rand) (string, err
 }
 
 func hangingTransaction(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-	client, err := st.load.client("payments", kgo.TransactionalID(fmt.Sprintf("torture-hanging-%d", rng.Uint32())), kgo.TransactionTimeout(30*time.Second))
+	client, err := st.load.client("payments", kgo.TransactionalID(fmt.Sprintf("torture-hanging-%d", rng.Uint32())),
+		kgo.TransactionTimeout(30*time.Second))
 	if err != nil {
 		return "", err
 	}
@@ -272,7 +286,8 @@ func hangingTransaction(ctx context.Context, st *stage, rng *rand.Rand) (string,
 	if behind == 0 {
 		return "", errors.Join(err, errors.New("nothing was held back"))
 	}
-	return fmt.Sprintf("%d records were held back, then it was %s", behind, map[bool]string{true: "committed", false: "aborted"}[keep]), nil
+	return fmt.Sprintf("%d records were held back, then it was %s", behind,
+		map[bool]string{true: "committed", false: "aborted"}[keep]), nil
 }
 
 // unstable is how many records lie behind an open transaction.

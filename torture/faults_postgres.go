@@ -13,28 +13,38 @@ import (
 var onPostgres = []string{"postgres"}
 
 var postgresFaults = []*fault{
-	{name: "pg-terminate-backend", about: "pg_terminate_backend for all of sinker's sessions, three to eight times", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return signalBackends(ctx, st, rng, "pg_terminate_backend")
-	}},
-	{name: "pg-cancel-backend", about: "pg_cancel_backend for all of sinker's sessions, a hundred times", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return signalBackends(ctx, st, rng, "pg_cancel_backend")
-	}},
-	{name: "pg-restart", about: "a fast shutdown of the primary, and a start", locks: onPostgres, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return restartPostgres(ctx, st, rng, "fast")
-	}},
-	{name: "pg-crash", about: "an immediate shutdown, or SIGKILL for the postmaster", locks: onPostgres, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return restartPostgres(ctx, st, rng, []string{"immediate", "kill"}[rng.IntN(2)])
-	}},
-	{name: "pg-backend-crash", about: "SIGKILL for one server process: all sessions end and the server recovers", locks: onPostgres, fire: crashBackend},
-	{name: "pg-failover", about: "the standby is cut off for a while, the primary crashes, the standby is promoted without the newest commits, a new standby is made",
-		weight: 2, locks: onPostgres, missing: func(st *stage) string { return st.db.cannotFailOver() }, fire: failOver},
-	{name: "pg-read-only", about: "default_transaction_read_only on the primary for some seconds", locks: onPostgres, fire: readOnly},
-	{name: "pg-no-slots", about: "somebody takes every free connection, and sinker's are ended", locks: onPostgres, fire: noSlots},
-	{name: "pg-latency", about: "20 to 300 ms more on every packet between one sinker and Postgres", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		s := st.one(rng)
-		return slow(ctx, rng, s.name+" and Postgres", s.postgresWires())
-	}},
-	{name: "pg-partition", about: "nothing comes through between one sinker, or all, and Postgres; then it does, or the connections are found broken",
+	{name: "pg-terminate-backend", about: "pg_terminate_backend for all of sinker's sessions, three to eight times",
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return signalBackends(ctx, st, rng, "pg_terminate_backend")
+		}},
+	{name: "pg-cancel-backend", about: "pg_cancel_backend for all of sinker's sessions, a hundred times",
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return signalBackends(ctx, st, rng, "pg_cancel_backend")
+		}},
+	{name: "pg-restart", about: "a fast shutdown of the primary, and a start", locks: onPostgres,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return restartPostgres(ctx, st, rng, "fast")
+		}},
+	{name: "pg-crash", about: "an immediate shutdown, or SIGKILL for the postmaster", locks: onPostgres,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return restartPostgres(ctx, st, rng, []string{"immediate", "kill"}[rng.IntN(2)])
+		}},
+	{name: "pg-backend-crash", about: "SIGKILL for one server process: all sessions end and the server recovers",
+		locks: onPostgres, fire: crashBackend},
+	{name: "pg-failover", about: "the standby is cut off for a while, the primary crashes, the standby is promoted " +
+		"without the newest commits, a new standby is made", weight: 2, locks: onPostgres,
+		missing: func(st *stage) string { return st.db.cannotFailOver() }, fire: failOver},
+	{name: "pg-read-only", about: "default_transaction_read_only on the primary for some seconds", locks: onPostgres,
+		fire: readOnly},
+	{name: "pg-no-slots", about: "somebody takes every free connection, and sinker's are ended", locks: onPostgres,
+		fire: noSlots},
+	{name: "pg-latency", about: "20 to 300 ms more on every packet between one sinker and Postgres",
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			s := st.one(rng)
+			return slow(ctx, rng, s.name+" and Postgres", s.postgresWires())
+		}},
+	{name: "pg-partition", about: "nothing comes through between one sinker, or all, and Postgres; then it does, or " +
+		"the connections are found broken",
 		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 			who := st.some(rng)
 			var wires []*wire
@@ -45,29 +55,33 @@ var postgresFaults = []*fault{
 			defer func() { st.marks.reached(began, who...) }()
 			return sever(ctx, rng, fmt.Sprintf("%d sinker(s) and Postgres", len(who)), wires)
 		}},
-	{name: "pgbouncer-restart", about: "SIGKILL for pgbouncer, and a start", missing: withoutBouncer, fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		began := time.Now()
-		if err := st.bouncer.kill(); err != nil {
-			return "", err
-		}
-		st.tally.killed()
-		wait(ctx, between(rng, 0, 3*time.Second))
-		err := st.bouncer.start()
-		st.marks.reached(began, st.sinkers[len(st.sinkers)-1])
-		return "killed and started", err
-	}},
-	{name: "lock-offsets", about: "another session locks offset rows for some seconds", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return hold(ctx, st, rng, `SELECT FROM sinker.offsets WHERE pipeline = '`+mainPipeline+`' FOR UPDATE`)
-	}},
-	{name: "lock-table", about: "another session locks a target table for some seconds", fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
-		return hold(ctx, st, rng, `LOCK TABLE `+targets()[rng.IntN(len(targets()))]+` IN ACCESS EXCLUSIVE MODE`)
-	}},
-	{name: "ddl-under-load", about: "columns added, widened and dropped, indexes made and dropped, VACUUM FULL", fire: ddl},
+	{name: "pgbouncer-restart", about: "SIGKILL for pgbouncer, and a start", missing: withoutBouncer,
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			began := time.Now()
+			if err := st.bouncer.kill(); err != nil {
+				return "", err
+			}
+			st.tally.killed()
+			wait(ctx, between(rng, 0, 3*time.Second))
+			err := st.bouncer.start()
+			st.marks.reached(began, st.sinkers[len(st.sinkers)-1])
+			return "killed and started", err
+		}},
+	{name: "lock-offsets", about: "another session locks offset rows for some seconds",
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return hold(ctx, st, rng, `SELECT FROM sinker.offsets WHERE pipeline = '`+mainPipeline+`' FOR UPDATE`)
+		}},
+	{name: "lock-table", about: "another session locks a target table for some seconds",
+		fire: func(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
+			return hold(ctx, st, rng, `LOCK TABLE `+targets()[rng.IntN(len(targets()))]+` IN ACCESS EXCLUSIVE MODE`)
+		}},
+	{name: "ddl-under-load", about: "columns added, widened and dropped, indexes made and dropped, VACUUM FULL",
+		fire: ddl},
 }
 
-// takesPostgres names the faults for whose time Postgres takes no writes, or can not be reached.
-var takesPostgres = map[string]bool{"pg-restart": true, "pg-crash": true, "pg-backend-crash": true, "pg-failover": true, "pg-read-only": true,
-	"pg-partition": true, "pgbouncer-restart": true}
+// takesPostgres names the faults for whose time Postgres takes no writes, or cannot be reached.
+var takesPostgres = map[string]bool{"pg-restart": true, "pg-crash": true, "pg-backend-crash": true,
+	"pg-failover": true, "pg-read-only": true, "pg-partition": true, "pgbouncer-restart": true}
 
 // some are all sinkers, or one.
 func (st *stage) some(rng *rand.Rand) []*sinker {
@@ -113,7 +127,8 @@ func sever(ctx context.Context, rng *rand.Rand, between2 string, wires []*wire) 
 	}
 	wait(ctx, between(rng, 4*time.Second, 16*time.Second))
 	if n := touched(wires) - before; n > 0 {
-		return fmt.Sprintf("nothing came through between %s for %.0f s, %d tried", between2, time.Since(began).Seconds(), n), nil
+		return fmt.Sprintf("nothing came through between %s for %.0f s, %d tried", between2, time.Since(began).Seconds(),
+			n), nil
 	}
 	return "", errors.New("nothing was under way")
 }
@@ -136,7 +151,8 @@ func signalBackends(ctx context.Context, st *stage, rng *rand.Rand, function str
 	err := st.db.with(ctx, func(c *pgx.Conn) error {
 		for range times {
 			var n int64
-			if err := c.QueryRow(ctx, `SELECT count(`+function+`(pid)) FROM pg_stat_activity WHERE application_name LIKE 'sinker%' AND pid <> pg_backend_pid()
+			if err := c.QueryRow(ctx, `SELECT count(`+function+`(pid)) FROM pg_stat_activity
+			WHERE application_name LIKE 'sinker%' AND pid <> pg_backend_pid()
 				AND (state <> 'idle' OR $1)`, function == "pg_terminate_backend").Scan(&n); err != nil {
 				return err
 			}
@@ -167,7 +183,8 @@ func restartPostgres(ctx context.Context, st *stage, rng *rand.Rand, mode string
 }
 
 func crashBackend(ctx context.Context, st *stage, _ *rand.Rand) (string, error) {
-	pid, err := st.db.number(ctx, `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sinker%' ORDER BY state = 'idle', random() LIMIT 1`)
+	pid, err := st.db.number(ctx, `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sinker%' ORDER BY
+		state = 'idle', random() LIMIT 1`)
 	if err != nil {
 		return "", err
 	}
@@ -187,7 +204,10 @@ func crashBackend(ctx context.Context, st *stage, _ *rand.Rand) (string, error) 
 		return nil
 	})
 	st.db.lostSome()
-	err = within(context.WithoutCancel(ctx), 30*time.Second, func(ctx context.Context) error { return st.db.exec(ctx, `SELECT 1`) })
+	err = within(context.WithoutCancel(ctx), 30*time.Second, func(ctx context.Context) error {
+		return st.db.exec(ctx,
+			`SELECT 1`)
+	})
 	return fmt.Sprintf("process %d; all sessions ended", pid), errors.Join(died, err)
 }
 
@@ -209,12 +229,14 @@ func failOver(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		st.say("  pg-failover: no new standby yet: %v", err)
 	}
 	st.rewire()
-	return fmt.Sprintf("promoted; %d positions' worth was lost; a new standby took %.1f s", lost, time.Since(began).Seconds()), nil
+	return fmt.Sprintf("promoted; %d positions' worth was lost; a new standby took %.1f s", lost,
+		time.Since(began).Seconds()), nil
 }
 
 func readOnly(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 	server := st.db.primary()
-	if err := execOn(ctx, server, `ALTER SYSTEM SET default_transaction_read_only = on`, `SELECT pg_reload_conf()`); err != nil {
+	if err := execOn(ctx, server, `ALTER SYSTEM SET default_transaction_read_only = on`,
+		`SELECT pg_reload_conf()`); err != nil {
 		return "", err
 	}
 	wait(ctx, between(rng, 2*time.Second, 7*time.Second))
@@ -225,7 +247,8 @@ func readOnly(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 		conn.Close(ctx)
 	}
 	err := within(ctx, 30*time.Second, func(ctx context.Context) error {
-		return execOn(ctx, server, `SET default_transaction_read_only = off`, `ALTER SYSTEM RESET default_transaction_read_only`, `SELECT pg_reload_conf()`)
+		return execOn(ctx, server, `SET default_transaction_read_only = off`,
+			`ALTER SYSTEM RESET default_transaction_read_only`, `SELECT pg_reload_conf()`)
 	})
 	if is != "on" {
 		return "", errors.Join(err, errors.New("the server was not read-only"))
@@ -280,9 +303,11 @@ func hold(ctx context.Context, st *stage, rng *rand.Rand, lock string) (string, 
 		if _, err := tx.Exec(ctx, lock); err != nil {
 			return err
 		}
-		for end := time.Now().Add(between(rng, 3*time.Second, 12*time.Second)); time.Now().Before(end) && wait(ctx, 200*time.Millisecond); {
+		for end := time.Now().Add(between(rng, 3*time.Second, 12*time.Second)); time.Now().Before(end) &&
+			wait(ctx, 200*time.Millisecond); {
 			var n int64
-			if err := tx.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pg_backend_pid() = ANY (pg_blocking_pids(pid))`).Scan(&n); err != nil {
+			if err := tx.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND
+				pg_backend_pid() = ANY (pg_blocking_pids(pid))`).Scan(&n); err != nil {
 				return err
 			}
 			waited = max(waited, n)
@@ -298,16 +323,19 @@ func hold(ctx context.Context, st *stage, rng *rand.Rand, lock string) (string, 
 func ddl(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 	table := targets()[rng.IntN(len(targets()))]
 	statements := [][]string{
-		{`ALTER TABLE ` + table + ` ADD COLUMN IF NOT EXISTS more integer DEFAULT 1`, `ALTER TABLE ` + table + ` DROP COLUMN more`},
+		{`ALTER TABLE ` + table + ` ADD COLUMN IF NOT EXISTS more integer DEFAULT 1`,
+			`ALTER TABLE ` + table + ` DROP COLUMN more`},
 		{`CREATE INDEX IF NOT EXISTS more ON ` + table + ` (n)`, `DROP INDEX IF EXISTS more`},
 		{`ALTER TABLE ` + table + ` ADD COLUMN IF NOT EXISTS note text`, `ALTER TABLE ` + table + ` DROP COLUMN note`},
 		{`VACUUM FULL accounts`, `ANALYZE ` + table},
-		{`ALTER TABLE accounts ALTER COLUMN amount TYPE numeric(14,2)`, `ALTER TABLE accounts ALTER COLUMN amount TYPE numeric(12,2)`},
+		{`ALTER TABLE accounts ALTER COLUMN amount TYPE numeric(14,2)`,
+			`ALTER TABLE accounts ALTER COLUMN amount TYPE numeric(12,2)`},
 	}
 	done := 0
 	for _, pair := range statements {
 		for _, sql := range pair {
-			err := within(context.WithoutCancel(ctx), 15*time.Second, func(ctx context.Context) error { return st.db.exec(ctx, sql) })
+			err := within(context.WithoutCancel(ctx), 15*time.Second,
+				func(ctx context.Context) error { return st.db.exec(ctx, sql) })
 			if err != nil {
 				st.say("  ddl-under-load: %v", err)
 				continue

@@ -13,28 +13,33 @@ import (
 func (st *stage) one(rng *rand.Rand) *sinker { return st.sinkers[rng.IntN(len(st.sinkers))] }
 
 var sinkerFaults = []*fault{
-	{name: "sinker-kill", about: "SIGKILL for one sinker", weight: 2, kills: true, fire: func(_ context.Context, st *stage, rng *rand.Rand) (string, error) {
-		s := st.one(rng)
-		return "killed " + s.name, s.kill()
-	}},
-	{name: "sinker-kill-burst", about: "SIGKILL ten to twenty times in some seconds, as soon as it is up again, or a little later", weight: 3, kills: true, fire: killBurst},
-	{name: "sinker-freeze", about: "SIGSTOP for longer than every timeout, then SIGCONT: a zombie that goes on where it was", fire: freezeSinker},
+	{name: "sinker-kill", about: "SIGKILL for one sinker", weight: 2, kills: true,
+		fire: func(_ context.Context, st *stage, rng *rand.Rand) (string, error) {
+			s := st.one(rng)
+			return "killed " + s.name, s.kill()
+		}},
+	{name: "sinker-kill-burst", about: "SIGKILL ten to twenty times in some seconds, as soon as it is up again, or a " +
+		"little later", weight: 3, kills: true, fire: killBurst},
+	{name: "sinker-freeze", about: "SIGSTOP for longer than every timeout, then SIGCONT: a zombie that goes on where " +
+		"it was", fire: freezeSinker},
 	{name: "sinker-starve", about: "stopped for 95 of every 100 milliseconds, for a while", fire: starve},
-	{name: "sinker-term", about: "SIGTERM; it must end by itself", fire: func(_ context.Context, st *stage, rng *rand.Rand) (string, error) {
-		s := st.one(rng)
-		gone, err := s.signal(syscall.SIGTERM)
-		if err != nil {
-			return "", err
-		}
-		began := time.Now()
-		select {
-		case <-gone:
-			return fmt.Sprintf("%s ended after %.1f s", s.name, time.Since(began).Seconds()), nil
-		case <-time.After(60 * time.Second):
-			return "", errors.New("it still ran after 60 s")
-		}
-	}},
-	{name: "rebalance-storm", about: "a further member joins and leaves, by SIGTERM or SIGKILL, every half second or so", fire: storm},
+	{name: "sinker-term", about: "SIGTERM; it must end by itself",
+		fire: func(_ context.Context, st *stage, rng *rand.Rand) (string, error) {
+			s := st.one(rng)
+			gone, err := s.signal(syscall.SIGTERM)
+			if err != nil {
+				return "", err
+			}
+			began := time.Now()
+			select {
+			case <-gone:
+				return fmt.Sprintf("%s ended after %.1f s", s.name, time.Since(began).Seconds()), nil
+			case <-time.After(60 * time.Second):
+				return "", errors.New("it still ran after 60 s")
+			}
+		}},
+	{name: "rebalance-storm", about: "a further member joins and leaves, by SIGTERM or SIGKILL, every half second or so",
+		fire: storm},
 }
 
 func killBurst(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// A quiet scene is a moment at which nothing is broken and nothing begins to be: a sinker that is killed then, and a Postgres
-// that goes away, show what coming back costs by itself. One turn in thirty is such a scene, and kills so many times.
+// A quiet scene is a moment at which nothing is broken and nothing begins to be: a sinker that is killed then, and a
+// Postgres that goes away, show what coming back costs by itself. One turn in thirty is such a scene, and kills so
+// many times.
 const (
 	turnsToAScene = 30
 	killsOfAScene = 4

@@ -11,8 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// live reads the tables and the positions in one snapshot, again and again while everything breaks: a torn commit would be
-// seen. Between two looks, the rows of the offsets that a position passed must be as many as it says were written.
+// live reads the tables and the positions in one snapshot, again and again while everything breaks: a torn commit
+// would be seen. Between two looks, the rows of the offsets that a position passed must be as many as it says were
+// written.
 type live struct {
 	st       *stage
 	where    string
@@ -103,7 +104,8 @@ func (l *live) partitions(ctx context.Context, tx pgx.Tx, topic string) (map[int
 	}
 	rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT o.partition, o.next_offset, o.written,
 		coalesce((SELECT max(kafka_offset) FROM %[1]s t WHERE t.kafka_partition = o.partition), -1),
-		(SELECT count(*) FROM %[1]s t WHERE t.kafka_partition = o.partition AND t.kafka_offset >= b.next AND t.kafka_offset < o.next_offset)
+		(SELECT count(*) FROM %[1]s t WHERE t.kafka_partition = o.partition AND t.kafka_offset >= b.next
+		AND t.kafka_offset < o.next_offset)
 		FROM sinker.offsets o LEFT JOIN unnest($2::int[], $3::bigint[]) AS b(partition, next) USING (partition)
 		WHERE o.pipeline = $1 AND o.topic = '%[1]s'`, topic), mainPipeline, numbers, before)
 	if err != nil {
@@ -122,8 +124,8 @@ func (l *live) partitions(ctx context.Context, tx pgx.Tx, topic string) (map[int
 	return found, rows.Err()
 }
 
-// judge holds a snapshot against the one before. When the newest commits may have been lost in between, positions may have
-// gone back, and only what one snapshot says by itself counts.
+// judge holds a snapshot against the one before. When the newest commits may have been lost in between, positions may
+// have gone back, and only what one snapshot says by itself counts.
 func (l *live) judge(found map[string]map[int32]partition, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,7 +145,8 @@ func (l *live) judge(found map[string]map[int32]partition, lost bool) {
 			case known && p.next >= before.next && !lost:
 				l.counted += p.since
 				if p.since != p.written-before.written {
-					l.problem(at+"from offset %d to %d there are %d rows, and %d were written", before.next, p.next, p.since, p.written-before.written)
+					l.problem(at+"from offset %d to %d there are %d rows, and %d were written", before.next, p.next, p.since,
+						p.written-before.written)
 				}
 			}
 			if p.next != before.next {

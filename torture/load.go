@@ -32,7 +32,8 @@ type load struct {
 	wg   sync.WaitGroup
 }
 
-var codecs = map[string]kgo.CompressionCodec{"events": kgo.Lz4Compression(), "payments": kgo.ZstdCompression(), "accounts": kgo.SnappyCompression()}
+var codecs = map[string]kgo.CompressionCodec{"events": kgo.Lz4Compression(), "payments": kgo.ZstdCompression(),
+	"accounts": kgo.SnappyCompression()}
 
 // startLoad begins to produce.
 func (st *stage) startLoad(ctx context.Context) error {
@@ -128,12 +129,15 @@ func (l *load) next(t *table, keys int) *kgo.Record {
 	return r
 }
 
-// groups is how many rows the table of sums gets. Every partition has records of each, so that all sinkers want the same rows.
+// groups is how many rows the table of sums gets. Every partition has records of each, so that all sinkers want the
+// same rows.
 const groups = 50
 
-// value is a record's JSON. Its last number is a sum of the others, so that a value mixed of two is noticed; g is its group.
+// value is a record's JSON. Its last number is a sum of the others, so that a value mixed of two is noticed; g is its
+// group.
 func value(id int64, key string, n int64) []byte {
-	return fmt.Appendf(make([]byte, 0, 112), `{"id":%d,"k":"%s","n":%d,"amount":"%d.%02d","sum":%d,"g":"g%d"}`, id, key, n, id%100_000, n%100, id*31+n, id%groups)
+	return fmt.Appendf(make([]byte, 0, 112), `{"id":%d,"k":"%s","n":%d,"amount":"%d.%02d","sum":%d,"g":"g%d"}`, id, key,
+		n, id%100_000, n%100, id*31+n, id%groups)
 }
 
 // transact produces in transactions, and aborts one in ten.
@@ -147,7 +151,8 @@ func (l *load) transact(ctx context.Context, t *table) {
 	l.paced(ctx, t, func(n int) {
 		for client == nil && ctx.Err() == nil {
 			var err error
-			if client, err = l.client(t.name, kgo.TransactionalID("torture-payments"), kgo.TransactionTimeout(30*time.Second)); err != nil {
+			if client, err = l.client(t.name, kgo.TransactionalID("torture-payments"),
+				kgo.TransactionTimeout(30*time.Second)); err != nil {
 				client = nil
 				wait(ctx, time.Second)
 			}
@@ -242,7 +247,7 @@ func (l *load) close() {
 // The keys by which the checker knows records that are not ordinary.
 const (
 	endKey = "end-" // the last one of a partition
-	badKey = "bad-" // it can not become a row
+	badKey = "bad-" // it cannot become a row
 )
 
 // bitmap is a set of record numbers.

@@ -1,13 +1,13 @@
-// Command torture runs sinker on a real Kafka and a real Postgres, breaks everything around it for as long as it is told,
-// and proves afterwards that no record was lost, doubled or invented.
+// Command torture runs sinker on a real Kafka and a real Postgres, breaks everything around it for as long as it is
+// told, and proves afterwards that no record was lost, doubled or invented.
 //
 //	go run ./torture                      ten minutes
 //	go run ./torture -for 1h -brokers 3   longer, with leaders that move
 //	go run ./torture -seed 7              the same plan as another run that printed seed=7
 //	go run ./torture -list                the kinds of faults
 //
-// The last line of standard output is one JSON object; the exit code is 1 on any violation. README.md says what is broken,
-// what is checked, and what is not covered.
+// The last line of standard output is one JSON object; the exit code is 1 on any violation. README.md says what is
+// broken, what is checked, and what is not covered.
 package main
 
 import (
@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"sinker/internal/local"
+	tabs "sinker/internal/table"
 )
 
 // options are the command line.
@@ -64,9 +65,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 64
 	}
 	if o.list {
+		t := tabs.New(stdout)
 		for _, f := range allFaults() {
-			fmt.Fprintf(stdout, "%-24s %s\n", f.name, f.about)
+			t.Row(f.name, f.about)
 		}
+		t.Flush()
 		return 0
 	}
 	r, err := torture(ctx, o, stderr)
@@ -94,16 +97,20 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	var every, only string
 	f := flag.NewFlagSet("torture", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.DurationVar(&o.length, "for", 10*time.Minute, "how long faults are made; starting, draining and checking come on top")
+	f.DurationVar(&o.length, "for", 10*time.Minute, "how long faults are made; starting, draining and checking come "+
+		"on top")
 	f.Uint64Var(&o.seed, "seed", 0, "of the plan (default: a new one, which is printed)")
 	f.IntVar(&o.brokers, "brokers", 1, "Kafka brokers, 1 to 3")
 	f.IntVar(&o.sinkers, "sinkers", 3, "sinkers, 1 to 3; the third goes through pgbouncer where it is installed")
 	f.IntVar(&o.rate, "rate", 6000, "records per second")
 	f.StringVar(&only, "only", "", "comma-separated kinds of faults, instead of all; none: no faults")
-	f.StringVar(&every, "every", "", "time between two rounds of faults, low-high (default 20s-40s, less when the run is short)")
-	f.IntVar(&o.most, "most", 0, "at most so many kinds begin at once (default 4, more when the run is short)")
-	f.IntVar(&o.kills, "kills", 0, "so many SIGKILLs of sinkers besides those of the faults, evenly over the run; some of them when nothing else is broken")
-	f.StringVar(&o.dir, "dir", "", "folder for logs and other traces, kept (default: a temporary one, kept only when something was found)")
+	f.StringVar(&every, "every", "", "time between two rounds of faults, low-high (default 20s-40s, less when the "+
+		"run is short)")
+	f.IntVar(&o.most, "most", 0, "most kinds that begin at once (default 4, more when the run is short)")
+	f.IntVar(&o.kills, "kills", 0, "number of SIGKILLs of sinkers besides those of the faults, evenly over the run; "+
+		"some of them when nothing else is broken")
+	f.StringVar(&o.dir, "dir", "", "folder for logs and other traces, kept (default: a temporary one, kept only when "+
+		"something was found)")
 	f.BoolVar(&o.race, "race", false, "build sinker with the race detector")
 	f.StringVar(&o.sinker, "sinker", "", "the sinker binary (default: build ./cmd/sinker)")
 	f.BoolVar(&o.list, "list", false, "list the kinds of faults, and end")
@@ -147,7 +154,7 @@ func (o *options) rounds(given string) (interval, error) {
 	return interval{a, b}, nil
 }
 
-// choose splits the kinds into those of this run and those that it can not have, with the reasons.
+// choose splits the kinds into those of this run and those that it cannot have, with the reasons.
 func choose(st *stage) (faults []*fault, leftOut map[string]string, err error) {
 	leftOut = map[string]string{}
 	for _, name := range st.only {

@@ -79,8 +79,8 @@ func (m *marks) reached(down time.Time, sinkers ...*sinker) {
 	m.returned(r)
 }
 
-// pulse writes to the primary all the time, on a connection of the harness' own, and notes when that works again after it
-// did not.
+// pulse writes to the primary all the time, on a connection of the harness' own, and notes when that works again
+// after it did not.
 func (st *stage) pulse(ctx context.Context) {
 	var conn *pgx.Conn
 	var down, lastFail time.Time

@@ -18,7 +18,7 @@ type fault struct {
 	weight int      // how many cards of the deck; 0: one
 	kills  bool     // it does nothing but kill sinkers
 	locks  []string // what only one fault at a time may break: kafka, postgres, aside
-	// missing says why this machine, or this run, can not have it; "" when it can.
+	// missing says why this machine, or this run, cannot have it; "" when it can.
 	missing func(*stage) string
 	// fire makes the trouble, lets it last and heals it, also when ctx ends meanwhile. Its evidence says what was seen to
 	// happen; without any, the fault did not really fire.
@@ -193,7 +193,10 @@ func tryFor(ctx context.Context, limit time.Duration, try func() bool, why strin
 // ready waits until what a fault is going to break is whole.
 func (st *stage) ready(ctx context.Context, locks []string) error {
 	if slices.Contains(locks, "postgres") {
-		if err := within(ctx, 30*time.Second, func(ctx context.Context) error { return st.db.exec(ctx, `SELECT 1`) }); err != nil {
+		if err := within(ctx, 30*time.Second, func(ctx context.Context) error {
+			return st.db.exec(ctx,
+				`SELECT 1`)
+		}); err != nil {
 			return err
 		}
 	}

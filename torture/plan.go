@@ -16,8 +16,8 @@ type round struct {
 // interval is the time between two rounds: anything from low to high.
 type interval struct{ low, high time.Duration }
 
-// makePlan draws the rounds of a run from its seed: the same seed, the same plan. Kinds come from a deck that is shuffled
-// anew when it is used up, so that none is left to luck; a kind's weight is how many cards it has.
+// makePlan draws the rounds of a run from its seed: the same seed, the same plan. Kinds come from a deck that is
+// shuffled again when it is used up, so that none is left to luck; a kind's weight is how many cards it has.
 func makePlan(seed uint64, faults []*fault, total time.Duration, every interval, most int) (rounds []round) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var deck []string

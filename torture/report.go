@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-
 	"fmt"
 	"io"
 	"maps"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	tabs "sinker/internal/table"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -72,8 +73,9 @@ func (st *stage) drain(ctx context.Context, r *report) error {
 	return nil
 }
 
-// drained says which position is not at its end. The ends are those of the log, not of what can be read at the moment: a
-// transaction that a broken producer left open ends by its timeout, and what stands behind it is to be read too.
+// drained says which position is not at its end. The ends are those of the log, not of what can be read at the
+// moment: a transaction that a broken producer left open ends by its timeout, and what stands behind it is to be read
+// too.
 func (st *stage) drained(ctx context.Context) error {
 	for _, t := range tables {
 		ends, err := st.logEnds(ctx, t.name)
@@ -81,7 +83,8 @@ func (st *stage) drained(ctx context.Context) error {
 			return err
 		}
 		for p, end := range ends {
-			at, err := st.db.number(ctx, `SELECT coalesce(max(next_offset), 0) FROM sinker.offsets WHERE pipeline = $1 AND topic = $2 AND partition = $3`, mainPipeline, t.name, p)
+			at, err := st.db.number(ctx, `SELECT coalesce(max(next_offset), 0) FROM sinker.offsets WHERE pipeline = $1 AND
+				topic = $2 AND partition = $3`, mainPipeline, t.name, p)
 			if err == nil && at != end {
 				err = fmt.Errorf("%s/%d is at %d of %d", t.name, p, at, end)
 			}
@@ -117,8 +120,8 @@ func (st *stage) settle(ctx context.Context, r *report) error {
 		if err != nil {
 			return err
 		}
-		st.say("%s: Kafka's own reader shows %d records; %d rows, %d dead letters; lost %d, duplicated %d, phantom %d, changed %d",
-			t.name, tr.records, rows, letters, d.Lost, d.Duplicated, d.Phantom, d.Changed)
+		st.say("%s: Kafka's own reader shows %d records; %d rows, %d dead letters; lost %d, duplicated %d, phantom %d, "+
+			"changed %d", t.name, tr.records, rows, letters, d.Lost, d.Duplicated, d.Phantom, d.Changed)
 		r.add(d)
 		r.Records += tr.records
 		r.DeadLetters += letters
@@ -149,8 +152,9 @@ func (st *stage) settleSums(ctx context.Context, conn *pgx.Conn, t *table, tr *t
 		return err
 	}
 	d.add(e)
-	st.say("%s: %d groups of %d records, recomputed from what Kafka's own reader shows; %d dead letters; lost %d, duplicated %d, phantom %d, changed %d",
-		t.sums, rows, totalOf(tr.sums), letters, d.Lost, d.Duplicated, d.Phantom, d.Changed)
+	st.say("%s: %d groups of %d records, recomputed from what Kafka's own reader shows; %d dead letters; lost %d, "+
+		"duplicated %d, phantom %d, changed %d", t.sums, rows, totalOf(tr.sums), letters, d.Lost, d.Duplicated, d.Phantom,
+		d.Changed)
 	r.add(d)
 	r.Groups, r.Summed = r.Groups+rows, r.Summed+totalOf(tr.sums)
 	r.DeadLetters += letters
@@ -220,19 +224,27 @@ func (st *stage) panics() (found []string) {
 
 // print is for people.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%-26s %5s %6s\n", "kind", "fired", "missed")
+	fmt.Fprintln(w)
+	t := tabs.New(w, "kind", "fired", "missed", "evidence")
 	for _, kind := range slices.Sorted(maps.Keys(r.Kinds)) {
 		f := r.Kinds[kind]
-		fmt.Fprintf(w, "%-26s %5d %6d  %s\n", kind, f.Fired, f.Missed, f.Evidence)
+		t.Row(kind, f.Fired, f.Missed, f.Evidence)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(r.LeftOut)) {
-		fmt.Fprintf(w, "%-26s left out: %s\n", kind, r.LeftOut[kind])
+		t.Row(kind, "", "", "left out: "+r.LeftOut[kind])
 	}
-	fmt.Fprintf(w, "\n%d records, %d kills (%d of sinkers), %d kinds, %d COMMITs in doubt, %d failovers, %d looks at live tables, seed %d, %d s\n",
-		r.Records, r.Kills, r.Sinkers, len(r.Kinds), r.InDoubt, r.Failover, r.LiveLooks, r.Seed, r.Seconds)
+	t.Flush()
+	fmt.Fprintf(w, "\n%d records, %d kills (%d of sinkers), %d kinds, %d COMMITs in doubt, %d failovers, %d looks at "+
+		"live tables, seed %d, %d s\n", r.Records, r.Kills, r.Sinkers, len(r.Kinds), r.InDoubt, r.Failover, r.LiveLooks,
+		r.Seed, r.Seconds)
 	fmt.Fprintf(w, "lost %d, duplicated %d, phantom %d, changed %d\n", r.Lost, r.Duplicated, r.Phantom, r.Changed)
-	fmt.Fprintf(w, "work went on\n  after a SIGKILL (static)         %v\n  after the next start            %v\n  after a SIGKILL (dynamic)        %v\n  of each after Postgres was back %v\n",
-		&r.AfterKill, &r.AfterStart, &r.AfterKillMoved, &r.AfterPostgres)
+	fmt.Fprintln(w, "work went on")
+	t = tabs.New(w)
+	t.Row("  after a SIGKILL (static)", &r.AfterKill)
+	t.Row("  after the next start", &r.AfterStart)
+	t.Row("  after a SIGKILL (dynamic)", &r.AfterKillMoved)
+	t.Row("  of each after Postgres was back", &r.AfterPostgres)
+	t.Flush()
 	for _, p := range r.Problems {
 		fmt.Fprintf(w, "PROBLEM %s\n", p)
 	}

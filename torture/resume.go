@@ -27,7 +27,7 @@ type resumes struct {
 	AfterKill      figures `json:"resume_after_kill"`         // of static members, from the kill
 	AfterStart     figures `json:"resume_after_restart"`      // the same kills, from the start of the next process
 	AfterKillMoved figures `json:"resume_after_kill_dynamic"` // of the member without a static name, from the kill
-	AfterPostgres  figures `json:"resume_after_postgres"`     // of each sinker, from the first write that Postgres took again
+	AfterPostgres  figures `json:"resume_after_postgres"`     // of each sinker, from Postgres' first write on
 }
 
 // move is a position that was committed.
@@ -44,8 +44,10 @@ const recently = 2 * time.Second
 // moveLog is what the trigger of I4 wrote down, in order of time: only moves that pass records, not those that take a
 // partition.
 func moveLog(ctx context.Context, conn *pgx.Conn) ([]move, error) {
-	rows, err := conn.Query(ctx, `SELECT at, topic || '/' || partition, split_part(owner, '/', 2)::int, new_fence FROM torture.moves
-		WHERE pipeline = $1 AND new_next > coalesce(old_next, 0) AND owner LIKE '%/%/%' AND application LIKE 'sinker%' AND application <> 'sinker offsets' ORDER BY at`, mainPipeline)
+	rows, err := conn.Query(ctx, `SELECT at, topic || '/' || partition, split_part(owner, '/', 2)::int,
+		new_fence FROM torture.moves
+		WHERE pipeline = $1 AND new_next > coalesce(old_next, 0) AND owner LIKE '%/%/%'
+		AND application LIKE 'sinker%' AND application <> 'sinker offsets' ORDER BY at`, mainPipeline)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +76,8 @@ func after(log []move, at time.Time) int {
 	return i
 }
 
-// resumedAfterKill is when all partitions that the killed process had been moving move again, whoever moves them. Not ok:
-// it had been moving none. What never moves again does so at the end of the log.
+// resumedAfterKill is when all partitions that the killed process had been moving move again, whoever moves them. Not
+// ok: it had been moving none. What never moves again does so at the end of the log.
 func resumedAfterKill(log []move, k killMark) (at time.Time, ok bool) {
 	killed := after(log, k.at)
 	owned := map[string]int64{} // its fence, by partition
@@ -245,10 +247,11 @@ func (f *figures) quantile(q float64) float64 {
 
 func (f *figures) String() string {
 	if f.Count == 0 {
-		return fmt.Sprintf("not measured: left out %d because of other faults, %d because nothing moved before", f.LeftOut, f.Idle)
+		return fmt.Sprintf("not measured: left out %d because of other faults, %d because nothing moved before", f.LeftOut,
+			f.Idle)
 	}
-	return fmt.Sprintf("p50 %.2f s, p99 %.2f s, max %.2f s (%s) of %d; left out %d because of other faults, %d because nothing moved before",
-		f.P50, f.P99, f.Max, f.slowest, f.Count, f.LeftOut, f.Idle)
+	return fmt.Sprintf("p50 %.2f s, p99 %.2f s, max %.2f s (%s) of %d; left out %d because of other faults, %d "+
+		"because nothing moved before", f.P50, f.P99, f.Max, f.slowest, f.Count, f.LeftOut, f.Idle)
 }
 
 // resume fills in the report's times.

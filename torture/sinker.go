@@ -56,8 +56,8 @@ func (st *stage) newSinker(name, pipeline string) (*sinker, error) {
 	return &sinker{st: st, name: name, pipeline: pipeline}, nil
 }
 
-// wirePostgres makes the ways to Postgres: "hosts" names both servers and lets the client find the primary, "address" is
-// one address that always leads to the primary, "pooler" is pgbouncer.
+// wirePostgres makes the ways to Postgres: "hosts" names both servers and lets the client find the primary, "address"
+// is one address that always leads to the primary, "pooler" is pgbouncer.
 func (s *sinker) wirePostgres(way string) error {
 	roles := map[string][]string{"hosts": {"host", "host"}, "address": {"primary"}, "pooler": {"pooler"}}[way]
 	for _, role := range roles {
@@ -146,7 +146,8 @@ func (s *sinker) config() (string, error) {
 }
 
 // writeConfig writes a pipeline's configuration. Small batches mean many transactions to break.
-func (st *stage) writeConfig(name, pipeline string, brokers []string, url, instance, synchronous, topic string) (string, error) {
+func (st *stage) writeConfig(name, pipeline string, brokers []string, url, instance, synchronous,
+	topic string) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "name: %s\nkafka:\n  brokers: [%s]\n", pipeline, strings.Join(brokers, ", "))
 	if instance != "" {
@@ -168,12 +169,14 @@ func (st *stage) writeConfig(name, pipeline string, brokers []string, url, insta
 		}
 	} else {
 		for _, t := range tables {
-			fmt.Fprintf(&b, "  - topic: %s\n    table: %s\n    columns: { id: id, k: k, n: n, amount: amount, sum: sum }\n    meta: [partition, offset]\n", t.name, t.name)
+			fmt.Fprintf(&b, "  - topic: %s\n    table: %s\n    columns: { id: id, k: k, n: n, amount: amount, sum: sum }\n "+
+				"   meta: [partition, offset]\n", t.name, t.name)
 			if t.upsert {
 				fmt.Fprintf(&b, "    key: [k]\n    delete: tombstone\n")
 			}
 			if t.sums != "" {
-				fmt.Fprintf(&b, "  - topic: %s\n    table: %s\n    group: { g: g }\n    add: { records: 1, n: n, amount: amount }\n    max: { newest: id }\n    min: { least: n }\n", t.name, t.sums)
+				fmt.Fprintf(&b, "  - topic: %s\n    table: %s\n    group: { g: g }\n    add: { records: 1, n: n, amount: "+
+					"amount }\n    max: { newest: id }\n    min: { least: n }\n", t.name, t.sums)
 			}
 		}
 	}
@@ -200,7 +203,7 @@ func (s *sinker) run() error {
 				s.st.tally.problem("%s: %v", s.name, err)
 				return
 			}
-			if time.Since(began) < 2*time.Second { // it can not work now: Postgres or Kafka is away
+			if time.Since(began) < 2*time.Second { // it cannot work now: Postgres or Kafka is away
 				wait(ctx, 500*time.Millisecond)
 			}
 		}

@@ -149,11 +149,14 @@ func (st *stage) startKafka(ctx context.Context, release *local.KafkaRelease) er
 			extra[node] = append(extra[node], s.kafka[node].addr())
 		}
 	}
-	st.kafka, err = local.StartKafka(ctx, local.KafkaOptions{Release: release, Nodes: st.brokers, Extra: extra, Log: log, Heap: "400m", Settings: map[string]string{
-		"unclean.leader.election.enable": "false", "num.network.threads": "2", "num.io.threads": "4", "log.cleaner.backoff.ms": "2000",
-		"log.retention.check.interval.ms": "5000", "broker.session.timeout.ms": "6000", "transaction.max.timeout.ms": "900000",
-		"log.segment.delete.delay.ms": "1000", "delete.topic.enable": "true", "auto.create.topics.enable": "false",
-	}})
+	st.kafka, err = local.StartKafka(ctx, local.KafkaOptions{Release: release, Nodes: st.brokers, Extra: extra, Log: log,
+		Heap: "400m", Settings: map[string]string{
+			"unclean.leader.election.enable": "false", "num.network.threads": "2", "num.io.threads": "4",
+			"log.cleaner.backoff.ms":          "2000",
+			"log.retention.check.interval.ms": "5000", "broker.session.timeout.ms": "6000",
+			"transaction.max.timeout.ms":  "900000",
+			"log.segment.delete.delay.ms": "1000", "delete.topic.enable": "true", "auto.create.topics.enable": "false",
+		}})
 	if err != nil {
 		return err
 	}
@@ -162,7 +165,8 @@ func (st *stage) startKafka(ctx context.Context, release *local.KafkaRelease) er
 			s.kafka[n].connect(node.Listener(i))
 		}
 	}
-	if st.client, err = kgo.NewClient(kgo.SeedBrokers(st.kafka.Brokers()...), kgo.MetadataMinAge(100*time.Millisecond)); err != nil {
+	if st.client, err = kgo.NewClient(kgo.SeedBrokers(st.kafka.Brokers()...),
+		kgo.MetadataMinAge(100*time.Millisecond)); err != nil {
 		return err
 	}
 	st.admin = kadm.NewClient(st.client)
@@ -182,7 +186,8 @@ func (st *stage) makeTopics(ctx context.Context) error {
 	for _, t := range tables {
 		settings := map[string]string{"segment.bytes": "67108864"}
 		if t.upsert {
-			settings = map[string]string{"cleanup.policy": "compact", "segment.bytes": "4194304", "segment.ms": "20000", "min.cleanable.dirty.ratio": "0.1"}
+			settings = map[string]string{"cleanup.policy": "compact", "segment.bytes": "4194304", "segment.ms": "20000",
+				"min.cleanable.dirty.ratio": "0.1"}
 		}
 		if err := st.makeTopic(ctx, t.name, t.partitions, st.replicas(), settings); err != nil {
 			return err
@@ -197,7 +202,8 @@ func (st *stage) makeTopics(ctx context.Context) error {
 }
 
 // makeTopic makes a topic and waits until every partition has a leader.
-func (st *stage) makeTopic(ctx context.Context, name string, partitions int, replicas int16, settings map[string]string) error {
+func (st *stage) makeTopic(ctx context.Context, name string, partitions int, replicas int16,
+	settings map[string]string) error {
 	configs := map[string]*string{}
 	for k, v := range settings {
 		configs[k] = &v

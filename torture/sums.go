@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// sums are a row of the table that keeps one row a group, computed from what Kafka's own reader shows: never from what
-// sinker has done, nor by the database.
+// sums are a row of the table that keeps one row per group, computed from what Kafka's own reader shows: never from
+// what sinker has done, nor by the database.
 type sums struct {
 	records int64
 	n       big.Int // larger than 64 bits, when many of the refused ones are in it
@@ -47,7 +47,8 @@ func (tr *truth) fold(r row) error {
 
 // String is how Postgres prints the row, without the group.
 func (s *sums) String() string {
-	return fmt.Sprintf("records %d, n %s, amount %d.%02d, newest %d, least %d", s.records, &s.n, s.cents/100, s.cents%100, s.newest, s.least)
+	return fmt.Sprintf("records %d, n %s, amount %d.%02d, newest %d, least %d", s.records, &s.n, s.cents/100,
+		s.cents%100, s.newest, s.least)
 }
 
 // totalOf is how many records are in all groups.
@@ -59,8 +60,10 @@ func totalOf(groups map[string]*sums) (records int64) {
 }
 
 // checkSums holds a table of sums against the recomputation, every value of every group.
-func checkSums(ctx context.Context, conn *pgx.Conn, table string, want map[string]*sums) (d differences, groups int64, err error) {
-	rows, err := conn.Query(ctx, `SELECT g, format('records %s, n %s, amount %s, newest %s, least %s', records, n, amount, newest, least) FROM `+table+` ORDER BY g`)
+func checkSums(ctx context.Context, conn *pgx.Conn, table string, want map[string]*sums) (d differences, groups int64,
+	err error) {
+	rows, err := conn.Query(ctx, `SELECT g, format('records %s, n %s, amount %s, newest %s, least %s', records, n,
+		amount, newest, least) FROM `+table+` ORDER BY g`)
 	if err != nil {
 		return d, 0, fmt.Errorf("table %s: %w", table, err)
 	}

@@ -19,8 +19,8 @@ import (
 )
 
 // truth is what a topic holds, as Kafka's own console consumer shows it: the Java client, read_committed, and not the
-// library that sinker and the producers use. The records of each partition are in a file, 17 bytes each, in the order of
-// their offsets, so that tens of millions need no memory.
+// library that sinker and the producers use. The records of each partition are in a file, 17 bytes each, in the order
+// of their offsets, so that tens of millions need no memory.
 type truth struct {
 	topic   string
 	dir     string
@@ -58,7 +58,8 @@ type place struct {
 }
 
 func newTruth(dir, topic string, partitions int, upsert bool) *truth {
-	return &truth{topic: topic, dir: dir, upsert: upsert, parts: map[int32]*partTruth{}, left: partitions, last: map[string]place{}}
+	return &truth{topic: topic, dir: dir, upsert: upsert, parts: map[int32]*partTruth{}, left: partitions,
+		last: map[string]place{}}
 }
 
 // readTruth has Kafka's consumer print a topic until the last record of every partition has come.
@@ -69,9 +70,10 @@ func (st *stage) readTruth(ctx context.Context, t *table, partitions int) (*trut
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
 	defer cancel()
-	cmd := st.kafka.Release.Command("512m", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", strings.Join(st.kafka.Brokers(), ","),
-		"--topic", t.name, "--from-beginning", "--isolation-level", "read_committed", "--timeout-ms", "60000",
-		"--property", "print.partition=true", "--property", "print.offset=true", "--property", "print.key=true")
+	cmd := st.kafka.Release.Command("512m", "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server",
+		strings.Join(st.kafka.Brokers(), ","), "--topic", t.name, "--from-beginning", "--isolation-level", "read_committed",
+		"--timeout-ms", "60000", "--property", "print.partition=true", "--property", "print.offset=true", "--property",
+		"print.key=true")
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.StdoutPipe()

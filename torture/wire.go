@@ -53,8 +53,8 @@ func (w *wire) slow(by time.Duration) {
 	w.delay = by
 }
 
-// part begins a partition: nothing comes through, and nobody is told. heal ends it; what was under way arrives then, or,
-// when lost, its connection is found to be broken.
+// part begins a partition: nothing comes through, and nobody is told. heal ends it; what was under way arrives then,
+// or, when lost, its connection is found to be broken.
 func (w *wire) part() (heal func(lost bool)) {
 	over := make(chan struct{})
 	w.mu.Lock()

@@ -30,7 +30,8 @@ func (d *demo) startChild() error {
 	defer log.Close()
 	cmd := exec.Command(self, "run", "-c", d.configFile(), "--with-parent")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), "SINKER_CPUPROFILE=", "SINKER_HTTP=", "TMPDIR="+d.dir) // its lock files go with the folder
+	// its lock files go with the folder
+	cmd.Env = append(os.Environ(), "SINKER_CPUPROFILE=", "SINKER_HTTP=", "TMPDIR="+d.dir)
 	ownGroup(cmd)
 	alive, err := cmd.StdinPipe()
 	if err != nil {

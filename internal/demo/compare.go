@@ -23,7 +23,8 @@ func (d *demo) compareRows(ctx context.Context) (changed int64, err error) {
 // rowsAsText gives each row's place and values in one line, with a separator that no value has. COPY itself doubles
 // backslashes and writes a newline as \n.
 const rowsAsText = `
-COPY (SELECT concat_ws(chr(31), kafka_partition, kafka_offset, id, customer_id, country, status, total, items, express::int, note,
+COPY (SELECT concat_ws(chr(31), kafka_partition, kafka_offset, id, customer_id, country, status, total, items,
+express::int, note,
              to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), ref)
       FROM orders) TO STDOUT`
 

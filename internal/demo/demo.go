@@ -1,5 +1,6 @@
 // Package demo is the demonstration: it starts a Kafka in this process and a temporary Postgres, loads with this very
-// program as a process of its own, kills that inside its transactions, and proves by SQL that every record is there once.
+// program as a process of its own, kills that inside its transactions, and proves by SQL that every record is there
+// once.
 //
 // It is not part of the service: the build tag nodemo leaves it out, with its servers.
 package demo
@@ -149,7 +150,8 @@ func (d *demo) close() {
 // startKafka starts it and begins to produce.
 func (d *demo) startKafka(ctx context.Context) (err error) {
 	settings := map[string]string{"message.max.bytes": fmt.Sprint(2 * longestLine)}
-	d.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic), kfake.BrokerConfigs(settings))
+	d.kafka, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic),
+		kfake.BrokerConfigs(settings))
 	if err != nil {
 		return err
 	}
@@ -200,7 +202,8 @@ sinks:
 `, d.broker(), d.opts.Workers, topic)
 	d.say("pipeline", "")
 	fmt.Fprintf(d.out, "\n%s\n", indent(fmt.Sprintf(text, d.database.shown)+someLines(columns, 12)))
-	return os.WriteFile(d.configFile(), fmt.Appendf(nil, text+"%s", strings.ReplaceAll(d.database.url, "$", "$$"), columns), 0o600)
+	return os.WriteFile(d.configFile(), fmt.Appendf(nil, text+"%s", strings.ReplaceAll(d.database.url, "$", "$$"),
+		columns), 0o600)
 }
 
 func indent(s string) string {

@@ -76,9 +76,10 @@ func (f *feed) produced() (by [partitions]int64, all int64) {
 
 func (f *feed) run(ctx context.Context, broker string) error {
 	batch := int32(max(1<<20, f.records.longest()+4096))
-	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(20_000), kgo.MaxBufferedBytes(int(2*batch)+64<<20),
-		kgo.ProducerBatchMaxBytes(batch), kgo.BrokerMaxWriteBytes(batch+100<<20))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic(topic),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.MaxBufferedRecords(20_000), kgo.MaxBufferedBytes(int(2*batch)+64<<20), kgo.ProducerBatchMaxBytes(batch),
+		kgo.BrokerMaxWriteBytes(batch+100<<20))
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,8 @@ func (f *feed) ack(r *kgo.Record, err error) {
 	case err != nil:
 		f.fail(fmt.Errorf("produce: %w", err))
 	case r.Offset != f.acked[r.Partition]:
-		f.fail(fmt.Errorf("produce: Kafka put record %d of partition %d at offset %d", f.acked[r.Partition], r.Partition, r.Offset))
+		f.fail(fmt.Errorf("produce: Kafka put record %d of partition %d at offset %d", f.acked[r.Partition], r.Partition,
+			r.Offset))
 	default:
 		f.acked[r.Partition]++
 	}

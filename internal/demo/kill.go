@@ -10,9 +10,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Only a kill in the middle of a transaction proves something, so a moment is not guessed but looked for: Postgres says
-// that the loader has a transaction open and is inside COPY; the loader is frozen; Postgres is asked again; and only then
-// comes SIGKILL. Afterwards Postgres must say that it rolled that very transaction back, or the kill does not count.
+// Only a kill in the middle of a transaction proves something, so a moment is not guessed but looked for: Postgres
+// says that the loader has a transaction open and is inside COPY; the loader is frozen; Postgres is asked again; and
+// only then comes SIGKILL. Afterwards Postgres must say that it rolled that very transaction back, or the kill does
+// not count.
 //
 // A load may be too short to be met like this. When the loader has come through everything it was given, the table is
 // locked before it is given more, so that its next transaction waits in COPY until it has been seen.
@@ -26,9 +27,11 @@ type openCopies struct {
 }
 
 const openCopiesSQL = `
-SELECT a.pid, a.backend_xid::text::bigint, coalesce(p.tuples_processed, 0), a.wait_event_type IS NOT DISTINCT FROM 'Lock'
+SELECT a.pid, a.backend_xid::text::bigint, coalesce(p.tuples_processed, 0),
+a.wait_event_type IS NOT DISTINCT FROM 'Lock'
 FROM pg_stat_activity a LEFT JOIN pg_stat_progress_copy p USING (pid)
-WHERE a.datname = current_database() AND a.application_name LIKE 'sinker%' AND a.state = 'active' AND a.query LIKE 'COPY%'
+WHERE a.datname = current_database() AND a.application_name LIKE 'sinker%' AND a.state = 'active'
+AND a.query LIKE 'COPY%'
   AND a.backend_xid IS NOT NULL`
 
 func (d *demo) openCopies(ctx context.Context) (c openCopies, err error) {
@@ -153,7 +156,8 @@ func (d *demo) rolledBack(ctx context.Context, c openCopies) (n int, err error) 
 	}
 	// A transaction's number has 64 bits; what pg_stat_activity shows is the lower half.
 	const status = `
-SELECT count(*) FROM unnest($1::bigint[]) x, pg_snapshot_xmax(pg_current_snapshot()) s, LATERAL (SELECT s::text::bigint AS next) n
+SELECT count(*) FROM unnest($1::bigint[]) x, pg_snapshot_xmax(pg_current_snapshot()) s,
+LATERAL (SELECT s::text::bigint AS next) n
 WHERE pg_xact_status((((n.next - x) >> 32 << 32) + x)::text::xid8) = 'aborted'`
 	err = d.conn.QueryRow(ctx, status, c.xids).Scan(&n)
 	return n, err

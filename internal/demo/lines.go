@@ -59,8 +59,8 @@ func decode(b []byte, v any) error {
 	return d.Decode(v)
 }
 
-// sameValue compares a column's value with a field's. A column of text may hold a number's digits, one of numbers what a
-// string has said, so values of different kinds are the same if they are written the same.
+// sameValue compares a column's value with a field's. A column of text may hold a number's digits, one of numbers
+// what a string has said, so values of different kinds are the same if they are written the same.
 func sameValue(got, want any) bool {
 	switch g := got.(type) {
 	case nil:

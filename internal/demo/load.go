@@ -27,7 +27,7 @@ type killPlan struct {
 	points, wants, gates []int64
 }
 
-// newKillPlan takes a moment by chance in each part of the load but the last.
+// newKillPlan takes a random time in each part of the load but the last.
 func newKillPlan(total int64, kills int, rng *rand.Rand) (p killPlan) {
 	part := float64(total) / float64(kills+1)
 	window := min(part/2, 200_000)
@@ -47,7 +47,8 @@ func (d *demo) loadAndKill(ctx context.Context) error {
 	d.load.began = time.Now()
 	for d.load.kills < d.opts.Kills {
 		k := d.load.kills
-		w := &watch{d: d, total: total, point: plan.points[k], want: plan.wants[k], gate: plan.gates[k], next: plan.gates[k] + 1}
+		w := &watch{d: d, total: total, point: plan.points[k], want: plan.wants[k], gate: plan.gates[k],
+			next: plan.gates[k] + 1}
 		if k+1 < len(plan.gates) {
 			w.next = max(w.next, plan.gates[k+1])
 		}
@@ -84,7 +85,7 @@ func (w *watch) begin(ctx context.Context) (err error) {
 	return w.d.startChild()
 }
 
-// step looks at the position, and returns an error if the load can not go on.
+// step looks at the position, and returns an error if the load cannot go on.
 func (w *watch) step(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -108,7 +109,8 @@ func (w *watch) step(ctx context.Context) error {
 		}
 	}
 	if time.Since(w.moved) > patience {
-		return fmt.Errorf("nothing was loaded for %s, at %s of %s records", patience, humanize.Comma(position), humanize.Comma(w.total))
+		return fmt.Errorf("nothing was loaded for %s, at %s of %s records", patience, humanize.Comma(position),
+			humanize.Comma(w.total))
 	}
 	return nil
 }

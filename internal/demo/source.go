@@ -31,7 +31,7 @@ func newSource(o *Options) (source, error) {
 	return newLineSource(o.In)
 }
 
-// orderSource is so many generated orders.
+// orderSource is generated orders.
 type orderSource int64
 
 func (n orderSource) count() int64                           { return int64(n) }
@@ -142,7 +142,7 @@ func (s *lineSource) infer() ([]transform.Column, error) {
 		}
 		sample = append(sample, &record.Record{Value: value})
 	}
-	in, err := transform.Infer(transform.Rule{}, nil, slices.Values(sample))
+	in, err := transform.Infer(transform.Rule{}, slices.Values(sample))
 	if err != nil {
 		return nil, err
 	}

@@ -21,4 +21,5 @@ const (
 )
 
 // All is every place.
-var All = []string{Joined, TakeBegun, TakeRaised, Taken, Polled, Compared, MidCopy, Written, BeforeCommit, Committed, Advanced, Revoking, LetGo, Leaving}
+var All = []string{Joined, TakeBegun, TakeRaised, Taken, Polled, Compared, MidCopy, Written, BeforeCommit, Committed,
+	Advanced, Revoking, LetGo, Leaving}

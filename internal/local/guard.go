@@ -33,7 +33,8 @@ func guard(dir string, cred *credential, out io.Writer, program string, args ...
 }
 
 // guardEnding is guard for a program that does not end by SIGQUIT: a Java machine takes that for a question.
-func guardEnding(signal, dir string, cred *credential, out io.Writer, program string, args ...string) (*guarded, error) {
+func guardEnding(signal, dir string, cred *credential, out io.Writer, program string, args ...string) (*guarded,
+	error) {
 	stdin, alive, err := os.Pipe()
 	if err != nil {
 		return nil, err

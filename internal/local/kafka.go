@@ -86,7 +86,8 @@ func (k *Kafka) start(ctx context.Context, opts *KafkaOptions) error {
 		if err != nil {
 			return err
 		}
-		k.Nodes = append(k.Nodes, &KafkaNode{ID: i, kafka: k, opts: opts, dir: filepath.Join(k.dir, fmt.Sprintf("node-%d", i)), port: port})
+		k.Nodes = append(k.Nodes, &KafkaNode{ID: i, kafka: k, opts: opts,
+			dir: filepath.Join(k.dir, fmt.Sprintf("node-%d", i)), port: port})
 	}
 	for _, n := range k.Nodes {
 		if err := n.format(ctx); err != nil {
@@ -156,7 +157,8 @@ func (n *KafkaNode) properties() string {
 		"listeners":                strings.Join(listeners, ","), "advertised.listeners": strings.Join(advertised, ","),
 		"controller.listener.names": "CONTROLLER", "listener.security.protocol.map": strings.Join(protocols, ","),
 		"inter.broker.listener.name": "PLAINTEXT", "log.dirs": n.Data(),
-		"offsets.topic.replication.factor": replicas, "transaction.state.log.replication.factor": replicas, "transaction.state.log.min.isr": "1",
+		"offsets.topic.replication.factor": replicas, "transaction.state.log.replication.factor": replicas,
+		"transaction.state.log.min.isr":    "1",
 		"group.initial.rebalance.delay.ms": "0",
 	}
 	maps.Copy(settings, n.opts.Settings)
@@ -204,9 +206,11 @@ func (n *KafkaNode) launch() error {
 		heap = "400m"
 	}
 	os.Remove(n.pidFile())
-	args := append([]string{"-c", `echo $$ >pid.new && mv pid.new pid && exec "$@"`, "sh", n.kafka.Release.java}, n.kafka.Release.args(heap, "kafka.Kafka")...)
+	args := append([]string{"-c", `echo $$ >pid.new && mv pid.new pid && exec "$@"`, "sh", n.kafka.Release.java},
+		n.kafka.Release.args(heap, "kafka.Kafka")...)
 	var err error
-	n.run, err = guardEnding("KILL", n.dir, nil, log, "/bin/sh", append(args, filepath.Join(n.dir, "server.properties"))...)
+	n.run, err = guardEnding("KILL", n.dir, nil, log, "/bin/sh",
+		append(args, filepath.Join(n.dir, "server.properties"))...)
 	return err
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // ErrNoKafka says that no real Kafka can be had on this machine. Nothing was started.
-var ErrNoKafka = errors.New("no Kafka found: it needs Java 17 or later, and either KAFKA_HOME set to the folder of an unpacked Kafka 4 release, or Maven, which fetches the jars once (apt-get install default-jre-headless maven)")
+var ErrNoKafka = errors.New("no Kafka found: it needs Java 17 or later, and either KAFKA_HOME set to the folder " +
+	"of an unpacked Kafka 4 release, or Maven, which fetches the jars once (apt-get install default-jre-headless maven)")
 
 const kafkaVersion = "4.1.0"
 
@@ -59,16 +60,20 @@ func KafkaAtHand() bool {
 }
 
 // kafkaPOM names what a broker and the tools need, for Maven.
-const kafkaPOM = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
+const kafkaPOM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
 <dependencies>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>VERSION</version></dependency>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>VERSION</version></dependency>
-<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
+<dependency><groupId>org.apache.kafka</groupId>
+  <artifactId>kafka_2.13</artifactId><version>VERSION</version></dependency>
+<dependency><groupId>org.apache.kafka</groupId>
+  <artifactId>kafka-tools</artifactId><version>VERSION</version></dependency>
+<dependency><groupId>org.apache.logging.log4j</groupId>
+  <artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
 </dependencies></project>
 `
 
-// fetchKafka has Maven copy the jars into folder libs, unless they are there. It works in a folder beside it, so that no
-// other process sees half of them.
+// fetchKafka has Maven copy the jars into folder libs, unless they are there. It works in a neighbouring folder, so
+// that no other process sees half of them.
 func fetchKafka(libs string) error {
 	if jars, _ := filepath.Glob(filepath.Join(libs, "kafka_2.*.jar")); len(jars) > 0 {
 		return nil
@@ -85,7 +90,8 @@ func fetchKafka(libs string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(strings.ReplaceAll(kafkaPOM, "VERSION", kafkaVersion)), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(work, "pom.xml"), []byte(strings.ReplaceAll(kafkaPOM, "VERSION", kafkaVersion)),
+		0o644); err != nil {
 		return err
 	}
 	fetched := filepath.Join(work, "libs")

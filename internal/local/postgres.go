@@ -78,7 +78,8 @@ func (p *Postgres) init(ctx context.Context) error {
 		}
 	}
 	var out bytes.Buffer
-	initdb, err := guard(p.dir, p.cred, &out, filepath.Join(p.opts.Bin, "initdb"), "-D", p.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+	initdb, err := guard(p.dir, p.cred, &out, filepath.Join(p.opts.Bin, "initdb"), "-D", p.data(), "-U", "postgres",
+		"-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,8 @@ func (p *Postgres) args() []string {
 	if len(socket) > 85 { // the address of a Unix socket has 103 bytes at most on some systems
 		socket = ""
 	}
-	args := []string{"-D", p.data(), "-p", fmt.Sprint(p.port), "-k", socket, "-c", "listen_addresses=127.0.0.1", "-c", "log_line_prefix=%m [%p] "}
+	args := []string{"-D", p.data(), "-p", fmt.Sprint(p.port), "-k", socket, "-c", "listen_addresses=127.0.0.1", "-c",
+		"log_line_prefix=%m [%p] "}
 	if !p.opts.Fsync {
 		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 	}

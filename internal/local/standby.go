@@ -55,8 +55,8 @@ func (p *Postgres) copyTo(ctx context.Context, s *Postgres) error {
 	return p.Start(ctx)
 }
 
-// Clone makes a streaming standby while the server runs, by pg_basebackup, which not every installation has. Its log goes
-// to log, if that is not nil.
+// Clone makes a streaming standby while the server runs, by pg_basebackup, which not every installation has. Its log
+// goes to log, if that is not nil.
 func (p *Postgres) Clone(ctx context.Context, log io.Writer) (*Postgres, error) {
 	s := &Postgres{opts: p.opts, cred: p.cred}
 	s.opts.Log = log
@@ -81,7 +81,8 @@ func (p *Postgres) backupTo(ctx context.Context, s *Postgres) error {
 		}
 	}
 	from := fmt.Sprintf("host=127.0.0.1 port=%d user=postgres sslmode=disable", p.port)
-	cmd := exec.CommandContext(ctx, filepath.Join(p.opts.Bin, "pg_basebackup"), "-D", s.data(), "-d", from, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	cmd := exec.CommandContext(ctx, filepath.Join(p.opts.Bin, "pg_basebackup"), "-D", s.data(), "-d", from, "-R", "-X",
+		"stream", "-c", "fast", "--no-sync")
 	p.cred.apply(cmd)
 	ownGroup(cmd)
 	cmd.Dir = s.dir

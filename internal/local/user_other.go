@@ -13,7 +13,8 @@ import (
 type credential struct{ uid, gid int }
 
 func unprivileged() (*credential, error) {
-	return nil, errors.New("a temporary Postgres can be started on Linux, macOS and other Unix systems only: name a running server instead (--postgres URL, or SINKER_TEST_DATABASE_URL for tests)")
+	return nil, errors.New("a temporary Postgres can be started on Linux, macOS and other Unix systems only: name a " +
+		"running server instead (--postgres URL, or SINKER_TEST_DATABASE_URL for tests)")
 }
 
 func (*credential) apply(*exec.Cmd)  {}

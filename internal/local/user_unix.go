@@ -31,7 +31,8 @@ func unprivileged() (*credential, error) {
 			return &credential{uid, gid}, nil
 		}
 	}
-	return nil, errors.New("Postgres refuses to run as root, and there is neither a user postgres nor a user nobody to run it as")
+	return nil, errors.New("Postgres refuses to run as root, and there is neither a user postgres nor a user nobody " +
+		"to run it as")
 }
 
 func (c *credential) apply(cmd *exec.Cmd) {
@@ -44,7 +45,7 @@ func (c *credential) apply(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(c.uid), Gid: uint32(c.gid), NoSetGroups: false}
 }
 
-// place returns where the server's folder can be: in the temporary folder, or, if the user the server runs as can not
+// place returns where the server's folder can be: in the temporary folder, or, if the user the server runs as cannot
 // get there, in one of the usual ones.
 func place(c *credential) string {
 	if c == nil {
@@ -85,6 +86,7 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Setpgid = true
 }
 
-var stopSignals = map[string]syscall.Signal{"smart": syscall.SIGTERM, "fast": syscall.SIGINT, "immediate": syscall.SIGQUIT, "kill": syscall.SIGKILL}
+var stopSignals = map[string]syscall.Signal{"smart": syscall.SIGTERM, "fast": syscall.SIGINT,
+	"immediate": syscall.SIGQUIT, "kill": syscall.SIGKILL}
 
 func kill(pid int, s syscall.Signal) error { return syscall.Kill(pid, s) }

@@ -28,8 +28,8 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
 	answer(w, "ok", stuck)
 }
 
-// ready says whether records flow, or would. While any partition of a worker is reading, its waiting and stopped ones are
-// counted in the answer and nothing more: the others go on.
+// ready says whether records flow, or would. While any partition of a worker is reading, its waiting and stopped ones
+// are counted in the answer and nothing more: the others go on.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	var problems []string
 	all := stateCounts{}
@@ -70,9 +70,9 @@ func answer(w http.ResponseWriter, ok string, problems []string) {
 	io.WriteString(w, ok+"\n")
 }
 
-// notReady says why a worker is not ready, or nothing. A worker that has been given partitions and could not take them
-// yet is not ready at once; one that has worked may be in trouble for a while. One without partitions needs no database; one
-// that has some and reads none of them is not ready.
+// notReady says why a worker is not ready, or nothing. A worker that has been given partitions and could not take
+// them yet is not ready at once; one that has worked may be in trouble for a while. One without partitions needs no
+// database; one that has some and reads none of them is not ready.
 func notReady(st *consume.WorkerState) string {
 	switch {
 	case !st.Running:

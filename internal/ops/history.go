@@ -63,7 +63,8 @@ type Letters struct {
 func (h *history) add(r *consume.Report) {
 	p := r.Result.Phases
 	b := Batch{At: r.At, Worker: r.Worker, Records: r.Records, Dead: r.Result.Dead, Bytes: r.Bytes, Retries: r.Retries,
-		Millis: millis(r.Took), Begin: millis(p.Begin), Write: millis(p.Write), Letters: millis(p.Dead), Commit: millis(p.Commit)}
+		Millis: millis(r.Took), Begin: millis(p.Begin), Write: millis(p.Write), Letters: millis(p.Dead),
+		Commit: millis(p.Commit)}
 	for _, t := range r.Result.Tables {
 		b.Rows += t.Rows + t.Deleted
 	}

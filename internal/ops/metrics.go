@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/plugin/kprom"
 )
 
-// Metrics counts what the workers report, a call a batch.
+// Metrics counts what the workers report, one call per batch.
 type Metrics struct {
 	registry *prometheus.Registry
 	wrapped  prometheus.Registerer // puts the pipeline's name on what it registers
@@ -44,8 +44,10 @@ func NewMetrics(pipeline, version string) *Metrics {
 		return h
 	}
 	seconds := prometheus.ExponentialBuckets(0.001, 2, 16)
-	phases := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sinker_phase_duration_seconds", Help: "Steps of a transaction.", Buckets: seconds}, []string{"phase"})
-	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sinker_build_info", Help: "1, with the version."}, []string{"version"})
+	phases := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sinker_phase_duration_seconds",
+		Help: "Steps of a transaction.", Buckets: seconds}, []string{"phase"})
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sinker_build_info", Help: "1, with the version."},
+		[]string{"version"})
 	info.WithLabelValues(version).Set(1)
 	wrapped.MustRegister(phases, info)
 	return &Metrics{
@@ -55,15 +57,18 @@ func NewMetrics(pipeline, version string) *Metrics {
 		bytes:      counter("sinker_bytes_consumed_total", "Bytes of their keys and values.", "topic"),
 		rows:       counter("sinker_rows_written_total", "Rows written or deleted.", "table", "op"),
 		suppressed: counter("sinker_rows_suppressed_total", "Rows that a table's triggers or rules took away.", "table"),
-		dead:       counter("sinker_records_dead_lettered_total", "Dead letters written, by what is wrong with their records.", "topic", "reason"),
-		unasked:    counter("sinker_unknown_fields_total", "Fields of records that no column takes, where columns are matched by name.", "table"),
-		duration:   histogram("sinker_transaction_duration_seconds", "From BEGIN to the answer to COMMIT.", seconds),
-		records:    histogram("sinker_batch_records", "Records a transaction.", prometheus.ExponentialBuckets(1, 4, 10)),
-		latency:    histogram("sinker_end_to_end_latency_seconds", "From the timestamp of a range's last record to its commit.", seconds),
-		begin:      phases.WithLabelValues("begin"),
-		write:      phases.WithLabelValues("write"),
-		letters:    phases.WithLabelValues("dead_letters"),
-		move:       phases.WithLabelValues("commit"),
+		dead: counter("sinker_records_dead_lettered_total", "Dead letters written, by what is wrong with their "+
+			"records.", "topic", "reason"),
+		unasked: counter("sinker_unknown_fields_total", "Fields of records that no column takes, where columns are "+
+			"matched by name.", "table"),
+		duration: histogram("sinker_transaction_duration_seconds", "From BEGIN to the answer to COMMIT.", seconds),
+		records:  histogram("sinker_batch_records", "Records per transaction.", prometheus.ExponentialBuckets(1, 4, 10)),
+		latency: histogram("sinker_end_to_end_latency_seconds",
+			"From the timestamp of a range's last record to its commit.", seconds),
+		begin:   phases.WithLabelValues("begin"),
+		write:   phases.WithLabelValues("write"),
+		letters: phases.WithLabelValues("dead_letters"),
+		move:    phases.WithLabelValues("commit"),
 	}
 }
 

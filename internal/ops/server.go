@@ -59,12 +59,14 @@ func Listen(cfg Config, m *Metrics, states func() []*consume.WorkerState) (*Serv
 	}
 	l, err := net.Listen("tcp", cfg.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("http: %w; another sinker on this host? Give it another address: --http 127.0.0.1:8081, or --http off", err)
+		return nil, fmt.Errorf("http: %w; another sinker on this host? Give it another address: --http 127.0.0.1:8081, "+
+			"or --http off", err)
 	}
 	m.watch(states)
 	s.http = &http.Server{
 		Addr: l.Addr().String(), Handler: s.handler(), ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ConnState: s.connections.changed,
 	}
 	go func() {
@@ -104,7 +106,8 @@ func (s *Server) handler() http.Handler {
 func servePage(w http.ResponseWriter, _ *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; connect-src 'self'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; connect-src 'self'; img-src data:; style-src "+
+		"'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache") // a newer sinker has a newer page
 	w.Write(page)

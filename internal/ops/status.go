@@ -17,7 +17,7 @@ type Status struct {
 	UptimeSeconds float64           `json:"uptime_seconds"`
 	Ready         bool              `json:"ready"`
 	Totals        Totals            `json:"totals"`
-	RowsPerSecond []int64           `json:"rows_per_second"` // of the last full seconds, five minutes at most, oldest first
+	RowsPerSecond []int64           `json:"rows_per_second"` // of up to 300 full seconds, oldest first
 	Workers       []WorkerStatus    `json:"workers"`
 	Partitions    []PartitionStatus `json:"partitions"`
 	Letters       []Letters         `json:"dead_letters"`
@@ -68,7 +68,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) snapshot() Status {
 	now := time.Now()
-	doc := Status{About: s.cfg.About, UptimeSeconds: now.Sub(s.started).Seconds(), Ready: true, Workers: []WorkerStatus{}, Partitions: []PartitionStatus{}}
+	doc := Status{About: s.cfg.About, UptimeSeconds: now.Sub(s.started).Seconds(), Ready: true,
+		Workers: []WorkerStatus{}, Partitions: []PartitionStatus{}}
 	for _, st := range s.states() {
 		w := workerStatus(st)
 		doc.Ready = doc.Ready && w.Ready
@@ -85,9 +86,9 @@ func (s *Server) snapshot() Status {
 }
 
 func workerStatus(st *consume.WorkerState) WorkerStatus {
-	w := WorkerStatus{Worker: st.Worker, Ready: notReady(st) == "", Joined: st.Joined, Connected: st.Connected, Trouble: printable.Text(st.Trouble),
-		Partitions: len(st.Partitions), Rebalances: st.Rebalances, Fenced: st.Fenced, Rewound: st.Rewound, Retries: st.Retries,
-		Resolved: st.Resolved, Discarded: st.Discarded}
+	w := WorkerStatus{Worker: st.Worker, Ready: notReady(st) == "", Joined: st.Joined, Connected: st.Connected,
+		Trouble: printable.Text(st.Trouble), Partitions: len(st.Partitions), Rebalances: st.Rebalances, Fenced: st.Fenced,
+		Rewound: st.Rewound, Retries: st.Retries, Resolved: st.Resolved, Discarded: st.Discarded}
 	if st.Trouble != "" {
 		w.Since = &st.Since
 	}
@@ -95,7 +96,8 @@ func workerStatus(st *consume.WorkerState) WorkerStatus {
 }
 
 func partitionStatus(worker int, p *consume.PartitionState) PartitionStatus {
-	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position, HeldBack: p.HeldBack, State: p.State, Reason: printable.Text(p.Reason), Command: printable.Text(p.Command)}
+	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position,
+		HeldBack: p.HeldBack, State: p.State, Reason: printable.Text(p.Reason), Command: printable.Text(p.Command)}
 	if out.Lag, out.LagSeconds = lagOf(p); out.Lag != nil {
 		out.End = &p.End
 	}

@@ -101,8 +101,8 @@ type link struct {
 	hole  bool
 }
 
-// end closes both connections, unless they have become a black hole: those stay open, with nobody reading them, until the
-// proxy is closed.
+// end closes both connections, unless they have become a black hole: those stay open, with nobody reading them, until
+// the proxy is closed.
 func (l *link) end() {
 	if l.isHole() {
 		return

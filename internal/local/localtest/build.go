@@ -19,8 +19,9 @@ func Go(args ...string) error {
 	return nil
 }
 
-// LookAtSource looks at every file that the sinker program is built from. `go test` keeps a result until a file changes that the
-// test has looked at: without this a test of a program that it builds would be "(cached)" and ok when the program no longer is.
+// LookAtSource looks at every file that the sinker program is built from. `go test` keeps a result until a file
+// changes that the test has looked at: without this a test of a program that it builds would be "(cached)" and ok
+// when the program no longer is.
 func LookAtSource() error {
 	root, err := os.Getwd()
 	if err != nil {

@@ -46,7 +46,8 @@ func englishLocale(ctx context.Context) (string, error) {
 	}
 	defer conn.Close(ctx)
 	var can bool
-	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int >= 150000 AND EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')`).Scan(&can)
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int >= 150000 AND EXISTS (SELECT FROM
+		pg_collation WHERE collprovider = 'i')`).Scan(&can)
 	if err != nil || !can {
 		return "", err
 	}
@@ -64,9 +65,9 @@ func server() string {
 	return os.Getenv(given)
 }
 
-// Database returns the superuser's URL of a fresh, empty database, dropped at the end of the test. It is on the server of
-// $SINKER_TEST_DATABASE_URL, if that is set, else on a temporary one. Where no server can be had the test is skipped,
-// and in CI it fails.
+// Database returns the superuser's URL of a fresh, empty database, dropped at the end of the test. It is on the
+// server of $SINKER_TEST_DATABASE_URL, if that is set, else on a temporary one. Where no server can be had the test
+// is skipped, and in CI it fails.
 func Database(t testing.TB) string {
 	t.Helper()
 	once.Do(start)
@@ -94,8 +95,8 @@ func DatabaseOf(t testing.TB, options string) string {
 	return u.String()
 }
 
-// Version is server_version_num of the server that Database makes databases on: 180003 is Postgres 18.3. Tests of what only
-// newer servers have range over it; none is left out.
+// Version is server_version_num of the server that Database makes databases on: 180003 is Postgres 18.3. Tests of
+// what only newer servers have range over it; none is left out.
 func Version(t testing.TB) (num int) {
 	t.Helper()
 	ctx := context.Background()

@@ -1,6 +1,6 @@
-// Package pgproxy is a TCP proxy that understands enough of Postgres' protocol to know where a COMMIT is, so that tests
-// can break, hold or silence the connection at exactly that point: before the server has it, after, or after it has been
-// answered. It is for tests and for the fault harness; nothing in the service imports it.
+// Package pgproxy is a TCP proxy that understands enough of Postgres' protocol to know where a COMMIT is, so that
+// tests can break, hold or silence the connection at exactly that point: before the server has it, after, or after it
+// has been answered. It is for tests and for the fault harness; nothing in the service imports it.
 package pgproxy
 
 import (
@@ -42,7 +42,8 @@ const (
 )
 
 func (f Fate) String() string {
-	return [...]string{"pass", "cut before", "cut after", "cut reply", "hold", "hold and cut", "hole before", "hole after"}[f]
+	return [...]string{"pass", "cut before", "cut after", "cut reply", "hold", "hold and cut", "hole before",
+		"hole after"}[f]
 }
 
 // Cuts says whether the client is not told what became of its COMMIT.
@@ -67,10 +68,11 @@ func Listen(target string) (*Proxy, error) {
 	}
 	p := &Proxy{HoldFor: time.Second, decide: func(int) Fate { return Pass }, fates: map[Fate]int{}}
 	var err error
-	p.Relay, err = relay.Listen(func() (net.Conn, error) { return net.Dial(network, target) }, func(pair *relay.Pair) (toServer, toClient func()) {
-		l := &link{Pair: pair, proxy: p, statements: map[string]string{}}
-		return l.toServer, l.toClient
-	})
+	p.Relay, err = relay.Listen(func() (net.Conn, error) { return net.Dial(network, target) },
+		func(pair *relay.Pair) (toServer, toClient func()) {
+			l := &link{Pair: pair, proxy: p, statements: map[string]string{}}
+			return l.toServer, l.toClient
+		})
 	return p, err
 }
 
@@ -84,7 +86,8 @@ func Before(connection string) (p *Proxy, through string, err error) {
 	if p, err = Listen(target); err != nil {
 		return nil, "", err
 	}
-	u := url.URL{Scheme: "postgres", User: url.User(cfg.User), Host: p.Addr(), Path: cfg.Database, RawQuery: "sslmode=disable"}
+	u := url.URL{Scheme: "postgres", User: url.User(cfg.User), Host: p.Addr(), Path: cfg.Database,
+		RawQuery: "sslmode=disable"}
 	if cfg.Password != "" {
 		u.User = url.UserPassword(cfg.User, cfg.Password)
 	}
@@ -148,8 +151,8 @@ func (l *link) takeFate() Fate {
 // errCut ends a link on purpose.
 var errCut = errors.New("cut")
 
-// end closes both connections, unless they have become a black hole: those stay open, with nobody reading them, until the
-// proxy is closed.
+// end closes both connections, unless they have become a black hole: those stay open, with nobody reading them, until
+// the proxy is closed.
 func (l *link) end() {
 	if f := l.peekFate(); f != HoleBefore && f != HoleAfter {
 		l.Close()
@@ -159,8 +162,8 @@ func (l *link) end() {
 // toServer forwards the client's messages, looking for COMMIT.
 func (l *link) toServer() {
 	defer func() {
-		// After CutAfter the server's side is closed by toClient, when it has read all answers: to close it with answers unread
-		// would reset the connection, and the server might never read the COMMIT that it was sent.
+		// After CutAfter the server's side is closed by toClient, when it has read all answers: to close it with answers
+		// unread would reset the connection, and the server might never read the COMMIT that it was sent.
 		if l.peekFate() != CutAfter {
 			l.end()
 		}

@@ -1,5 +1,5 @@
-// Package relay is what the proxies of tests have in common: each client's connection has one of its own to a server, and
-// all of them end with the relay. What passes between the two is the proxy's business.
+// Package relay is what the proxies of tests have in common: each client's connection has one of its own to a server,
+// and all of them end with the relay. What passes between the two is the proxy's business.
 package relay
 
 import (
@@ -25,8 +25,8 @@ type Pair struct {
 	relay          *Relay
 }
 
-// Listen starts a relay. dial connects to the server; pass returns what moves the bytes of a pair, each way, until the pair
-// is closed. They run on goroutines of their own.
+// Listen starts a relay. dial connects to the server; pass returns what moves the bytes of a pair, each way, until
+// the pair is closed. They run on goroutines of their own.
 func Listen(dial func() (net.Conn, error), pass func(*Pair) (toServer, toClient func())) (*Relay, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
