@@ -1,6 +1,11 @@
 package transform
 
-import "sinker/internal/record"
+import (
+	"strconv"
+	"unicode/utf8"
+
+	"sinker/internal/record"
+)
 
 // BadRecord is record.BadRecord, and its codes.
 type BadRecord = record.BadRecord
@@ -23,6 +28,17 @@ const (
 	CodeSurrogate   = record.CodeSurrogate
 )
 
-func bad(code, reason string) *BadRecord { return record.Bad(code, reason) }
+func bad(code, reason string) *BadRecord { return &BadRecord{Code: code, Reason: reason} }
 
-func glimpse(b []byte) string { return record.Glimpse(b) }
+// glimpse quotes the start of a value for a message. Bytes that are no text are shown escaped.
+func glimpse(b []byte) string {
+	const most = 40
+	if len(b) <= most {
+		return strconv.Quote(string(b))
+	}
+	n := most
+	for n > most-utf8.UTFMax && !utf8.RuneStart(b[n]) {
+		n--
+	}
+	return strconv.Quote(string(b[:n])) + "…"
+}

@@ -1,10 +1,6 @@
 package transform
 
-import (
-	"encoding/json"
-
-	"sinker/internal/pgbin"
-)
+import "encoding/json"
 
 // Canonical writes the i-th column as every column of the same meaning is written, for the hash of a configuration: its
 // name, the parts of its path and its type, all in JSON. A path that is left out is written out, and a type in the words
@@ -14,7 +10,7 @@ import (
 func (r Rule) Canonical(i int) string {
 	c := r.Columns[i]
 	typ := c.Type
-	if t, err := pgbin.ParseType(typ); err == nil {
+	if t, err := ParseType(typ); err == nil {
 		typ = t.String()
 	}
 	text, err := json.Marshal([]any{c.Name, r.canonicalPath(c), typ})

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"sinker/internal/pgbin"
 )
 
 // The strict decoder is the plain way to do what the encoder does: the standard library's JSON, maps, big numbers,
@@ -70,7 +68,7 @@ func strictHas(object []byte, path []string) bool {
 
 type strictColumn struct {
 	path    []string
-	typ     pgbin.Type
+	typ     Type
 	notNull bool
 }
 
@@ -186,21 +184,21 @@ func strictExponent(s string) int {
 	return max(-1e7, min(1e7, n))
 }
 
-func strictValue(v []byte, t pgbin.Type) ([]byte, error) {
+func strictValue(v []byte, t Type) ([]byte, error) {
 	isText, isNumber := v[0] == '"', v[0] == '-' || v[0] >= '0' && v[0] <= '9'
 	content := ""
-	if isText && t.Kind != pgbin.JSON && t.Kind != pgbin.JSONB {
+	if isText && t.Kind != JSON && t.Kind != JSONB {
 		var err error
 		if content, err = strictString(v); err != nil {
 			return nil, err
 		}
 	}
 	switch t.Kind {
-	case pgbin.JSON:
+	case JSON:
 		return v, strictJSON(v)
-	case pgbin.JSONB:
+	case JSONB:
 		return append([]byte{1}, v...), strictJSON(v)
-	case pgbin.Text, pgbin.Varchar, pgbin.Char:
+	case Text, Varchar, Char:
 		if !isText {
 			content = string(v)
 			if !isNumber {
@@ -213,46 +211,46 @@ func strictValue(v []byte, t pgbin.Type) ([]byte, error) {
 			return nil, errStrict
 		}
 		return []byte(content), nil
-	case pgbin.Enum:
+	case Enum:
 		if !isText || !slices.Contains(t.Labels, content) {
 			return nil, errStrict
 		}
 		return []byte(content), nil
-	case pgbin.Bool:
+	case Bool:
 		return strictBool(string(v), content, isText)
-	case pgbin.Int2:
+	case Int2:
 		n, err := strictInteger(v, content, isText, isNumber, 16)
 		return binary.BigEndian.AppendUint16(nil, uint16(n)), err
-	case pgbin.Int4:
+	case Int4:
 		n, err := strictInteger(v, content, isText, isNumber, 32)
 		return binary.BigEndian.AppendUint32(nil, uint32(n)), err
-	case pgbin.Int8:
+	case Int8:
 		n, err := strictInteger(v, content, isText, isNumber, 64)
 		return binary.BigEndian.AppendUint64(nil, uint64(n)), err
-	case pgbin.Float4:
+	case Float4:
 		f, err := strictFloat(v, content, isText, isNumber, 32)
 		return binary.BigEndian.AppendUint32(nil, math.Float32bits(float32(f))), err
-	case pgbin.Float8:
+	case Float8:
 		f, err := strictFloat(v, content, isText, isNumber, 64)
 		return binary.BigEndian.AppendUint64(nil, math.Float64bits(f)), err
-	case pgbin.Numeric:
+	case Numeric:
 		if isText {
 			return strictNumeric(content, t)
 		} else if isNumber {
 			return strictNumeric(string(v), t)
 		}
-	case pgbin.Array:
+	case Array:
 		return strictArray(v, t)
 	}
 	if !isText {
 		return nil, errStrict
 	}
 	switch t.Kind {
-	case pgbin.UUID:
+	case UUID:
 		return strictUUID(content)
-	case pgbin.Bytea:
+	case Bytea:
 		return strictBytea(content)
-	case pgbin.Date, pgbin.Time, pgbin.Timestamp, pgbin.TimestampTZ:
+	case Date, Time, Timestamp, TimestampTZ:
 		return strictMoment(strings.Trim(content, " \t\n\v\f\r"), t)
 	}
 	return nil, errStrict

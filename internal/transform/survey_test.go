@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"sinker/internal/format"
 	"sinker/internal/record"
 )
 
@@ -35,11 +34,11 @@ func TestUnasked(t *testing.T) {
 	var sum int64
 	for _, c := range counts {
 		sum += c.Count
-		if len(c.Field) > 100 {
+		if len(c.Field) > mostNameSize {
 			t.Errorf("a name of %d bytes is kept", len(c.Field))
 		}
 	}
-	if len(counts) > format.MostNames || sum != 6000 || counts[0].Field != "" {
+	if len(counts) > mostNames || sum != 6000 || counts[0].Field != "" {
 		t.Errorf("%d names, %d fields, the first %+v", len(counts), sum, counts[0])
 	}
 	listed := compile(t, Rule{Columns: []Column{{Name: "id"}}}, table)
@@ -99,7 +98,7 @@ func TestSurvey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := p.NewSurvey(nil)
+		s := p.NewSurvey()
 		for _, r := range test.records {
 			s.Add(r)
 		}
