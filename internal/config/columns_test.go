@@ -26,8 +26,10 @@ func TestColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []transform.Column{
-		{Name: "zulu", Path: "id", Type: "bigint"}, {Name: "id", Type: "bigint"}, {Name: "total", Type: "numeric( 12, 2 )"}, {Name: "at", Type: "timestamp with time zone"},
-		{Name: "tags", Type: "text[]"}, {Name: "name"}, {Name: "country", Path: "customer.country"}, {Name: "date", Path: `"date"`}, {Name: `a"b`, Path: `"odd \" name".x`, Type: "text"},
+		{Name: "zulu", Path: "id", Type: "bigint"}, {Name: "id", Type: "bigint"}, {Name: "total",
+			Type: "numeric( 12, 2 )"}, {Name: "at", Type: "timestamp with time zone"},
+		{Name: "tags", Type: "text[]"}, {Name: "name"}, {Name: "country", Path: "customer.country"}, {Name: "date",
+			Path: `"date"`}, {Name: `a"b`, Path: `"odd \" name".x`, Type: "text"},
 		{Name: "9", Path: "$headers.trace", Type: "varchar(20)"}, {Name: "all", Path: ".", Type: "jsonb"},
 	}
 	if got := p.Sinks[0].Rule.Columns; !slices.Equal(got, want) {
@@ -37,7 +39,8 @@ func TestColumns(t *testing.T) {
 
 func TestTableNames(t *testing.T) {
 	for text, want := range map[string][2]string{
-		"orders": {"public", "orders"}, "sales.orders": {"sales", "orders"}, "Sales.Orders": {"Sales", "Orders"}, `"a.b"."c""d"`: {"a.b", `c"d`}, `"a.b"`: {"public", "a.b"}, "größe": {"public", "größe"},
+		"orders": {"public", "orders"}, "sales.orders": {"sales", "orders"}, "Sales.Orders": {"Sales",
+			"Orders"}, `"a.b"."c""d"`: {"a.b", `c"d`}, `"a.b"`: {"public", "a.b"}, "größe": {"public", "größe"},
 		`"; DROP TABLE x; --"`: {"public", "; DROP TABLE x; --"},
 	} {
 		var s Sink
@@ -45,7 +48,8 @@ func TestTableNames(t *testing.T) {
 			t.Errorf("%s: %q.%q, %v", text, s.Schema, s.Table, err)
 		}
 		var again Sink
-		if err := again.setTable(joinName(s.Schema, s.Table)); err != nil || again.Schema != s.Schema || again.Table != s.Table {
+		if err := again.setTable(joinName(s.Schema, s.Table)); err != nil || again.Schema != s.Schema ||
+			again.Table != s.Table {
 			t.Errorf("%s: %s is %q.%q, %v", text, joinName(s.Schema, s.Table), again.Schema, again.Table, err)
 		}
 	}

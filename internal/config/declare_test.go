@@ -160,7 +160,8 @@ func TestDeclarations(t *testing.T) {
 		if (k.hashed || k.neutral != "") && k.value.section != nil {
 			t.Errorf("%s: a section is not hashed; its keys are", path)
 		}
-		soundsSecret := regexp.MustCompile(`password|token|secret|url`).MatchString(k.name) && !strings.HasSuffix(k.name, "_file")
+		soundsSecret := regexp.MustCompile(`password|token|secret|url`).MatchString(k.name) &&
+			!strings.HasSuffix(k.name, "_file")
 		if soundsSecret != k.value.secret && k.value.section == nil {
 			t.Errorf("%s: its kind is secret: %v", path, k.value.secret)
 		}
@@ -203,7 +204,8 @@ func TestEveryKeyRefusesWhatItIsNot(t *testing.T) {
 		}
 		near := k.name + "z"
 		_, err := Parse("x.yaml", []byte(fileWith(t, s, near+": 1")), everyVariable)
-		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("unknown key %q in %s; did you mean %q?", near, s.place, k.name)) {
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("unknown key %q in %s; did you mean %q?", near, s.place,
+			k.name)) {
 			t.Errorf("%s: %v", near, err)
 		}
 		twice := strings.Replace(fileWith(t, s, exampleWith(t, k, "TWICE")), "TWICE", "x\nTWICE", 1)
@@ -212,7 +214,8 @@ func TestEveryKeyRefusesWhatItIsNot(t *testing.T) {
 			t.Fatalf("%s is not where it was put:\n%s", k.name, twice)
 		}
 		twice = strings.Replace(twice, "x\nTWICE", "x\n"+strings.Repeat(" ", len(at[1]))+k.name+": x", 1)
-		if _, err := Parse("x.yaml", []byte(twice), everyVariable); err == nil || !strings.Contains(err.Error(), k.name+" is given twice; first on line") {
+		if _, err := Parse("x.yaml", []byte(twice), everyVariable); err == nil ||
+			!strings.Contains(err.Error(), k.name+" is given twice; first on line") {
 			t.Errorf("%s twice: %v\n%s", k.name, err, twice)
 		}
 	})
@@ -233,7 +236,8 @@ func TestEverySecretKey(t *testing.T) {
 		}
 		src := fileWith(t, s, exampleWith(t, k, value))
 		p := mustParse(t, src)
-		for how, text := range map[string]string{"Redacted": p.Redacted(), "Hash": p.Hash(), "%+v": fmt.Sprintf("%+v", p), "%#v": fmt.Sprintf("%#v", p)} {
+		for how, text := range map[string]string{"Redacted": p.Redacted(), "Hash": p.Hash(), "%+v": fmt.Sprintf("%+v", p),
+			"%#v": fmt.Sprintf("%#v", p)} {
 			if strings.Contains(text, mark) {
 				t.Errorf("%s: %s shows it:\n%s", s.pathOf(k), how, text)
 			}
@@ -277,19 +281,23 @@ func TestANewKeyIsOneDeclaration(t *testing.T) {
 			&root, key{
 				name: "frobs", value: of(number(1, 9), func(*Pipeline) *int { return &p.number }), initial: "3", hashed: true,
 				flag: &option{name: "frobs", usage: "how many frobs"}, doc: "Most frobs per worker.", example: "frobs: 4",
-			}, "5", "frobs: 5", "frobs: 3", "10", `frobs must be a whole number from 1 to 9, not "10"`, func() bool { return p.number == 5 },
+			}, "5", "frobs: 5", "frobs: 3", "10", `frobs must be a whole number from 1 to 9, not "10"`,
+			func() bool { return p.number == 5 },
 		},
 		{
 			&kafkaSection, key{
 				name: "frob_secret", value: of(secret("a secret"), func(*Kafka) *Secret { return &p.secret }), unsaid: "none",
 				doc: "What the frobs prove themselves with.", example: "frob_secret: ${FROB}",
-			}, mark, "frob_secret: '***'", "", "[a]", "kafka.frob_secret must be a single value, not a list", func() bool { return p.secret == mark },
+			}, mark, "frob_secret: '***'", "", "[a]", "kafka.frob_secret must be a single value, not a list",
+			func() bool { return p.secret == mark },
 		},
 		{
 			&sinkSection, key{
-				name: "frobbing", value: of(oneOf("eager", "lazy"), func(*Sink) *string { return &p.word }), initial: "eager", hashed: true,
+				name: "frobbing", value: of(oneOf("eager", "lazy"),
+					func(*Sink) *string { return &p.word }), initial: "eager", hashed: true,
 				doc: "When records are frobbed.", example: "frobbing: lazy",
-			}, "lazy", "frobbing: lazy", "frobbing: eager", "lasy", `frobbing must be eager or lazy, not "lasy"; did you mean "lazy"?`,
+			}, "lazy", "frobbing: lazy", "frobbing: eager", "lasy",
+			`frobbing must be eager or lazy, not "lasy"; did you mean "lazy"?`,
 			func() bool { return p.word == "lazy" },
 		},
 	} {
@@ -302,7 +310,8 @@ func TestANewKeyIsOneDeclaration(t *testing.T) {
 			if plain.Hash() != hash {
 				t.Error("a new key that nobody gives changes the hash")
 			}
-			if !strings.Contains(plain.Redacted(), c.otherwise) || c.otherwise == "" && strings.Contains(plain.Redacted(), c.key.name) {
+			if !strings.Contains(plain.Redacted(), c.otherwise) || c.otherwise == "" &&
+				strings.Contains(plain.Redacted(), c.key.name) {
 				t.Errorf("the default is not %q:\n%s", c.otherwise, plain.Redacted())
 			}
 			given := mustParse(t, fileWith(t, c.at, c.key.name+": "+c.said))
@@ -321,7 +330,8 @@ func TestANewKeyIsOneDeclaration(t *testing.T) {
 				t.Errorf("the nearest name: %v", err)
 			}
 			page, err := Reference([]byte(readRoot(t, "docs/configuration.md")))
-			if err != nil || !bytes.Contains(page, []byte("- **`"+c.key.name+"`**: "+c.key.facts())) || !bytes.Contains(page, []byte(c.key.doc)) {
+			if err != nil || !bytes.Contains(page, []byte("- **`"+c.key.name+"`**: "+c.key.facts())) ||
+				!bytes.Contains(page, []byte(c.key.doc)) {
 				t.Errorf("it is not documented: %v", err)
 			}
 			if listed := bytes.Contains(page, []byte("`"+c.at.pathOf(&c.key)+"`")); listed != c.key.hashed {

@@ -114,10 +114,13 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 		src  string
 		good bool
 	}{
-		"Small":          {small, true},
-		"Example":        {readRoot(t, "sinker.example.yaml"), true},
-		"Variables":      {small + "workers: ${N:-3}\nbatch: { rows: '${N:-3}', bytes: '${N:-3}', every: '${N:-3s}' }\n", true},
-		"Forms":          {with("['a:1', 'b:2'], tls: { insecure_skip_verify: true }, session_timeout: 1m30s, balancer: server") + "    key: id\n    meta: key\n    columns: { id: , b: '. jsonb' }\nbatch: { bytes: 500KB, every: 0 }\nerrors: { stop_after: 0.01 }\n", true},
+		"Small":   {small, true},
+		"Example": {readRoot(t, "sinker.example.yaml"), true},
+		"Variables": {small + "workers: ${N:-3}\n" +
+			"batch: { rows: '${N:-3}', bytes: '${N:-3}', every: '${N:-3s}' }\n", true},
+		"Forms": {with("['a:1', 'b:2'], tls: { insecure_skip_verify: true }, session_timeout: 1m30s, balancer: server") +
+			"    key: id\n    meta: key\n    columns: { id: , b: '. jsonb' }\n" +
+			"batch: { bytes: 500KB, every: 0 }\nerrors: { stop_after: 0.01 }\n", true},
 		"Ignore":         {small + "    delete: ignore\n", true},
 		"IgnoreInGroup":  {small + "    group: { g: a }\n    add: { n: 1 }\n    delete: ignore\n", true},
 		"UnknownKey":     {small + "worker: 3\n", false},

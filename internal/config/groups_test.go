@@ -17,7 +17,8 @@ func TestFolds(t *testing.T) {
       items: bigint
       one: '"1"'
       total:
-    group: { minute: minute( created_at ), day: day($timestamp) date, odd: 'hour("a b".c)', country: customer.country text }
+    group: { minute: minute( created_at ), day: day($timestamp) date, odd: 'hour("a b".c)',
+      country: customer.country text }
     min: { first: created_at timestamptz }
 `), database)
 	if err != nil {
@@ -25,15 +26,18 @@ func TestFolds(t *testing.T) {
 	}
 	got := p.Sinks[0].Rule
 	want := []transform.Column{
-		{Name: "orders", Path: "1"}, {Name: "weight", Path: "1", Type: "numeric"}, {Name: "revenue", Path: "amount.total", Type: "numeric(14,2)"}, {Name: "items", Type: "bigint"}, {Name: "one", Path: `"1"`}, {Name: "total"},
-		{Name: "minute", Path: "minute(created_at)"}, {Name: "day", Path: "day($timestamp)", Type: "date"}, {Name: "odd", Path: `hour("a b".c)`}, {Name: "country", Path: "customer.country", Type: "text"},
+		{Name: "orders", Path: "1"}, {Name: "weight", Path: "1", Type: "numeric"}, {Name: "revenue", Path: "amount.total",
+			Type: "numeric(14,2)"}, {Name: "items", Type: "bigint"}, {Name: "one", Path: `"1"`}, {Name: "total"},
+		{Name: "minute", Path: "minute(created_at)"}, {Name: "day", Path: "day($timestamp)", Type: "date"}, {Name: "odd",
+			Path: `hour("a b".c)`}, {Name: "country", Path: "customer.country", Type: "text"},
 		{Name: "first", Path: "created_at", Type: "timestamptz"},
 	}
 	if !slices.Equal(got.Columns, want) {
 		t.Errorf("got  %q\nwant %q", got.Columns, want)
 	}
 	const add, group = transform.Add, transform.Group
-	if !slices.Equal(got.Folds, []transform.Fold{add, add, add, add, add, add, group, group, group, group, transform.Min}) || !slices.Equal(got.Key, []string{"minute", "day", "odd", "country"}) || got.MaxDepth != 9 {
+	if !slices.Equal(got.Folds, []transform.Fold{add, add, add, add, add, add, group, group, group, group,
+		transform.Min}) || !slices.Equal(got.Key, []string{"minute", "day", "odd", "country"}) || got.MaxDepth != 9 {
 		t.Errorf("%+v", got)
 	}
 	again, err := Parse("again.yaml", []byte(p.Redacted()), database)

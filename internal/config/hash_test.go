@@ -45,11 +45,14 @@ func TestEveryKeyChangesTheHash(t *testing.T) {
 var spellings = map[string][][]string{
 	"number":   {{"7", `"7"`, "07", "${SEVEN}"}, {"8"}, {"64"}},
 	"duration": {{"60s", "1m", "1m0s", "60000ms", `"60s"`}, {"61s"}, {"1m1ms", "60001ms"}},
-	"size":     {{"1MiB", "1024KiB", "1048576", "1048576B", "1 MiB"}, {"1MB", "1000KB", "1000000"}, {"1"}, {"1GiB", "1024MiB"}},
-	"share":    {{"1%", "0.01", "1.0%", "0.0100", "1e-2"}, {"0.3%", "0.003"}, {"7%", "0.07"}, {"29%", "0.29"}, {"57%", "0.57"}, {"100%"}},
-	"yes":      {{"yes", "true", "on", "Yes", `"on"`}, {"no", "false", "off", "${NO}"}},
+	"size": {{"1MiB", "1024KiB", "1048576", "1048576B", "1 MiB"}, {"1MB", "1000KB", "1000000"}, {"1"},
+		{"1GiB", "1024MiB"}},
+	"share": {{"1%", "0.01", "1.0%", "0.0100", "1e-2"}, {"0.3%", "0.003"}, {"7%", "0.07"}, {"29%", "0.29"},
+		{"57%", "0.57"}, {"100%"}},
+	"yes": {{"yes", "true", "on", "Yes", `"on"`}, {"no", "false", "off", "${NO}"}},
 	"start": {
-		{"earliest", `"earliest"`}, {"latest"}, {"2026-11-22T12:00:00Z", "2026-11-22T14:00:00+02:00", "2026-11-22T12:00:00.000Z"},
+		{"earliest", `"earliest"`}, {"latest"}, {"2026-11-22T12:00:00Z", "2026-11-22T14:00:00+02:00",
+			"2026-11-22T12:00:00.000Z"},
 		{"2026-11-22T12:00:00.5Z"},
 	},
 	"topics":    {{"a", "[a]", `"a"`, "${A}", "&x a"}, {"b"}, {"[a, b]", "[b, a]"}, {"/a/"}, {"/^a/"}},
@@ -57,27 +60,36 @@ var spellings = map[string][][]string{
 	"key":       {{"a", "[a]"}, {"b"}, {"[a, b]", "[b, a]"}},
 	"meta":      {{"topic", "[topic]"}, {"key"}, {"[topic, key]", "[key, topic]"}},
 	"sqlstates": {{"23503", "[23503]", `["23503"]`}, {"23505"}, {"[23503, 40001]", "[40001, 23503]"}},
-	"table":     {{"a", "public.a", `'"a"'`, `'"public"."a"'`, "${A}"}, {"A"}, {"b.a"}, {`'"b.a"'`}, {`'"a.b".c'`}, {`'a."b.c"'`}},
+	"table": {{"a", "public.a", `'"a"'`, `'"public"."a"'`, "${A}"}, {"A"}, {"b.a"}, {`'"b.a"'`}, {`'"a.b".c'`},
+		{`'a."b.c"'`}},
 	"columns": {
 		{"{ ca: x.y, cb: z int }", `{ cb: "z integer", ca: '"x"."y"' }`, `{ ca: ' "x".y ', cb: z int4 }`},
-		{"{ ca: x.y, cb: z bigint }"}, {"{ ca: x.y, cb: z }"}, {"{ ca: x.y }"}, {`{ ca: '"x.y"' }`}, {"{ cb: x.y }"}, {"{ ca: y.x }"},
+		{"{ ca: x.y, cb: z bigint }"}, {"{ ca: x.y, cb: z }"}, {"{ ca: x.y }"}, {`{ ca: '"x.y"' }`}, {"{ cb: x.y }"},
+		{"{ ca: y.x }"},
 		{"{ ca: null, cb: bigint }", "{ ca: ca, cb: cb int8 }", "{ cb: '\"cb\" bigint', ca: null }"},
-		{"{ ca: 'ca numeric(12,2)' }", "{ ca: 'ca decimal( 12 , 2 )' }", "{ ca: 'numeric(12,2)' }"}, {"{ ca: 'ca numeric(12,3)' }"},
-		{"{ ca: timestamptz }", "{ ca: timestamp with time zone }"}, {"{ ca: timestamp without time zone }"}, {"{ ca: 'text[]' }"}, {"{ ca: ca text }"},
-		{"{ ca: $key }"}, {"{ ca: $key.id }", `{ ca: '$key."id"' }`}, {"{ ca: key.id }"}, {"{ ca: $headers }"}, {"{ ca: $headers.id }", `{ ca: '$headers."id"' }`},
-		{"{ ca: $topic }"}, {`{ ca: '"$topic"' }`}, {"{ ca: . }"}, {"{ ca: $timestamp }"}, {"{ ca: $partition }"}, {"{ ca: $offset }"}, {`{ ca: '"1"' }`},
+		{"{ ca: 'ca numeric(12,2)' }", "{ ca: 'ca decimal( 12 , 2 )' }",
+			"{ ca: 'numeric(12,2)' }"}, {"{ ca: 'ca numeric(12,3)' }"},
+		{"{ ca: timestamptz }",
+			"{ ca: timestamp with time zone }"}, {"{ ca: timestamp without time zone }"}, {"{ ca: 'text[]' }"},
+		{"{ ca: ca text }"},
+		{"{ ca: $key }"}, {"{ ca: $key.id }",
+			`{ ca: '$key."id"' }`}, {"{ ca: key.id }"}, {"{ ca: $headers }"}, {"{ ca: $headers.id }", `{ ca: '$headers."id"' }`},
+		{"{ ca: $topic }"}, {`{ ca: '"$topic"' }`}, {"{ ca: . }"}, {"{ ca: $timestamp }"}, {"{ ca: $partition }"},
+		{"{ ca: $offset }"}, {`{ ca: '"1"' }`},
 	},
 	"extensions": {{"{ a: x, b: y }", "{ b: y, a: x }"}, {"{ a: y, b: x }"}},
 	// Any text is a value of its own.
-	"text": {{"a", `"a"`, "'a'", "${A}"}, {"b"}, {"A"}}, "checked text": {{"off", `"off"`, "${OFF}"}}, "secret": {{"a", `"a"`}, {"b"}},
+	"text": {{"a", `"a"`, "'a'", "${A}"}, {"b"}, {"A"}}, "checked text": {{"off", `"off"`, "${OFF}"}}, "secret": {{"a",
+		`"a"`}, {"b"}},
 	"url":    {{"postgres://h/db", `"postgres://h/db"`}, {"postgres://h/other"}},
 	"one of": nil, // each name is a meaning
 }
 
 // of group and add only.
 var spellingsOf = map[string][][]string{
-	"sinks.group": {{"{ ca: minute(x.y) }", `{ ca: 'minute( "x".y )' }`}, {"{ ca: hour(x.y) }"}, {"{ ca: day(x.y) }"}, {"{ ca: day(x.y) date }"}, {"{ ca: minute(x) }"}},
-	"sinks.add":   {{"{ ca: 1 }", "{ ca: '1' }"}, {"{ ca: 1 bigint }", "{ ca: '1 int8' }"}},
+	"sinks.group": {{"{ ca: minute(x.y) }", `{ ca: 'minute( "x".y )' }`}, {"{ ca: hour(x.y) }"}, {"{ ca: day(x.y) }"},
+		{"{ ca: day(x.y) date }"}, {"{ ca: minute(x) }"}},
+	"sinks.add": {{"{ ca: 1 }", "{ ca: '1' }"}, {"{ ca: 1 bigint }", "{ ca: '1 int8' }"}},
 }
 
 // TestSpellings: the hash is equal for each spelling of one meaning, and differs between meanings exactly if the
@@ -173,12 +185,15 @@ func TestTheHashSurvivesRewriting(t *testing.T) {
 			t.Fatalf("seed %d has another hash:\n%s", seed, text)
 		}
 	}
-	flags, err := FromFlags(Flags{"brokers": {"other:9092"}, "topic": {"orders", "returns"}, "key": {"id"}, "create": {"true"}, "name": {"n"}}, database)
+	flags, err := FromFlags(Flags{"brokers": {"other:9092"}, "topic": {"orders", "returns"}, "key": {"id"},
+		"create": {"true"}, "name": {"n"}}, database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sinks := "sinks:\n  - { topic: orders, table: public.orders, key: id, create: on }\n  - { topics: [returns], create: yes, key: [id], format: json }\n"
-	if p := mustParse(t, strings.Replace(small, "sinks:\n  - topic: orders\n    table: orders\n", sinks, 1)); p.Hash() != flags.Hash() {
+	sinks := "sinks:\n  - { topic: orders, table: public.orders, key: id, create: on }\n" +
+		"  - { topics: [returns], create: yes, key: [id], format: json }\n"
+	if p := mustParse(t, strings.Replace(small, "sinks:\n  - topic: orders\n    table: orders\n", sinks,
+		1)); p.Hash() != flags.Hash() {
 		t.Errorf("with flags it has another hash:\n%s\n%s", flags.Redacted(), p.Redacted())
 	}
 }
@@ -189,7 +204,8 @@ func TestTheHashOfSinks(t *testing.T) {
 	a, b := "  - { topic: a, table: ta }\n", "  - { topic: b, table: tb }\n"
 	head := "kafka: { brokers: 'a:1' }\npostgres: host=a\nsinks:\n"
 	seen := map[string]string{}
-	for _, sinks := range []string{a, b, a + b, b + a, "  - { topic: a, table: tb }\n", "  - { topics: [a, b], table: ta }\n", a + a[:len(a)-2] + ", key: id }\n"} {
+	for _, sinks := range []string{a, b, a + b, b + a, "  - { topic: a, table: tb }\n",
+		"  - { topics: [a, b], table: ta }\n", a + a[:len(a)-2] + ", key: id }\n"} {
 		p, err := Parse("x.yaml", []byte(head+sinks), everyVariable)
 		if err != nil {
 			continue // twice the same table
@@ -246,8 +262,10 @@ sinks:
 // changed, who then looks for a change that nobody made. If making hashes must change, change hashForm.
 func TestTheHashIsPinned(t *testing.T) {
 	types := "    columns:\n"
-	for i, typ := range []string{"boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "numeric(12,2)", "text", "varchar(9)",
-		"char(3)", "char", "bytea", "uuid", "date", "time", "time(3)", "timestamp", "timestamp(3)", "timestamptz", "timestamptz(3)", "interval",
+	for i, typ := range []string{"boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric",
+		"numeric(12,2)", "text", "varchar(9)",
+		"char(3)", "char", "bytea", "uuid", "date", "time", "time(3)", "timestamp", "timestamp(3)", "timestamptz",
+		"timestamptz(3)", "interval",
 		"json", "jsonb", "inet", "cidr", "macaddr", "citext", "text[]", "numeric(12,2)[]"} {
 		types += fmt.Sprintf("      c%d: f%d %s\n", i, i, typ)
 	}

@@ -106,7 +106,9 @@ func checkTable(r *reader, n *yaml.Node, s *Sink, g given) {
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 var topics = kind[Sink]{
-	shape: shape{kind: "topics", takes: "a topic or a list of topics", schema: ref("names"), many: true, lines: showScalar},
+	shape: shape{
+		kind: "topics", takes: "a topic or a list of topics", schema: ref("names"), many: true, lines: showScalar,
+	},
 	read: func(r *reader, n *yaml.Node, what string, s *Sink) {
 		list := r.entries(n, what)
 		for _, e := range list {

@@ -52,8 +52,8 @@ func splitName(text string) (parts []string, err error) {
 			}
 			part, rest = rest[:end], rest[end:]
 			if !plainName.MatchString(part) {
-				return nil, fmt.Errorf("%s is not made of letters, digits, _, $ and -: if that is its name, put it in double quotes",
-					shownText(part))
+				return nil, fmt.Errorf("%s is not made of letters, digits, _, $ and -: "+
+					"if that is its name, put it in double quotes", shownText(part))
 			}
 		}
 		if problem := badIdentifier(part); problem != "" {

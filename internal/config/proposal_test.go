@@ -14,15 +14,18 @@ import (
 // that makes the same columns of the same fields, whatever the fields' names.
 func TestProposedColumnsAreRead(t *testing.T) {
 	var object strings.Builder
-	names := []string{"id", "a.b", "$key", "$offset", "${HOME}", "$$", `q"u`, `back\slash`, "sp ace", "yes", "null", "NO", "1", "1.5", "~", "date", "timestamp", "double", "time",
-		"a: b", "- x", "#x", "x #y", "[x]", "{x}", "x,y", "&a", "*a", "!t", "f(x)", "a*b", "a+b", "%x", "@x", "`x`", "'x'", "|", ">", "?", "é", "日本", "😀", " x ", "\n", "\t", "<<", "=", ".", "",
+	names := []string{"id", "a.b", "$key", "$offset", "${HOME}", "$$", `q"u`, `back\slash`, "sp ace", "yes", "null",
+		"NO", "1", "1.5", "~", "date", "timestamp", "double", "time",
+		"a: b", "- x", "#x", "x #y", "[x]", "{x}", "x,y", "&a", "*a", "!t", "f(x)", "a*b", "a+b", "%x", "@x", "`x`", "'x'",
+		"|", ">", "?", "é", "日本", "😀", " x ", "\n", "\t", "<<", "=", ".", "",
 		"\u007f", "\u0085", "\u2028", "\u200b", "\ufeff", "<a&b>", strings.Repeat("x", 63)}
 	for i, n := range names {
 		text, err := json.Marshal(n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		object.WriteString(map[bool]string{true: "{", false: ","}[i == 0] + string(text) + ":" + []string{"1", `"x"`, `"2026-11-22"`, `"2026-11-22T12:00:00"`, `"2026-11-22T12:00:00Z"`, "{}", "true"}[i%7])
+		object.WriteString(map[bool]string{true: "{", false: ","}[i == 0] + string(text) + ":" +
+			[]string{"1", `"x"`, `"2026-11-22"`, `"2026-11-22T12:00:00"`, `"2026-11-22T12:00:00Z"`, "{}", "true"}[i%7])
 	}
 	in, err := transform.Infer(transform.Rule{}, slices.Values([]*record.Record{{Value: []byte(object.String() + "}")}}))
 	if err != nil {

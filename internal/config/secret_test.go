@@ -47,9 +47,11 @@ func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	printed := map[string]string{"JSON": string(asJSON), "YAML": string(asYAML), "log": log.String(), "Hash": p.Hash(), "Redacted": p.Redacted()}
+	printed := map[string]string{"JSON": string(asJSON), "YAML": string(asYAML), "log": log.String(), "Hash": p.Hash(),
+		"Redacted": p.Redacted()}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%z", "%10.3s"} {
-		printed[verb] = fmt.Sprintf(verb, p) + fmt.Sprintf(verb, p.Kafka.SASL) + fmt.Sprintf(verb, p.Postgres) + fmt.Sprintf(verb, p.Postgres.URL)
+		printed[verb] = fmt.Sprintf(verb, p) + fmt.Sprintf(verb, p.Kafka.SASL) + fmt.Sprintf(verb, p.Postgres) +
+			fmt.Sprintf(verb, p.Postgres.URL)
 	}
 	for how, s := range printed {
 		if strings.Contains(s, mark) || strings.Contains(s, fmt.Sprintf("%x", mark)) {
@@ -64,23 +66,26 @@ func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 // TestNoProblemShowsASecret makes mistakes beside, around and in secrets.
 func TestNoProblemShowsASecret(t *testing.T) {
 	for name, change := range map[string][2]string{
-		"MisspelledKey":         {"password:", "pasword:"},
-		"KeyOfOtherPlace":       {"    password:", "    url:"},
-		"TwiceGiven":            {"    username: app", "    username: app\n    password: " + mark},
-		"NextToIt":              {"    username: app\n    password: " + mark, "    username: app\n    password: " + mark + "\n    x: 1"},
-		"FlowLine":              {"  sasl:\n    mechanism: SCRAM-SHA-512\n    username: app\n    password: " + mark, "  sasl: { username: app, password: " + mark + ", mechanism: SCRAM, y: 1 }"},
-		"List":                  {"password: " + mark, "password: [" + mark + "]"},
-		"Mapping":               {"password: " + mark, "password: { " + mark + ": 1 }"},
-		"ManyLines":             {"password: " + mark, "password: >\n      a\n      " + mark + "\n    x: 1"},
-		"ManyLinesInQuotes":     {"password: " + mark, "password: \"a\n\n      " + mark + "\" \n    x: 1"},
-		"OpenQuote":             {"password: " + mark, "password: '" + mark},
-		"Anchor":                {"password: " + mark, "password: *" + mark},
-		"Tag":                   {"password: " + mark, "password: !" + mark + " x"},
-		"AliasElsewhere":        {"password: " + mark, "password: &pw " + mark + "\nname: a\nhttp: *pw"},
-		"Dollar":                {"password: " + mark, "password: a${" + mark},
-		"DollarForm":            {"password: " + mark, "password: ${" + mark + "!}"},
-		"DefaultOfAVariable":    {"password: " + mark, "password: '${UNSET:x" + mark + "}'"},
-		"SASLIsAValue":          {"sasl:\n    mechanism: SCRAM-SHA-512\n    username: app\n    password: " + mark, "sasl: " + mark},
+		"MisspelledKey":   {"password:", "pasword:"},
+		"KeyOfOtherPlace": {"    password:", "    url:"},
+		"TwiceGiven":      {"    username: app", "    username: app\n    password: " + mark},
+		"NextToIt": {"    username: app\n    password: " + mark, "    username: app\n    password: " + mark +
+			"\n    x: 1"},
+		"FlowLine": {"  sasl:\n    mechanism: SCRAM-SHA-512\n    username: app\n    password: " + mark,
+			"  sasl: { username: app, password: " + mark + ", mechanism: SCRAM, y: 1 }"},
+		"List":               {"password: " + mark, "password: [" + mark + "]"},
+		"Mapping":            {"password: " + mark, "password: { " + mark + ": 1 }"},
+		"ManyLines":          {"password: " + mark, "password: >\n      a\n      " + mark + "\n    x: 1"},
+		"ManyLinesInQuotes":  {"password: " + mark, "password: \"a\n\n      " + mark + "\" \n    x: 1"},
+		"OpenQuote":          {"password: " + mark, "password: '" + mark},
+		"Anchor":             {"password: " + mark, "password: *" + mark},
+		"Tag":                {"password: " + mark, "password: !" + mark + " x"},
+		"AliasElsewhere":     {"password: " + mark, "password: &pw " + mark + "\nname: a\nhttp: *pw"},
+		"Dollar":             {"password: " + mark, "password: a${" + mark},
+		"DollarForm":         {"password: " + mark, "password: ${" + mark + "!}"},
+		"DefaultOfAVariable": {"password: " + mark, "password: '${UNSET:x" + mark + "}'"},
+		"SASLIsAValue": {"sasl:\n    mechanism: SCRAM-SHA-512\n    username: app\n    password: " + mark,
+			"sasl: " + mark},
 		"OtherMechanism":        {"SCRAM-SHA-512", "OAUTHBEARER"},
 		"InTheClear":            {"tls: yes\n  sasl:\n    mechanism: SCRAM-SHA-512", "sasl:\n    mechanism: PLAIN"},
 		"WrongURL":              {"postgres://u:", "mysql://u:"},
@@ -116,7 +121,8 @@ func TestNoProblemShowsASecret(t *testing.T) {
 		})
 	}
 	t.Run("Flags", func(t *testing.T) {
-		_, err := FromFlags(Flags{"brokers": {"postgres://u:" + mark + "@h/db"}, "topic": {"a"}, "to": {"mysql://u:" + mark + "@h"}, "table": {"a.b.c"}}, vars())
+		_, err := FromFlags(Flags{"brokers": {"postgres://u:" + mark + "@h/db"}, "topic": {"a"},
+			"to": {"mysql://u:" + mark + "@h"}, "table": {"a.b.c"}}, vars())
 		if err == nil || strings.Contains(err.Error(), mark) {
 			t.Error(err)
 		}
@@ -125,7 +131,8 @@ func TestNoProblemShowsASecret(t *testing.T) {
 
 // TestAProblemShowsItsLine holds that hiding secrets leaves the rest.
 func TestAProblemShowsItsLine(t *testing.T) {
-	_, err := Parse("x.yaml", []byte(strings.Replace(marked, "app\n", "app\n    mechanizm: x\n", 1)+"    kee: id\nworkers: many # of them\r\n"), database)
+	_, err := Parse("x.yaml", []byte(strings.Replace(marked, "app\n", "app\n    mechanizm: x\n",
+		1)+"    kee: id\nworkers: many # of them\r\n"), database)
 	want := `x.yaml:7:5: unknown key "mechanizm" in kafka.sasl; did you mean "mechanism"?
         mechanizm: …
         ^
