@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 
 	"go.yaml.in/yaml/v4"
@@ -101,7 +102,7 @@ func readColumn(c *transform.Column, text string, fold transform.Fold) error {
 		c.Path, c.Type = m[1], m[2]
 		return checkType(c.Type)
 	}
-	_, notType := transform.ParseType(text) // a type may have parentheses: numeric(12,2)
+	_, notType := pgbin.ParseType(text) // a type may have parentheses: numeric(12,2)
 	if m := aroundPath.FindStringSubmatch(text); m != nil && notType != nil && fold != transform.NoFold {
 		return readUnit(c, m[1], m[2], m[3], fold)
 	}
@@ -145,7 +146,7 @@ func checkType(text string) error {
 	if text == "" {
 		return nil
 	}
-	_, err := transform.ParseType(text)
+	_, err := pgbin.ParseType(text)
 	return err
 }
 

@@ -27,7 +27,7 @@ func TestProposedColumnsAreRead(t *testing.T) {
 		object.WriteString(map[bool]string{true: "{", false: ","}[i == 0] + string(text) + ":" +
 			[]string{"1", `"x"`, `"2026-11-22"`, `"2026-11-22T12:00:00"`, `"2026-11-22T12:00:00Z"`, "{}", "true"}[i%7])
 	}
-	in, err := transform.Infer(transform.Rule{}, slices.Values([]*record.Record{{Value: []byte(object.String() + "}")}}))
+	in, err := transform.Infer(transform.Rule{}, nil, slices.Values([]*record.Record{{Value: []byte(object.String() + "}")}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -142,7 +142,7 @@ func (s *lineSource) infer() ([]transform.Column, error) {
 		}
 		sample = append(sample, &record.Record{Value: value})
 	}
-	in, err := transform.Infer(transform.Rule{}, slices.Values(sample))
+	in, err := transform.Infer(transform.Rule{}, nil, slices.Values(sample))
 	if err != nil {
 		return nil, err
 	}

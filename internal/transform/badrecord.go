@@ -1,11 +1,6 @@
 package transform
 
-import (
-	"strconv"
-	"unicode/utf8"
-
-	"sinker/internal/record"
-)
+import "sinker/internal/record"
 
 // BadRecord is record.BadRecord, and its codes.
 type BadRecord = record.BadRecord
@@ -28,17 +23,6 @@ const (
 	CodeSurrogate   = record.CodeSurrogate
 )
 
-func bad(code, reason string) *BadRecord { return &BadRecord{Code: code, Reason: reason} }
+func bad(code, reason string) *BadRecord { return record.Bad(code, reason) }
 
-// glimpse quotes the start of a value for a message. Bytes that are no text are shown escaped.
-func glimpse(b []byte) string {
-	const most = 40
-	if len(b) <= most {
-		return strconv.Quote(string(b))
-	}
-	n := most
-	for n > most-utf8.UTFMax && !utf8.RuneStart(b[n]) {
-		n--
-	}
-	return strconv.Quote(string(b[:n])) + "…"
-}
+func glimpse(b []byte) string { return record.Glimpse(b) }

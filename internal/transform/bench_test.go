@@ -63,7 +63,7 @@ func wide(n int) ([]*record.Record, []Column) {
 
 // encodeAll is one benchmark: the records again and again into one buffer.
 func encodeAll(b *testing.B, p *Plan, records []*record.Record) {
-	e := p.NewEncoder()
+	e := p.NewEncoder(nil)
 	var dst []byte
 	size, i := 0, 0
 	for _, r := range records {

@@ -1,6 +1,10 @@
 package transform
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"sinker/internal/pgbin"
+)
 
 // Canonical writes the i-th column as every column of the same meaning is written, for the hash of a configuration: its
 // name, the parts of its path and its type, all in JSON. A path that is left out is written out, and a type in the words
@@ -10,7 +14,7 @@ import "encoding/json"
 func (r Rule) Canonical(i int) string {
 	c := r.Columns[i]
 	typ := c.Type
-	if t, err := ParseType(typ); err == nil {
+	if t, err := pgbin.ParseType(typ); err == nil {
 		typ = t.String()
 	}
 	text, err := json.Marshal([]any{c.Name, r.canonicalPath(c), typ})

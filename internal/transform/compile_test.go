@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sinker/internal/pgbin"
 )
 
 func names(columns []TableColumn) string {
@@ -23,10 +25,10 @@ func leftOf(p *Plan) (names []string) {
 
 func TestCompileColumns(t *testing.T) {
 	table := columns(t, "a int!", "b text", "made int=", "kafka_offset bigint", "k uuid!")
-	table.Columns = append(table.Columns, TableColumn{Name: "always", Type: baseType(Int8, -1), NotNull: true, Generated: true, HasDefault: true},
-		TableColumn{Name: "ident", Type: baseType(Int8, -1), NotNull: true, Identity: true, HasDefault: true},
-		TableColumn{Name: "odd", Type: Type{OID: 600, Name: "point"}, HasDefault: true},
-		TableColumn{Name: "constant", Type: baseType(Text, -1), NotNull: true, HasDefault: true, Default: []byte("x")})
+	table.Columns = append(table.Columns, TableColumn{Name: "always", Type: pgbin.OfKind(pgbin.Int8, -1), NotNull: true, Generated: true, HasDefault: true},
+		TableColumn{Name: "ident", Type: pgbin.OfKind(pgbin.Int8, -1), NotNull: true, Identity: true, HasDefault: true},
+		TableColumn{Name: "odd", Type: pgbin.Type{OID: 600, Name: "point"}, HasDefault: true},
+		TableColumn{Name: "constant", Type: pgbin.OfKind(pgbin.Text, -1), NotNull: true, HasDefault: true, Default: []byte("x")})
 	for _, test := range []struct {
 		name, want string
 		rule       Rule
@@ -55,9 +57,9 @@ func TestCompileColumns(t *testing.T) {
 
 func TestCompileErrors(t *testing.T) {
 	table := columns(t, "id bigint!", "total numeric(12,2)", "note text", "made int!=", "doc json", "docb jsonb", "ver interval", "at timestamptz")
-	table.Columns = append(table.Columns, TableColumn{Name: "always", Type: baseType(Int8, -1), Generated: true}, TableColumn{Name: "ident", Type: baseType(Int8, -1), Identity: true, HasDefault: true},
-		TableColumn{Name: "shape", Type: Type{OID: 600, Name: "point"}},
-		TableColumn{Name: "span", Type: Type{Kind: Interval, OID: 1186, Typmod: 4<<16 | 0xffff}}, TableColumn{Name: "ci", Type: TextType(70000, "public.citext")})
+	table.Columns = append(table.Columns, TableColumn{Name: "always", Type: pgbin.OfKind(pgbin.Int8, -1), Generated: true}, TableColumn{Name: "ident", Type: pgbin.OfKind(pgbin.Int8, -1), Identity: true, HasDefault: true},
+		TableColumn{Name: "shape", Type: pgbin.Type{OID: 600, Name: "point"}},
+		TableColumn{Name: "span", Type: pgbin.Type{Kind: pgbin.Interval, OID: 1186, Typmod: 4<<16 | 0xffff}}, TableColumn{Name: "ci", Type: pgbin.TextType(70000, "public.citext")})
 	id := Column{Name: "id"}
 	for _, test := range []struct {
 		rule Rule
@@ -80,10 +82,10 @@ func TestCompileErrors(t *testing.T) {
 		{Rule{Columns: []Column{id}, Key: []string{"note"}}, "key column note is not among the columns of table t that are filled"},
 		{Rule{Columns: []Column{id}, Key: []string{"idd"}}, "(did you mean id?)"},
 		{Rule{Columns: []Column{id}, Key: []string{"id", "id"}}, "key column id is there twice"},
-		{Rule{Columns: []Column{id, {Name: "doc"}}, Key: []string{"doc"}}, "column doc: type json can not be a key"},
-		{Rule{Columns: []Column{id, {Name: "docb"}}, Key: []string{"docb"}}, "column docb: type jsonb can not be a key"},
-		{Rule{Columns: []Column{id, {Name: "ver"}}, Key: []string{"ver"}}, "column ver: type interval can not be a key"},
-		{Rule{Columns: []Column{id, {Name: "ci"}}, Key: []string{"ci"}}, "column ci: type public.citext can not be a key"},
+		{Rule{Columns: []Column{id, {Name: "doc"}}, Key: []string{"doc"}}, "column doc: type json cannot be a key"},
+		{Rule{Columns: []Column{id, {Name: "docb"}}, Key: []string{"docb"}}, "column docb: type jsonb cannot be a key"},
+		{Rule{Columns: []Column{id, {Name: "ver"}}, Key: []string{"ver"}}, "column ver: type interval cannot be a key"},
+		{Rule{Columns: []Column{id, {Name: "ci"}}, Key: []string{"ci"}}, "column ci: type public.citext cannot be a key"},
 		{Rule{Columns: []Column{id}, Tombstones: true}, "delete rows only of a table with a key"},
 		{Rule{Columns: []Column{id}, Meta: []string{"ofset"}}, `meta "ofset" is not known (did you mean offset?)`},
 		{Rule{Columns: []Column{id}, Meta: []string{"offset"}}, "meta offset needs a column kafka_offset in table t: ALTER TABLE … ADD COLUMN kafka_offset bigint"},
@@ -104,7 +106,7 @@ func TestCompileErrors(t *testing.T) {
 // TestDeclaredTypeMayBeSpelledOtherwise: a declared type that is spelled otherwise is still the same type.
 func TestDeclaredTypeMayBeSpelledOtherwise(t *testing.T) {
 	table := columns(t, "a character varying(5)", "b timestamp with time zone", "c int[]", "d char")
-	table.Columns = append(table.Columns, TableColumn{Name: "e", Type: TextType(70000, "public.citext")})
+	table.Columns = append(table.Columns, TableColumn{Name: "e", Type: pgbin.TextType(70000, "public.citext")})
 	r := Rule{Columns: []Column{{Name: "a", Type: "VARCHAR( 5 )"}, {Name: "b", Type: "timestamptz"}, {Name: "c", Type: "int4[][]"}, {Name: "d", Type: "character(1)"}, {Name: "e", Type: "citext"}}}
 	if _, err := Compile(r, table); err != nil {
 		t.Error(err)
@@ -150,7 +152,7 @@ func TestParseType(t *testing.T) {
 		"BIGINT": "bigint", " double  precision ": "double precision", "float(24)": "real", "decimal(5)": "numeric(5,0)", "char": "character(1)", "bpchar": "bpchar",
 		"Timestamp (3) With Time Zone": "timestamp(3) with time zone", "int[3][ ]": "integer[]", "citext[]": "citext[]", "public.citext": "public.citext", "varchar": "character varying",
 	} {
-		if typ, err := ParseType(spelled); err != nil || typ.String() != want {
+		if typ, err := pgbin.ParseType(spelled); err != nil || typ.String() != want {
 			t.Errorf("%q: %v, %v; want %s", spelled, typ, err, want)
 		}
 	}
@@ -159,7 +161,7 @@ func TestParseType(t *testing.T) {
 		"numeric(5,1001)": "between -1000 and 1000", "varchar(0)": "between 1 and 10485760", "timestamp(7)": "between 0 and 6", "text(5)": "text does not take (5)", "numeric(1,2,3)": "does not take (1,2,3)", "": "unknown type",
 		"int[x]": "unknown type", "float(54)": "between 1 and 53",
 	} {
-		if typ, err := ParseType(spelled); err == nil || !strings.Contains(err.Error(), says) {
+		if typ, err := pgbin.ParseType(spelled); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, %v; want %s", spelled, typ, err, says)
 		}
 	}

@@ -3,9 +3,11 @@ package transform
 import (
 	"encoding/binary"
 	"fmt"
-	"strconv"
 
+	"sinker/internal/format"
+	"sinker/internal/pgbin"
 	"sinker/internal/record"
+	"sinker/internal/value"
 )
 
 // Op is what a tuple is for.
@@ -21,11 +23,13 @@ const (
 // to one goroutine.
 type Encoder struct {
 	plan     *Plan
-	value    *scanner
-	key      *scanner
-	deletion *scanner
-	bare     [forms]*scanner // of JSON outside of the value and of key fields, by the form wanted
-	keyRead  bool            // the key of the record in hand was scanned
+	format   format.Format // of the value
+	json     format.Format
+	value    *reader
+	key      *reader
+	deletion *reader
+	bare     [format.Forms]*reader // of JSON outside of the value and of key fields, by the form wanted
+	keyRead  bool                  // the key of the record was read
 	keyErr   *BadRecord
 
 	omitted []byte // the places of the columns that the tuple lacks, two bytes each
@@ -33,13 +37,18 @@ type Encoder struct {
 	shapes  map[string]Shape // by omitted
 	byShape []string         // omitted
 
-	meta []byte // scratch: provenance as text or JSON
-	v    value  // scratch: a value that no scanner found
+	meta []byte      // scratch: provenance as text or JSON
+	v    value.Value // scratch: a value that no decoder found
 }
 
+// mostScratch bytes are kept from record to record; one huge record does not hold on to its memory.
+const mostScratch = 1 << 20
+
 // Append appends one tuple of the binary COPY format for the record to dst: the field count in two bytes, then each
-// field's length in four and its bytes. A Delete has the key columns only. With an error, which is a *BadRecord, dst
-// comes back as it was.
+// field's length in four and its bytes. A Delete has the key columns only.
+//
+// With an error dst comes back as it was. A *BadRecord is the record's fault: no repetition changes it. Any other error is
+// the world's, and says nothing about the record: the format lacks something that is to be fetched first (format.Source).
 //
 // A tuple lacks the columns for which the record has no field and only Postgres knows the default: see Shape.
 func (e *Encoder) Append(dst []byte, r *record.Record) ([]byte, Op, error) {
@@ -51,29 +60,29 @@ func (e *Encoder) Append(dst []byte, r *record.Record) ([]byte, Op, error) {
 	if r.Value == nil && (p.value != nil || p.tombstones || p.ignored) {
 		return e.tombstone(dst, r)
 	}
+	var values []value.Value
 	if p.value != nil {
-		if !e.value.scan(r.Value) {
-			return dst, Filter, e.value.err
+		if bad, err := e.value.Decode(r.Value); err != nil {
+			return dst, Filter, err
+		} else if bad != nil {
+			return dst, Filter, bad
 		}
-		if p.fields && e.value.values[0].kind != object {
-			return dst, Filter, notObject("value", r.Value, &e.value.values[0])
+		values = e.value.values
+		if p.fields && values[0].Kind != value.Object {
+			return dst, Filter, notObject("value", r.Value, &values[0])
 		}
 	}
 	base := len(dst)
-	var values []value
-	if p.value != nil {
-		values = e.value.values
-	}
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(p.columns)))
 	lacking := 0 // fields that are not there
 	for i := range p.columns {
 		c := &p.columns[i]
 		var err *BadRecord
 		if c.origin == fromField {
-			if v := &values[c.node]; v.kind > null {
-				dst, err = c.append(dst, v, &c.encoding)
+			if v := &values[c.node]; v.Kind > value.Null {
+				dst, err = c.Append(dst, v)
 			} else {
-				if v.kind == missing {
+				if v.Kind == value.Missing {
 					lacking++
 				}
 				dst, err = e.nothing(dst, v, c, e.value)
@@ -102,18 +111,18 @@ func (e *Encoder) Append(dst []byte, r *record.Record) ([]byte, Op, error) {
 	return dst, Write, nil
 }
 
-func notObject(what string, src []byte, v *value) *BadRecord {
-	return bad(CodeNotObject, fmt.Sprintf("the %s is %s, not an object with fields: %s", what, v.kind, glimpse(src)))
+func notObject(what string, src []byte, v *value.Value) *BadRecord {
+	return bad(CodeNotObject, fmt.Sprintf("the %s is %s, not an object with fields: %s", what, v.Kind, glimpse(src)))
 }
 
 // nothing appends what stands for a field that is null or not there.
-func (e *Encoder) nothing(dst []byte, v *value, c *column, s *scanner) ([]byte, *BadRecord) {
-	isNull := v.kind == null
+func (e *Encoder) nothing(dst []byte, v *value.Value, c *column, from *reader) ([]byte, *BadRecord) {
+	isNull := v.Kind == value.Null
 	for _, n := range c.way {
-		if w := &s.values[n]; w.kind == null {
+		if w := &from.values[n]; w.Kind == value.Null {
 			isNull = true
-		} else if w.kind > null && w.kind != object {
-			return dst, bad(CodeWrongType, fmt.Sprintf("it is a field within %s, which is %s and has none", glimpse(w.b), w.kind))
+		} else if w.Kind > value.Null && w.Kind != value.Object {
+			return dst, bad(CodeWrongType, fmt.Sprintf("it is a field within %s, which is %s and has none", glimpse(w.B), w.Kind))
 		}
 	}
 	return e.absent(dst, isNull, c)
@@ -121,7 +130,7 @@ func (e *Encoder) nothing(dst []byte, v *value, c *column, s *scanner) ([]byte, 
 
 func (e *Encoder) absent(dst []byte, isNull bool, c *column) ([]byte, *BadRecord) {
 	switch {
-	case isNull && !c.NotNull && !c.isKey:
+	case isNull && !c.NotNull && !c.IsKey():
 		return appendInt32(dst, -1), nil
 	case !isNull && c.absent != nil:
 		return append(dst, c.absent...), nil
@@ -136,7 +145,7 @@ func (e *Encoder) absent(dst []byte, isNull bool, c *column) ([]byte, *BadRecord
 	if c.fold == Group {
 		return dst, bad(CodeMissing, "it says which group the record belongs to, and its field "+why)
 	}
-	if c.isKey {
+	if c.IsKey() {
 		return dst, bad(CodeMissing, "it is a key column, and its field "+why)
 	}
 	return dst, bad(CodeMissing, "it is NOT NULL, and its field "+why)
@@ -178,29 +187,27 @@ func (e *Encoder) other(dst []byte, r *record.Record, c *column) ([]byte, *BadRe
 // whole appends a column of the whole value: its bytes for texts and bytea, its JSON for anything else.
 func (e *Encoder) whole(dst, b []byte, c *column) ([]byte, *BadRecord) {
 	v := &e.value.values[c.node]
-	if v.kind == null {
+	if v.Kind == value.Null {
 		return e.absent(dst, true, c)
 	}
 	switch c.Type.Kind {
-	case Bytea:
-		return append(appendInt32(dst, int32(len(b))), b...), nil
-	case Text, Varchar, Char:
-		e.v = value{kind: text, flags: raw | v.flags&nonASCII, b: b}
+	case pgbin.Bytea, pgbin.Text, pgbin.Varchar, pgbin.Char:
+		e.v = value.Value{Kind: value.Bytes, B: b}
 		v = &e.v
 	}
-	return c.append(dst, v, &c.encoding)
+	return c.Append(dst, v)
 }
 
-// keyField appends a field of the record's key, which is read as JSON once a record.
+// keyField appends a field of the record's key, which is read as JSON once per record.
 func (e *Encoder) keyField(dst []byte, r *record.Record, c *column) ([]byte, *BadRecord) {
 	if r.Key == nil {
 		return e.absent(dst, true, c)
 	}
 	if !e.keyRead {
-		e.keyRead, e.keyErr = true, nil
-		if !e.key.scan(r.Key) {
-			e.keyErr = bad(e.key.err.Code, "the key is "+e.key.err.Reason)
-		} else if e.key.values[0].kind != object {
+		e.keyRead = true
+		if bad := e.key.read(r.Key); bad != nil {
+			e.keyErr = record.Bad(bad.Code, "the key is "+bad.Reason)
+		} else if e.keyErr = nil; e.key.values[0].Kind != value.Object {
 			e.keyErr = notObject("key", r.Key, &e.key.values[0])
 		}
 	}
@@ -208,10 +215,10 @@ func (e *Encoder) keyField(dst []byte, r *record.Record, c *column) ([]byte, *Ba
 		return dst, e.keyErr
 	}
 	v := &e.key.values[c.node]
-	if v.kind <= null {
+	if v.Kind <= value.Null {
 		return e.nothing(dst, v, c, e.key)
 	}
-	return c.append(dst, v, &c.encoding)
+	return c.Append(dst, v)
 }
 
 // bytes appends a column from bytes that need not be JSON: a key, a header, the topic's name. Texts and bytea take them
@@ -221,43 +228,55 @@ func (e *Encoder) bytes(dst, b []byte, c *column) ([]byte, *BadRecord) {
 		return e.absent(dst, true, c)
 	}
 	v := &e.v
-	*v = value{kind: text, flags: raw | nonASCII, b: b}
+	*v = value.Value{Kind: value.Text, Flags: value.Raw, B: b}
 	switch c.Type.Kind {
-	case Bytea:
-		return append(appendInt32(dst, int32(len(b))), b...), nil
-	case Text, Varchar, Char, Enum:
-	case JSON, JSONB, Array:
-		f := formOf(c.Type)
-		s := e.scannerOf(f)
-		if !s.scan(b) {
-			return dst, bad(s.err.Code, s.err.Reason)
+	case pgbin.Bytea, pgbin.Text, pgbin.Varchar, pgbin.Char:
+		v.Kind, v.Flags = value.Bytes, 0
+	case pgbin.Enum:
+	case pgbin.JSON, pgbin.JSONB, pgbin.Array:
+		text := e.readerOf(formOf(c.Type))
+		if bad := text.read(b); bad != nil {
+			return dst, bad
 		}
-		*v = s.values[s.doc.nodes[0].forms[f]]
-		if v.kind == null {
+		*v = text.values[len(text.values)-1] // the one in the form, which comes last
+		if v.Kind == value.Null {
 			return e.absent(dst, true, c)
 		}
 	default:
-		if s := e.scannerOf(asScalar); len(b) > 0 && b[0] == '"' && s.scan(b) {
-			*v = s.values[0]
+		if len(b) > 0 && b[0] == '"' {
+			if text := e.readerOf(format.AsScalar); text.read(b) == nil {
+				*v = text.values[0]
+			}
 		}
 	}
-	return c.append(dst, v, &c.encoding)
+	return c.Append(dst, v)
 }
 
-// scannerOf returns a scanner of texts that are one value of the form.
-func (e *Encoder) scannerOf(f form) *scanner {
+// readerOf returns a reader of JSON texts that are one value of the form.
+func (e *Encoder) readerOf(f format.Form) *reader {
 	if e.bare[f] == nil {
-		root := tree{}
-		root.forms[f] = true
-		e.bare[f] = newScanner(root.document(), e.plan.maxDepth)
+		var root format.Paths
+		root.Want(nil, f)
+		e.bare[f] = newReader(e.json, root.Document())
 	}
 	return e.bare[f]
 }
 
+// reads says whether a record can be read, with what is known now.
+func (r *reader) reads(b []byte) bool {
+	bad, err := r.Decode(b)
+	return bad == nil && err == nil
+}
+
+// read reads JSON, which lacks nothing of the world's.
+func (r *reader) read(b []byte) *BadRecord {
+	bad, _ := r.Decode(b)
+	return bad
+}
+
 func (e *Encoder) integer(dst []byte, n int64, c *column) ([]byte, *BadRecord) {
-	e.meta = strconv.AppendInt(e.meta[:0], n, 10)
-	e.v = value{kind: number, flags: exact, num: n, b: e.meta}
-	return c.append(dst, &e.v, &c.encoding)
+	e.v.SetInt(n)
+	return c.Append(dst, &e.v)
 }
 
 // timestamp appends the record's timestamp, which Kafka keeps in milliseconds; -1 there means none, and is NULL here.
@@ -265,14 +284,9 @@ func (e *Encoder) timestamp(dst []byte, ms int64, c *column) ([]byte, *BadRecord
 	if ms == -1 {
 		return e.absent(dst, true, c)
 	}
-	e.meta = strconv.AppendInt(e.meta[:0], ms, 10)
-	const farthest = 9_223_371_331_200_000 // milliseconds: the end of Postgres' timestamps, and still an int64 in micros
-	if ms > farthest || ms < -farthest {
-		return dst, outOfRange(e.meta, &c.encoding)
-	}
-	dst, err := appendMicros(dst, ms*1000-epochMicros, e.meta, &c.encoding)
-	if err == nil && c.unit > 0 {
-		dst = cutMicros(dst, &c.encoding)
-	}
-	return dst, err
+	e.v.SetTimestamp(ms, 3)
+	return c.Append(dst, &e.v)
 }
+
+// appendInt32 appends a length, or another number of four bytes.
+func appendInt32(dst []byte, n int32) []byte { return binary.BigEndian.AppendUint32(dst, uint32(n)) }

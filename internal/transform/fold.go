@@ -3,6 +3,8 @@ package transform
 import (
 	"fmt"
 	"strings"
+
+	"sinker/internal/pgbin"
 )
 
 // Fold is what becomes of a column's value in a rule that aggregates: records with equal group columns become one row.
@@ -26,7 +28,7 @@ func (f Fold) String() string {
 const CountPath = "1"
 
 // units are the functions that a group column's path may have around it, in microseconds.
-var units = map[string]int64{"minute": minuteMicros, "hour": hourMicros, "day": dayMicros}
+var units = map[string]int64{"minute": pgbin.Minute, "hour": pgbin.Hour, "day": pgbin.Day}
 
 // SplitUnit cuts minute(path), hour(path) or day(path) into the function's name and the path; unit is empty when the
 // path has none around it.
@@ -84,62 +86,35 @@ func (r Rule) checkFolds() error {
 
 // foldEncoding is how one record's value is written for its fold: as for any other column, but that a time of a unit is
 // cut down to it, and that what has no sum is refused.
-func foldEncoding(f Fold, unit string, t Type) (encoding, error) {
+func foldEncoding(f Fold, unit string, t pgbin.Type) (pgbin.Encoding, error) {
 	switch f {
 	case Group:
 		return groupEncoding(unit, t)
 	case Add, counted:
 		switch t.Kind {
-		case Int2, Int4, Int8:
-			return newEncoding(t, false)
-		case Numeric, Float4, Float8:
-			inner, err := newEncoding(t, false)
-			return encoding{append: appendFinite, element: &inner, of: t, precision: inner.precision, scale: inner.scale}, err
+		case pgbin.Int2, pgbin.Int4, pgbin.Int8:
+			return pgbin.NewEncoding(t, false)
+		case pgbin.Numeric, pgbin.Float4, pgbin.Float8:
+			return pgbin.Finite(t)
 		}
-		return encoding{}, fmt.Errorf("%s has no sum; add goes into smallint, integer, bigint, numeric, real and double precision", t)
+		return pgbin.Encoding{}, fmt.Errorf("%s has no sum; add goes into smallint, integer, bigint, numeric, real and double precision", t)
 	}
 	switch t.Kind {
-	case Int2, Int4, Int8, Numeric, Float4, Float8, Date, Time, Timestamp, TimestampTZ:
-		return newEncoding(t, false)
+	case pgbin.Int2, pgbin.Int4, pgbin.Int8, pgbin.Numeric, pgbin.Float4, pgbin.Float8,
+		pgbin.Date, pgbin.Time, pgbin.Timestamp, pgbin.TimestampTZ:
+		return pgbin.NewEncoding(t, false)
 	}
-	return encoding{}, fmt.Errorf("%s goes into numbers, dates and times, not into %s, whose order only Postgres knows", f, t)
+	return pgbin.Encoding{}, fmt.Errorf("%s goes into numbers, dates and times, not into %s, whose order only Postgres knows", f, t)
 }
 
-func groupEncoding(unit string, t Type) (encoding, error) {
-	if t.Kind == Array {
-		return encoding{}, fmt.Errorf("an array can not be a group")
-	}
-	if unit == "" {
-		return newEncoding(t, true)
-	}
-	whole := t
-	whole.Typmod = -1 // the fraction goes anyway
+func groupEncoding(unit string, t pgbin.Type) (pgbin.Encoding, error) {
 	switch {
-	case t.Kind == Timestamp || t.Kind == TimestampTZ:
-	case t.Kind == Date && unit == "day":
-		whole = baseType(TimestampTZ, -1)
-	default:
-		return encoding{}, fmt.Errorf("%s( ) gives timestamp with time zone or timestamp, and day( ) also date; the column is %s", unit, t)
+	case t.Kind == pgbin.Array:
+		return pgbin.Encoding{}, fmt.Errorf("an array cannot be a group")
+	case unit == "":
+		return pgbin.NewEncoding(t, true)
+	case t.Kind == pgbin.Timestamp, t.Kind == pgbin.TimestampTZ, t.Kind == pgbin.Date && unit == "day":
+		return pgbin.Cut(t, units[unit])
 	}
-	inner, err := newEncoding(whole, true)
-	return encoding{append: appendCut, element: &inner, isKey: true, unit: units[unit], of: t, fraction: 6}, err
-}
-
-// appendCut writes a time cut down to its minute, hour or day, in UTC.
-func appendCut(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	dst, err := enc.element.append(dst, v, enc.element)
-	if err != nil {
-		return dst, err
-	}
-	return cutMicros(dst, enc), nil
-}
-
-// appendFinite writes a number that a sum can go on from: one NaN or infinity would stay in it for ever.
-func appendFinite(dst []byte, v *value, enc *encoding) ([]byte, *BadRecord) {
-	at := len(dst)
-	dst, err := enc.element.append(dst, v, enc.element)
-	if err == nil && !isFinite(dst[at+4:], enc.of.Kind) {
-		return dst, bad(CodeOutOfRange, fmt.Sprintf("%s can not be added: the sum would be that for ever", glimpse(v.b)))
-	}
-	return dst, err
+	return pgbin.Encoding{}, fmt.Errorf("%s( ) gives timestamp with time zone or timestamp, and day( ) also date; the column is %s", unit, t)
 }

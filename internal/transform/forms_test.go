@@ -16,7 +16,7 @@ func TestForms(t *testing.T) {
 	for _, path := range []string{"a", "o.a"} {
 		alone := make([]*Encoder, len(types))
 		for i, typ := range types {
-			alone[i] = declared(t, Rule{Columns: []Column{{"c", path, typ}}}).NewEncoder()
+			alone[i] = declared(t, Rule{Columns: []Column{{"c", path, typ}}}).NewEncoder(nil)
 		}
 		for _, v := range values {
 			// Of a repeated field the last one counts, in every form.
@@ -36,7 +36,7 @@ func TestForms(t *testing.T) {
 			if len(columns) == 0 {
 				continue
 			}
-			got, _, err := declared(t, Rule{Columns: columns}).NewEncoder().Append(nil, ofValue(text))
+			got, _, err := declared(t, Rule{Columns: columns}).NewEncoder(nil).Append(nil, ofValue(text))
 			if err != nil || !bytes.Equal(got[2:], want) {
 				t.Errorf("%s of %s into %v: %q, %v; alone %q", path, text, columns, got, err, want)
 			}

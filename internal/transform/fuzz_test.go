@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/pgbin"
 	"sinker/internal/record"
 )
 
@@ -26,7 +27,7 @@ func everyType(tb testing.TB) (Rule, Table, []strictColumn) {
 	var t Table
 	var strict []strictColumn
 	for _, s := range spelled {
-		typ, err := ParseType(s.typ)
+		typ, err := pgbin.ParseType(s.typ)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -41,7 +42,7 @@ func everyType(tb testing.TB) (Rule, Table, []strictColumn) {
 		}
 		strict = append(strict, strictColumn{path: path, typ: typ})
 	}
-	mood := EnumType(99, "mood", []string{"sad", "ok", "häppy"})
+	mood := pgbin.EnumType(99, "mood", []string{"sad", "ok", "häppy"})
 	r.Columns = append(r.Columns, Column{Name: "e"})
 	t.Columns = append(t.Columns, TableColumn{Name: "e", Type: mood})
 	strict = append(strict, strictColumn{path: []string{"e"}, typ: mood})
@@ -107,12 +108,12 @@ func FuzzDecode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	old := p.NewEncoder()
+	old := p.NewEncoder(nil)
 	f.Fuzz(func(t *testing.T, value, before []byte) {
 		want, wantErr := strictRow(value, strict, fuzzDepth)
-		warmed := p.NewEncoder()
+		warmed := p.NewEncoder(nil)
 		warmed.Append(nil, &record.Record{Value: before})
-		for name, e := range map[string]*Encoder{"new": p.NewEncoder(), "warmed": warmed, "old": old} {
+		for name, e := range map[string]*Encoder{"new": p.NewEncoder(nil), "warmed": warmed, "old": old} {
 			value := value[:len(value):len(value)]
 			got, op, err := e.Append([]byte("before"), &record.Record{Value: value})
 			var bad *BadRecord

@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"encoding/binary"
 	"hash/maphash"
-	"math"
-	"math/bits"
 	"slices"
+
+	"sinker/internal/pgbin"
 )
 
 // Groups folds the tuples of a plan that aggregates into one row a group. Its memory is used again after Reset, so that
@@ -17,10 +17,9 @@ type Groups struct {
 	folds []foldColumn
 	slots []int32 // hash table of indexes (plus one) into groups
 	list  []group
-	cells []cell // len(folds) a group
-	bytes []byte // the groups' key columns, and the largest and smallest numerics
-	large map[int]*largeSum
-	text  []byte // scratch of a sum's digits
+	cells []pgbin.Sum // len(folds) a group
+	bytes []byte      // the groups' key columns, and the largest and smallest numerics
+	large map[int]*pgbin.Large
 }
 
 // group is one row to be.
@@ -31,30 +30,21 @@ type group struct {
 	cells    int    // the place of its first cell
 }
 
-// cell is what one column of a group has come to. A sum is a number of 128 bits: of units, or for numeric of the
-// column's last group of four digits. That can not overflow within a batch; what the column can not hold shows at the end.
-type cell struct {
-	low, high uint64
-	shown     uint16 // numeric: digits after the point
-	seen      bool
-}
-
-// foldColumn is how the tuples' column behind the group columns is folded.
+// foldColumn is how the tuples' column behind the group columns is folded. What a group's has come to is a pgbin.Sum, its
+// cell. Of Max and Min, which add nothing up, it has the field itself in Low; or, of a numeric, its place in bytes and its
+// size in Low and High.
 type foldColumn struct {
-	encoding
-	fold     Fold
-	fraction int // numeric sums: groups of four digits after the point that a cell holds
+	fold  Fold
+	of    pgbin.Kind
+	adder pgbin.Adder
 }
 
 // NewGroups makes the groups of a plan that aggregates.
 func (p *Plan) NewGroups() *Groups {
-	g := &Groups{plan: p, slots: make([]int32, 64), large: map[int]*largeSum{}}
-	for _, c := range p.columns[p.keys:] {
-		f := foldColumn{encoding: c.encoding, fold: c.fold, fraction: 3}
-		if c.precision > 0 {
-			f.fraction = (max(0, c.scale) + 3) / 4
-		}
-		g.folds = append(g.folds, f)
+	g := &Groups{plan: p, slots: make([]int32, 64), large: map[int]*pgbin.Large{}}
+	for i := range p.columns[p.keys:] {
+		c := &p.columns[p.keys+i]
+		g.folds = append(g.folds, foldColumn{c.fold, c.Of.Kind, pgbin.NewAdder(&c.Encoding)})
 	}
 	return g
 }
@@ -82,20 +72,19 @@ func (g *Groups) Add(tuple []byte) {
 		rest = rest[4:]
 		f, c := &g.folds[i], &g.cells[at+i]
 		if f.fold == counted {
-			g.count(f, c)
+			f.adder.Count(c)
 			continue
 		}
 		if size < 0 {
 			continue
 		}
-		value := rest[:size]
+		field := rest[:size]
 		rest = rest[size:]
-		if f.fold == Add {
-			g.sum(f, c, at+i, value)
-		} else {
-			g.extreme(f, c, value)
+		if f.fold != Add {
+			g.extreme(f, c, field)
+		} else if !f.adder.Add(c, field) {
+			g.addLarge(at+i, field)
 		}
-		c.seen = true
 	}
 }
 
@@ -118,7 +107,7 @@ func (g *Groups) find(key []byte) int {
 	g.bytes = append(g.bytes, key...)
 	g.list = append(g.list, n)
 	for range g.folds {
-		g.cells = append(g.cells, cell{})
+		g.cells = append(g.cells, pgbin.Sum{})
 	}
 	g.slots[slot] = int32(len(g.list))
 	if 2*len(g.list) > len(g.slots) {
@@ -139,65 +128,39 @@ func (g *Groups) grow() {
 	}
 }
 
-func (c *cell) add(n int64) {
-	var carry uint64
-	c.low, carry = bits.Add64(c.low, uint64(n), 0)
-	c.high, _ = bits.Add64(c.high, uint64(n>>63), carry)
-}
-
-// numericOne is 1 as a numeric.
-var numericOne = []byte{0, 1, 0, 0, 0, 0, 0, 0, 0, 1}
-
-func (g *Groups) count(f *foldColumn, c *cell) {
-	c.seen = true
-	switch f.of.Kind {
-	case Float4, Float8:
-		c.low = math.Float64bits(math.Float64frombits(c.low) + 1)
-	case Numeric:
-		c.addNumeric(numericOne, f.fraction)
-	default:
-		c.add(1)
+// addLarge adds a numeric that is too long for the cell at a place.
+func (g *Groups) addLarge(at int, field []byte) {
+	if g.large[at] == nil {
+		g.large[at] = &pgbin.Large{}
 	}
-}
-
-func (g *Groups) sum(f *foldColumn, c *cell, at int, value []byte) {
-	switch f.of.Kind {
-	case Float4, Float8:
-		c.low = math.Float64bits(math.Float64frombits(c.low) + floatOf(value))
-	case Numeric:
-		c.shown = max(c.shown, binary.BigEndian.Uint16(value[6:]))
-		if !c.addNumeric(value, f.fraction) {
-			g.addLarge(at, value)
-		}
-	default:
-		c.add(fixed(value))
-	}
+	g.large[at].Add(field)
 }
 
 // extreme keeps the larger or the smaller value. Numerics lie in bytes, where a cell has their place.
-func (g *Groups) extreme(f *foldColumn, c *cell, value []byte) {
-	isNumeric := f.of.Kind == Numeric
-	if c.seen {
+func (g *Groups) extreme(f *foldColumn, c *pgbin.Sum, field []byte) {
+	isNumeric := f.of == pgbin.Numeric
+	if c.Seen {
 		var have []byte
 		var fix [8]byte
 		if isNumeric {
-			have = g.bytes[c.low : c.low+c.high]
+			have = g.bytes[c.Low : c.Low+c.High]
 		} else {
-			have = binary.BigEndian.AppendUint64(fix[:0], c.low)[8-len(value):]
+			have = binary.BigEndian.AppendUint64(fix[:0], c.Low)[8-len(field):]
 		}
-		if d := compareFields(value, have, f.of.Kind); d == 0 || (d > 0) != (f.fold == Max) {
+		if d := pgbin.Compare(field, have, f.of); d == 0 || (d > 0) != (f.fold == Max) {
 			return
 		}
 	}
+	c.Seen = true
 	if !isNumeric {
-		c.low = uint64(fixed(value))
+		c.Low = uint64(pgbin.Fixed(field))
 		return
 	}
-	if int(c.high) < len(value) { // a place of its own, or a larger one
-		c.low = uint64(len(g.bytes))
-		g.bytes = append(g.bytes, value...)
+	if int(c.High) < len(field) { // a place of its own, or a larger one
+		c.Low = uint64(len(g.bytes))
+		g.bytes = append(g.bytes, field...)
 	}
-	c.high = uint64(copy(g.bytes[c.low:], value))
+	c.High = uint64(copy(g.bytes[c.Low:], field))
 }
 
 // Sort puts the groups into an order that every worker has in common, so that two that write the same rows lock them in
@@ -222,7 +185,7 @@ func (g *Groups) Arrays(dst [][]byte, from, to int) ([][]byte, *BadRecord) {
 		} else {
 			dst = append(dst, nil)
 		}
-		dst[i] = AppendArrayHeader(dst[i][:0], g.plan.columns[i].Type, to-from)
+		dst[i] = pgbin.AppendArrayHeader(dst[i][:0], g.plan.columns[i].Type, to-from)
 	}
 	for _, n := range g.list[from:to] {
 		key := g.bytes[n.from:n.to]
@@ -243,34 +206,16 @@ func (g *Groups) Arrays(dst [][]byte, from, to int) ([][]byte, *BadRecord) {
 	return dst, nil
 }
 
-// AppendArrayHeader begins a binary array of one dimension, which may hold NULLs. Its elements are fields as Append
-// writes them.
-func AppendArrayHeader(dst []byte, element Type, size int) []byte {
-	dst = appendInt32(appendInt32(dst, 1), 1)
-	return appendInt32(appendInt32(appendInt32(dst, int32(element.OID)), int32(size)), 1)
-}
-
 // result writes what a cell has come to as a field.
 func (g *Groups) result(dst []byte, at int, f *foldColumn) ([]byte, *BadRecord) {
 	c := &g.cells[at]
 	switch {
 	case f.fold == Add || f.fold == counted:
-		return g.total(dst, at, f)
-	case !c.seen:
+		return f.adder.Append(dst, c, g.large[at])
+	case !c.Seen:
 		return appendInt32(dst, -1), nil
-	case f.of.Kind == Numeric:
-		return append(appendInt32(dst, int32(c.high)), g.bytes[c.low:c.low+c.high]...), nil
+	case f.of == pgbin.Numeric:
+		return append(appendInt32(dst, int32(c.High)), g.bytes[c.Low:c.Low+c.High]...), nil
 	}
-	return appendFixed(dst, int64(c.low), f.of.Kind), nil
-}
-
-// appendFixed writes a field of the kind's two, four or eight bytes.
-func appendFixed(dst []byte, n int64, k Kind) []byte {
-	switch k {
-	case Int2:
-		return append(dst, 0, 0, 0, 2, byte(n>>8), byte(n))
-	case Int4, Float4, Date:
-		return appendInt32(appendInt32(dst, 4), int32(n))
-	}
-	return binary.BigEndian.AppendUint64(appendInt32(dst, 8), uint64(n))
+	return pgbin.AppendFixed(dst, int64(c.Low), f.of), nil
 }

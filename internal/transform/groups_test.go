@@ -13,7 +13,7 @@ func groupRule() Rule {
 // TestGroupsNoAllocations: once the groups have grown, neither a record nor a group costs memory.
 func TestGroupsNoAllocations(t *testing.T) {
 	p := declared(t, groupRule())
-	e, g, records := p.NewEncoder(), p.NewGroups(), orders(500)
+	e, g, records := p.NewEncoder(nil), p.NewGroups(), orders(500)
 	var tuple []byte
 	var arrays [][]byte
 	all := func() {
@@ -39,7 +39,7 @@ func TestGroupsNoAllocations(t *testing.T) {
 
 func BenchmarkGroups(b *testing.B) {
 	p := declared(b, groupRule())
-	e, g, records := p.NewEncoder(), p.NewGroups(), orders(2000)
+	e, g, records := p.NewEncoder(nil), p.NewGroups(), orders(2000)
 	var tuple []byte
 	i := 0
 	b.ReportAllocs()
@@ -66,8 +66,8 @@ func TestFoldProblems(t *testing.T) {
 		"SumOfText":     {Column{"x", "", "text"}, Add, "column x: text has no sum; add goes into smallint, integer, bigint, numeric, real and double precision"},
 		"MaxOfText":     {Column{"x", "", "text"}, Max, "column x: max goes into numbers, dates and times, not into text, whose order only Postgres knows"},
 		"MinOfJSON":     {Column{"x", "", "jsonb"}, Min, "column x: min goes into numbers, dates and times, not into jsonb, whose order only Postgres knows"},
-		"GroupOfJSON":   {Column{"x", "", "jsonb"}, Group, "column x: type jsonb can not be a key here, because equal values of it have several forms"},
-		"GroupOfArrays": {Column{"x", "", "text[]"}, Group, "column x: an array can not be a group"},
+		"GroupOfJSON":   {Column{"x", "", "jsonb"}, Group, "column x: type jsonb cannot be a key here, because equal values of it have several forms"},
+		"GroupOfArrays": {Column{"x", "", "text[]"}, Group, "column x: an array cannot be a group"},
 		"HourOfADate":   {Column{"x", "hour(at)", "date"}, Group, "column x: hour( ) gives timestamp with time zone or timestamp, and day( ) also date; the column is date"},
 		"MinuteOfAnInt": {Column{"x", "minute(at)", "int"}, Group, "column x: minute( ) gives timestamp with time zone or timestamp, and day( ) also date; the column is integer"},
 		"PartitionText": {Column{"x", "$partition", "uuid"}, Group, "column x: it is uuid in the table, and $partition goes only into smallint"},
@@ -103,12 +103,12 @@ func TestUnits(t *testing.T) {
 		rule := func(path string) Rule {
 			return Rule{Key: []string{"t"}, Columns: []Column{{"t", path, c.typ}, {"n", "1", ""}}, Folds: []Fold{Group, Add}}
 		}
-		got, _, err := declared(t, rule(c.path)).NewEncoder().Append(nil, ofValue(`{"at":"`+c.value+`"}`))
+		got, _, err := declared(t, rule(c.path)).NewEncoder(nil).Append(nil, ofValue(`{"at":"`+c.value+`"}`))
 		if err != nil {
 			t.Errorf("%+v: %v", c, err)
 			continue
 		}
-		want, _, err := declared(t, rule("at")).NewEncoder().Append(nil, ofValue(`{"at":"`+c.want+`"}`))
+		want, _, err := declared(t, rule("at")).NewEncoder(nil).Append(nil, ofValue(`{"at":"`+c.want+`"}`))
 		if err != nil || string(got) != string(want) {
 			t.Errorf("%+v: %x, want %x (%v)", c, got, want, err)
 		}

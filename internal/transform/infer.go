@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 
+	"sinker/internal/format"
 	"sinker/internal/nearest"
 	"sinker/internal/record"
+	"sinker/internal/value"
 )
 
 // Inference is the columns that records of which nothing is configured propose.
@@ -37,14 +39,18 @@ const enoughWhole = 1000
 //
 // A field whose name cannot be a column's is left out. Records that are not JSON objects are passed over; if no field is left,
 // or a key column has none, that is an error.
-func Infer(r Rule, records iter.Seq[*record.Record]) (Inference, error) {
+//
+// f reads the records; nil: as plain JSON. An error of the world's (see format.Decoder) is returned as it is.
+func Infer(r Rule, f format.Format, records iter.Seq[*record.Record]) (Inference, error) {
 	meta, err := r.metaColumns()
 	if err != nil {
 		return Inference{}, err
 	}
-	in := newInference(r)
+	in := newInference(r, f)
 	for rec := range records {
-		in.record(rec)
+		if err := in.record(rec); err != nil {
+			return Inference{}, err
+		}
 	}
 	out := Inference{Records: in.records}
 	for i := range in.fields {
@@ -120,7 +126,7 @@ type inference struct {
 	byName map[string]int
 	last   map[int]saw // of the record at present, by field
 	order  []int       // scratch: the fields of the record at present
-	scan   *scanner
+	format format.Fields
 	out    []byte // scratch
 
 	records, tombstones, noJSON, registry, tooDeep, noObject, empty int
@@ -133,41 +139,38 @@ type saw struct {
 	width        int
 }
 
-func newInference(r Rule) *inference {
-	depth := r.MaxDepth
-	if depth == 0 {
-		depth = defaultDepth
+func newInference(r Rule, f format.Format) *inference {
+	return &inference{byName: map[string]int{}, last: map[int]saw{}, format: formatOr(f, r.MaxDepth).Fields()}
+}
+
+// formatOr returns the format, or that of plain JSON.
+func formatOr(f format.Format, maxDepth int) format.Format {
+	if f == nil {
+		return format.JSON(maxDepth)
 	}
-	scan := newScanner(&document{nodes: []node{{end: 1}}}, depth)
-	return &inference{byName: map[string]int{}, last: map[int]saw{}, scan: scan}
+	return f
 }
 
 // record takes note of a record's fields. Of a repeated field the last one counts.
-func (in *inference) record(r *record.Record) {
+func (in *inference) record(r *record.Record) error {
 	in.records++
 	if r.Value == nil {
 		in.tombstones++
-		return
+		return nil
 	}
-	if !in.scan.scan(r.Value) {
-		if in.scan.err.Code == CodeTooDeep {
-			in.tooDeep++
-			return
-		}
-		in.noJSON++
-		if id, ok := schemaID(r.Value); ok {
-			if in.registry++; in.registry == 1 {
-				in.id = id
-			}
-		}
-		return
-	}
-	if in.scan.values[0].kind != object {
+	kind, bad, err := in.format.Read(r.Value)
+	switch {
+	case err != nil:
+		return err
+	case bad != nil:
+		in.refused(bad, r.Value)
+		return nil
+	case kind != value.Object:
 		in.noObject++
-		return
+		return nil
 	}
 	clear(in.last)
-	in.scan.fields(func(name string, v *value) {
+	in.format.Each(func(name string, v *value.Value) {
 		id, known := in.byName[name]
 		if !known {
 			id = len(in.fields)
@@ -180,6 +183,21 @@ func (in *inference) record(r *record.Record) {
 		in.empty++
 	}
 	in.note()
+	return nil
+}
+
+// refused counts a record that cannot be read.
+func (in *inference) refused(bad *BadRecord, b []byte) {
+	if bad.Code == CodeTooDeep {
+		in.tooDeep++
+		return
+	}
+	in.noJSON++
+	if id, ok := format.SchemaID(b); ok {
+		if in.registry++; in.registry == 1 {
+			in.id = id
+		}
+	}
 }
 
 // mostWidth is how many bytes of a row the values may take: a page of Postgres less what else is in it and in the row, the
@@ -227,13 +245,4 @@ func (in *inference) nothing(left []LeftOut) error {
 	}
 	return fmt.Errorf("none of the %d sampled records is a JSON object with a field, so there is nothing to make columns of: %s",
 		in.records, strings.Join(what, "; "))
-}
-
-// schemaID returns the id of the schema by which a record is written, if it begins as those of a schema registry do: a zero
-// byte, which begins no JSON, and four bytes.
-func schemaID(b []byte) (uint32, bool) {
-	if len(b) < 5 || b[0] != 0 {
-		return 0, false
-	}
-	return uint32(b[1])<<24 | uint32(b[2])<<16 | uint32(b[3])<<8 | uint32(b[4]), true
 }

@@ -71,7 +71,7 @@ func TestInferTakesItsSample(t *testing.T) {
 			}
 			records = append(records, ofValue("{"+strings.Join(fields, ",")+"}"))
 		}
-		in, err := Infer(key, slices.Values(records))
+		in, err := Infer(key, nil, slices.Values(records))
 		if err != nil {
 			t.Fatalf("%v of %s", err, records[0].Value)
 		}
@@ -79,7 +79,7 @@ func TestInferTakesItsSample(t *testing.T) {
 			types[c.Type]++
 		}
 		key.Columns = in.Columns
-		e := declared(t, key).NewEncoder()
+		e := declared(t, key).NewEncoder(nil)
 		for _, r := range records {
 			if _, _, err := e.Append(nil, r); err != nil {
 				t.Fatalf("%s does not go into the table made of it: %v\n%+v", r.Value, err, in.Columns)

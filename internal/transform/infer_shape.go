@@ -1,6 +1,11 @@
 package transform
 
-import "strings"
+import (
+	"bytes"
+
+	"sinker/internal/pgbin"
+	"sinker/internal/value"
+)
 
 // shape is a set of kinds of values.
 type shape uint8
@@ -72,77 +77,63 @@ func (f *inferred) typeName(isKey bool) string {
 const widest = 24
 
 // look returns a value's shape, and the types that refuse it although values of its shape go into them.
-func (in *inference) look(v *value) (s saw) {
-	s.width = min(widest, len(v.b)+8) // a text has one byte more than its letters, a numeric seven than its digits
-	switch v.kind {
-	case isTrue, isFalse:
+func (in *inference) look(v *value.Value) (s saw) {
+	s.width = min(widest, len(v.B)+8) // a text has one byte more than its letters, a numeric seven than its digits
+	switch v.Kind {
+	case value.True, value.False:
 		s.shape = aBoolean
-	case number:
-		s.shape = shapeOfNumber(v)
-		if !in.takes(Numeric, v) {
+	case value.Number:
+		s.shape = in.shapeOfNumber(v)
+		if !in.takes(pgbin.Numeric, v) {
 			s.unfit |= notNumeric
 		}
-	case text:
-		s.shape = shapeOfText(v.b)
+	case value.Text:
+		s.shape = shapeOfText(v.B)
 		return s // what jsonb refuses text refuses too
-	case object, list:
+	case value.Object, value.List:
 		s.shape, s.width = aTree, widest
 	default:
 		return saw{}
 	}
 	// What text refuses too goes nowhere.
-	if !in.takes(JSONB, v) && in.takes(Text, v) {
+	if !in.takes(pgbin.JSONB, v) && in.takes(pgbin.Text, v) {
 		s.unfit |= notJSONB
 	}
 	return s
 }
 
-var inferenceTypes = func() map[Kind]encoding {
-	types := map[Kind]encoding{}
-	for _, k := range []Kind{Numeric, JSONB, Text} {
-		types[k], _ = newEncoding(baseType(k, -1), false) // these have no problem
+var inferenceTypes = func() map[pgbin.Kind]pgbin.Encoding {
+	types := map[pgbin.Kind]pgbin.Encoding{}
+	for _, k := range []pgbin.Kind{pgbin.Int8, pgbin.Numeric, pgbin.JSONB, pgbin.Text} {
+		types[k], _ = pgbin.NewEncoding(pgbin.OfKind(k, -1), false) // these have no problem
 	}
 	return types
 }()
 
 // takes says whether the encoder writes the value as the type.
-func (in *inference) takes(k Kind, v *value) bool {
+func (in *inference) takes(k pgbin.Kind, v *value.Value) bool {
 	enc := inferenceTypes[k]
-	out, err := enc.append(in.out[:0], v, &enc)
+	out, err := enc.Append(in.out[:0], v)
 	in.out = out[:0]
 	return err == nil
 }
 
-func shapeOfNumber(v *value) shape {
-	if v.flags&exact != 0 && v.scale == 0 && v.flags&odd == 0 {
+func (in *inference) shapeOfNumber(v *value.Value) shape {
+	if !bytes.ContainsAny(v.B, ".eE") && in.takes(pgbin.Int8, v) {
 		return aWhole
-	}
-	s := v.b
-	if d, ok := parseDecimal(s); ok && !strings.ContainsAny(string(s), ".eE") {
-		if _, _, fits := d.integer(); fits {
-			return aWhole
-		}
 	}
 	return aNumber
 }
 
 // shapeOfText reads a string. A year of more than four digits makes a text.
 func shapeOfText(s []byte) shape {
-	var c clock
-	if len(s) < 10 || s[4] != '-' {
-		return aText
-	}
-	if len(s) == 10 {
-		if rest, ok := c.readDate(s); ok && len(rest) == 0 {
-			return aDate
-		}
-		return aText
-	}
-	if s[10]|0x20 != 't' && s[10] != ' ' || !c.readTimestamp(s) || c.digits > 6 {
-		return aText
-	}
-	if c.zoned {
+	switch pgbin.TimeKind(s) {
+	case pgbin.Date:
+		return aDate
+	case pgbin.Timestamp:
+		return aMoment
+	case pgbin.TimestampTZ:
 		return anInstant
 	}
-	return aMoment
+	return aText
 }

@@ -27,7 +27,7 @@ func TestInfer(t *testing.T) {
 			"flag":true,"tree":"x","two":"2026-11-22T12:34:56","huge":1e200000}`),
 		ofValue(`{"text":"x","nano":"2026-11-22T12:34:56.123456789Z","huge":null}`),
 	}
-	in, err := Infer(Rule{}, slices.Values(records))
+	in, err := Infer(Rule{}, nil, slices.Values(records))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestInfer(t *testing.T) {
 	if got := inferredTypes(in); got != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
-	e := declared(t, Rule{Columns: in.Columns}).NewEncoder()
+	e := declared(t, Rule{Columns: in.Columns}).NewEncoder(nil)
 	for _, r := range records[3:] {
 		if _, _, err := e.Append(nil, r); err != nil {
 			t.Errorf("%s does not go into the table made of it: %v", r.Value, err)
@@ -60,7 +60,7 @@ func TestInferBigint(t *testing.T) {
 		for i := range test.n - 1 {
 			records = append(records, ofValue(fmt.Sprintf(`{"n":%d}`, i)))
 		}
-		in, err := Infer(Rule{}, slices.Values(append(records, ofValue(`{"n":`+test.last+`}`))))
+		in, err := Infer(Rule{}, nil, slices.Values(append(records, ofValue(`{"n":`+test.last+`}`))))
 		if err != nil || in.Columns[0].Type != test.want {
 			t.Errorf("%d numbers, the last %s: %+v, %v, want %s", test.n, test.last, in.Columns, err, test.want)
 		}
@@ -77,7 +77,7 @@ func TestInferLeavesOut(t *testing.T) {
 		"ct\\u0069d": "Postgres has",
 		long:         "", "CTID": "", "oid": "", "kafka_key": "", `a\"b`: "", "select": "", "a.b": "", " ": "", "\\n": "", "é": "", "$key": "", "😀": "", "a;--": "",
 	} {
-		in, err := Infer(Rule{Meta: []string{"offset"}}, slices.Values([]*record.Record{ofValue(`{"` + name + `":1,"id":2}`)}))
+		in, err := Infer(Rule{Meta: []string{"offset"}}, nil, slices.Values([]*record.Record{ofValue(`{"` + name + `":1,"id":2}`)}))
 		switch {
 		case err != nil:
 			t.Errorf("%q: %v", name, err)
@@ -91,7 +91,7 @@ func TestInferLeavesOut(t *testing.T) {
 	for i := range 1700 {
 		many = append(many, ofValue(fmt.Sprintf(`{"f%d":1}`, i)))
 	}
-	in, err := Infer(Rule{Meta: []string{"offset"}}, slices.Values(many))
+	in, err := Infer(Rule{Meta: []string{"offset"}}, nil, slices.Values(many))
 	if err != nil || len(in.Columns) != 1599 || len(in.LeftOut) != 101 || !strings.Contains(in.LeftOut[0].Reason, "1600 columns") {
 		t.Errorf("1700 fields: %d columns, %d left out, %v", len(in.Columns), len(in.LeftOut), err)
 	}
@@ -121,14 +121,14 @@ func TestInferErrors(t *testing.T) {
 		if test.key != "" {
 			r.Key = []string{test.key}
 		}
-		if _, err := Infer(r, slices.Values(records)); err == nil || !strings.Contains(err.Error(), test.says) {
+		if _, err := Infer(r, nil, slices.Values(records)); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%.40q:\n got %v\nwant %s", test.values, err, test.says)
 		}
 	}
-	if _, err := Infer(Rule{MaxDepth: 2}, slices.Values([]*record.Record{ofValue(`{"a":[[]]}`)})); err == nil || !strings.Contains(err.Error(), "1 are nested deeper than max_depth") {
+	if _, err := Infer(Rule{MaxDepth: 2}, nil, slices.Values([]*record.Record{ofValue(`{"a":[[]]}`)})); err == nil || !strings.Contains(err.Error(), "1 are nested deeper than max_depth") {
 		t.Errorf("a deep record: %v", err)
 	}
-	if _, err := Infer(Rule{}, slices.Values([]*record.Record{{}})); err == nil || !strings.Contains(err.Error(), "1 have a null value") {
+	if _, err := Infer(Rule{}, nil, slices.Values([]*record.Record{{}})); err == nil || !strings.Contains(err.Error(), "1 have a null value") {
 		t.Errorf("a tombstone: %v", err)
 	}
 	// A dead letter of such a record says it too.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sinker/internal/pgbin"
 )
 
 // ColumnsYAML is the columns as the `columns:` of a configuration lists them, an entry each: name: path type.
@@ -13,7 +15,7 @@ func ColumnsYAML(columns []Column) []string {
 	entries := make([]string, len(columns))
 	for i, c := range columns {
 		name, rule := yamlText(c.Name), c.pathOrName()+" "+c.Type
-		if _, err := ParseType(rule); err == nil {
+		if _, err := pgbin.ParseType(rule); err == nil {
 			rule = inQuotes(c.Name) + " " + c.Type // the path in quotes: without them it would be read as something else
 		}
 		entries[i] = name + ": " + yamlText(strings.ReplaceAll(rule, "$", "$$"))

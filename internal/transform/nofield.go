@@ -6,7 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"sinker/internal/format"
 	"sinker/internal/record"
+	"sinker/internal/value"
 )
 
 // sought is Plan.sought of the columns.
@@ -36,7 +38,7 @@ func (e *Encoder) foundNothing(r *record.Record) bool {
 	for i := range e.plan.columns {
 		switch c := &e.plan.columns[i]; {
 		case c.origin == fromField:
-			if e.value.values[c.node].kind != missing {
+			if e.value.values[c.node].Kind != value.Missing {
 				return false
 			}
 		case c.listed && e.hasOther(r, c):
@@ -52,7 +54,8 @@ func (e *Encoder) hasOther(r *record.Record, c *column) bool {
 	case fromKey:
 		return r.Key != nil
 	case fromKeyField:
-		return r.Key != nil && e.key.scan(r.Key) && e.key.values[0].kind == object && e.key.values[c.node].kind != missing
+		return r.Key != nil && e.key.read(r.Key) == nil && e.key.values[0].Kind == value.Object &&
+			e.key.values[c.node].Kind != value.Missing
 	case fromHeader:
 		return slices.ContainsFunc(r.Headers(), func(h record.Header) bool { return h.Key == c.header })
 	case fromHeaders:
@@ -64,11 +67,11 @@ func (e *Encoder) hasOther(r *record.Record, c *column) bool {
 // noField is the refusal of a record that fills no column. It names fields that the record has and fields that columns want.
 func (e *Encoder) noField(src []byte) *BadRecord {
 	var has, inner []string
-	if s := e.scannerOf(asScalar); s.scan(src) {
-		s.fields(func(name string, v *value) {
+	if s := e.format.Fields(); hasFields(s, src) {
+		s.Each(func(name string, v *value.Value) {
 			has = append(has, name)
-			if v.kind == object && len(inner) == 0 {
-				inner = e.within(name, v.b)
+			if v.Kind == value.Object && len(inner) == 0 {
+				inner = e.within(name, v.B)
 			}
 		})
 	}
@@ -96,37 +99,25 @@ func (e *Encoder) noField(src []byte) *BadRecord {
 	return bad(CodeNoField, reason)
 }
 
-// within looks in an object for the first field that a column wants at the top, and returns its path. It has a scanner
-// of its own.
+// hasFields reads a record and says whether it has fields.
+func hasFields(s format.Fields, b []byte) bool {
+	kind, bad, err := s.Read(b)
+	return kind == value.Object && bad == nil && err == nil
+}
+
+// within looks in the JSON text of an object for the first field that a column wants at the top, and returns its path.
 func (e *Encoder) within(name string, object []byte) (path []string) {
-	s := newScanner(&document{nodes: []node{{end: 1}}}, e.plan.maxDepth)
-	if !s.scan(object) {
+	s := e.json.Fields()
+	if !hasFields(s, object) {
 		return nil
 	}
-	s.fields(func(inner string, _ *value) {
+	s.Each(func(inner string, _ *value.Value) {
 		wanted := func(c column) bool { return c.origin == fromField && len(c.fields) == 1 && c.fields[0] == inner }
 		if path == nil && slices.ContainsFunc(e.plan.columns, wanted) {
 			path = []string{name, inner}
 		}
 	})
 	return path
-}
-
-// fields calls f for each field of the object that s has scanned as a whole, in their order. A repeated field comes
-// repeatedly. The value holds until f returns, and s has no other values afterwards.
-func (s *scanner) fields(f func(name string, v *value)) {
-	for i := skipSpace(s.b, skipSpace(s.b, 0)+1); s.b[i] != '}'; {
-		end, flags := s.name(i)
-		name := s.b[i+1 : end]
-		if flags&escaped != 0 {
-			name = unescapeName(nil, name)
-		}
-		i, _ = s.value(skipSpace(s.b, s.colon(end+1)), 0, 1)
-		f(string(name), &s.values[0])
-		if i = skipSpace(s.b, i); s.b[i] == ',' {
-			i = skipSpace(s.b, i+1)
-		}
-	}
 }
 
 // few lists the first names.

@@ -3,6 +3,10 @@ package transform
 import (
 	"encoding/binary"
 	"slices"
+
+	"sinker/internal/format"
+	"sinker/internal/pgbin"
+	"sinker/internal/value"
 )
 
 // Plan is a rule compiled for a table. It does not change and may be shared; encoders are made from it.
@@ -15,10 +19,10 @@ type Plan struct {
 	ignored    bool // tombstones are filtered
 	maxDepth   int
 
-	value *document // nil: no column needs the value
-	key   *document // nil: no column needs a field of the key
+	value *format.Document // nil: no column needs the value
+	key   *format.Document // nil: no column needs a field of the key
 	// deletion finds the key columns of a tombstone in the record's key; nil: there is nothing to find.
-	deletion *document
+	deletion *format.Document
 	fields   bool // columns come from fields of the value, which must be an object then
 	// sought is how many columns come from fields of the value; -1 where a record that has none of them is a row all the same,
 	// because a listed column takes what every record has.
@@ -28,7 +32,7 @@ type Plan struct {
 
 // column is one column of the tuple. What every record needs stands first, in one line of the processor's cache.
 type column struct {
-	encoding
+	pgbin.Encoding
 	origin origin
 	node   int32  // fromField, fromKeyField: the place in the document
 	absent []byte // the tuple's bytes for a field that is not there; nil: see omit
@@ -95,17 +99,31 @@ func (p *Plan) KeyOf(tuple []byte) []byte {
 	return tuple[2:end]
 }
 
-// NewEncoder returns an encoder with scratch memory of its own.
-func (p *Plan) NewEncoder() *Encoder {
-	e := &Encoder{plan: p}
-	if p.value != nil {
-		e.value = newScanner(p.value, p.maxDepth)
+// NewEncoder returns an encoder of records whose values have the format f; nil: they are plain JSON. It has scratch memory
+// of its own.
+func (p *Plan) NewEncoder(f format.Format) *Encoder {
+	e := &Encoder{plan: p, json: format.JSON(p.maxDepth)}
+	e.format = f
+	if f == nil {
+		e.format = e.json
 	}
-	if p.key != nil {
-		e.key = newScanner(p.key, p.maxDepth)
-	}
-	if p.deletion != nil {
-		e.deletion = newScanner(p.deletion, p.maxDepth)
-	}
+	e.value = newReader(e.format, p.value)
+	e.key = newReader(e.json, p.key)
+	e.deletion = newReader(e.json, p.deletion)
 	return e
+}
+
+// reader is a decoder with the values that it fills.
+type reader struct {
+	format.Decoder
+	values []value.Value
+}
+
+// newReader returns nil where nothing is to be read.
+func newReader(f format.Format, want *format.Document) *reader {
+	if want == nil {
+		return nil
+	}
+	values := make([]value.Value, want.Len())
+	return &reader{f.Decoder(want, values), values}
 }

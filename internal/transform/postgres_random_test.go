@@ -68,7 +68,7 @@ func numberedEncoder(t testing.TB, typ string) *transform.Encoder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.NewEncoder()
+	return p.NewEncoder(nil)
 }
 
 type generator struct {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sinker/internal/local/localtest"
+	"sinker/internal/pgbin"
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
@@ -65,7 +66,7 @@ func (pg *postgres) one(sql string, args ...any) string {
 // copy writes tuples into columns of a table.
 func (pg *postgres) copy(table string, tuples []byte) {
 	pg.Helper()
-	data := append(append(append([]byte(nil), transform.CopyHeader()...), tuples...), transform.CopyTrailer()...)
+	data := append(append(append([]byte(nil), pgbin.CopyHeader()...), tuples...), pgbin.CopyTrailer()...)
 	if _, err := pg.conn.PgConn().CopyFrom(context.Background(), bytes.NewReader(data), "COPY "+table+" FROM STDIN (FORMAT binary)"); err != nil {
 		pg.Fatalf("COPY %s: %v", table, err)
 	}
@@ -160,7 +161,7 @@ func columnEncoder(t testing.TB, typ string) *transform.Encoder {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.NewEncoder()
+	return p.NewEncoder(nil)
 }
 
 // inputText is the text that Postgres is to read for a JSON value: a string's content, or the JSON itself.
@@ -180,7 +181,7 @@ func TestTypesAreSpelledAsPostgresDoes(t *testing.T) {
 		"char", "char(3)", "character(3)", "bpchar", "bytea", "uuid", "date", "time", "time(3)", "timestamp", "timestamp(0)", "timestamp(3) without time zone", "timestamptz", "timestamptz(6)",
 		"timestamp(2) with time zone", "interval", "interval(3)", "json", "jsonb", "inet", "cidr", "macaddr", "text[]", "numeric(12,2)[]", "timestamp(3) with time zone[]", "int[][]", "varchar(3)[5]",
 	} {
-		typ, err := transform.ParseType(spelled)
+		typ, err := pgbin.ParseType(spelled)
 		if err != nil {
 			t.Errorf("%s: %v", spelled, err)
 			continue
@@ -193,7 +194,7 @@ func TestTypesAreSpelledAsPostgresDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		described, ok := transform.BaseType(oid, typmod)
+		described, ok := pgbin.BaseType(oid, typmod)
 		if !ok || !described.Same(typ) {
 			t.Errorf("%s is %+v; the catalog describes %+v", spelled, typ, described)
 		}
@@ -214,24 +215,24 @@ func TestTypesOfTheDatabase(t *testing.T) {
 		}
 		return oid
 	}
-	mood := transform.EnumType(oid("mood"), "mood", []string{"sad", "ok", "häppy"})
-	numeric, _ := transform.BaseType(1700, 5<<16|2+4)
+	mood := pgbin.EnumType(oid("mood"), "mood", []string{"sad", "ok", "häppy"})
+	numeric, _ := pgbin.BaseType(1700, 5<<16|2+4)
 	types := []struct {
 		typ                string
-		as                 transform.Type
+		as                 pgbin.Type
 		value, want, wrong string
 	}{
 		{"mood", mood, `"h\u00e4ppy"`, "häppy", `"OK"`},
-		{"mood[]", transform.ArrayOf(oid("mood[]"), mood), `["ok",null,"sad"]`, "{ok,NULL,sad}", `["ok","bad"]`},
+		{"mood[]", pgbin.ArrayOf(oid("mood[]"), mood), `["ok",null,"sad"]`, "{ok,NULL,sad}", `["ok","bad"]`},
 		{"price", numeric, `9.50`, "9.50", `9.505`},
-		{"price[]", transform.ArrayOf(oid("price[]"), transform.Type{Kind: transform.Numeric, OID: oid("price"), Typmod: numeric.Typmod}), `[9.5,1]`, "{9.50,1.00}", `[9.505]`},
+		{"price[]", pgbin.ArrayOf(oid("price[]"), pgbin.Type{Kind: pgbin.Numeric, OID: oid("price"), Typmod: numeric.Typmod}), `[9.5,1]`, "{9.50,1.00}", `[9.505]`},
 	}
 	if pg.one(`SELECT count(*)::text FROM pg_available_extensions WHERE name = 'citext'`) == "1" {
 		pg.exec(`CREATE EXTENSION citext`)
-		citext := transform.TextType(oid("citext"), "citext")
+		citext := pgbin.TextType(oid("citext"), "citext")
 		types = append(types, types[0], types[0])
 		types[4].typ, types[4].as, types[4].value, types[4].want, types[4].wrong = "citext", citext, `"Ab"`, "Ab", `"\u0000"`
-		types[5].typ, types[5].as, types[5].value, types[5].want, types[5].wrong = "citext[]", transform.ArrayOf(oid("citext[]"), citext), `["Ab","c"]`, "{Ab,c}", `[["a"],[]]`
+		types[5].typ, types[5].as, types[5].value, types[5].want, types[5].wrong = "citext[]", pgbin.ArrayOf(oid("citext[]"), citext), `["Ab","c"]`, "{Ab,c}", `[["a"],[]]`
 	}
 	for _, test := range types {
 		table := transform.Table{Name: "v", Columns: []transform.TableColumn{{Name: "v", Type: test.as}}}
@@ -240,7 +241,7 @@ func TestTypesOfTheDatabase(t *testing.T) {
 			t.Errorf("%s: %v", test.typ, err)
 			continue
 		}
-		e := p.NewEncoder()
+		e := p.NewEncoder(nil)
 		tuple, _, err := e.Append(nil, &record.Record{Value: []byte(`{"v":` + test.value + `}`)})
 		if err != nil {
 			t.Errorf("%s: %v", test.typ, err)
@@ -263,7 +264,7 @@ func TestWholeRow(t *testing.T) {
 	pg.exec(`CREATE TABLE v (id bigint PRIMARY KEY, state text NOT NULL DEFAULT 'new', tags text[], kafka_topic text, kafka_partition int, kafka_offset bigint,
 		kafka_timestamp timestamptz, kafka_key bytea, kafka_headers jsonb)`)
 	column := func(name string, oid uint32) transform.TableColumn {
-		typ, ok := transform.BaseType(oid, -1)
+		typ, ok := pgbin.BaseType(oid, -1)
 		if !ok {
 			t.Fatalf("no type %d", oid)
 		}
@@ -283,7 +284,7 @@ func TestWholeRow(t *testing.T) {
 	}
 	record := &record.Record{TopicPartition: record.TopicPartition{Topic: "t", Partition: 3}, Offset: 1 << 40, Timestamp: 1795350896789, Key: []byte{0, 255}, Value: []byte(`{"id":7,"tags":["a","b c"]}`),
 		Source: record.HeaderList{{Key: "k\"\n", Value: []byte("é\x01")}, {Key: "bin", Value: []byte{0}}}}
-	tuple, _, err := p.NewEncoder().Append(nil, record)
+	tuple, _, err := p.NewEncoder(nil).Append(nil, record)
 	if err != nil {
 		t.Fatal(err)
 	}

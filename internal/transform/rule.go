@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"sinker/internal/nearest"
+	"sinker/internal/pgbin"
 )
 
 // Rule is a sink's configured way from a record to a row.
@@ -25,6 +26,8 @@ type Rule struct {
 	IgnoreTombstones bool `json:",omitempty"`
 	// Folds makes the rule one that aggregates: it says what becomes of each of the Columns, of which Key are the groups.
 	Folds []Fold `json:",omitempty"`
+	// Format is the name of the format of the records' values (format.Names); empty means format.Default.
+	Format string `json:",omitempty"`
 	// MaxDepth is how many objects and arrays may be inside one another; 0 means 512. More than 10000 is not possible.
 	MaxDepth int
 }
@@ -39,7 +42,7 @@ type Rule struct {
 // In a rule that aggregates the path of a group may be minute(path), hour(path) or day(path), and that of an Add may be
 // CountPath.
 //
-// Type is a type as ParseType reads it, or empty for the table's.
+// Type is a type as pgbin.ParseType reads it, or empty for the table's.
 type Column struct {
 	Name, Path, Type string
 }
@@ -53,7 +56,7 @@ type Table struct {
 // TableColumn is one column of a table.
 type TableColumn struct {
 	Name       string
-	Type       Type
+	Type       pgbin.Type
 	NotNull    bool
 	Generated  bool   // GENERATED ALWAYS AS (an expression): never written
 	Identity   bool   // GENERATED ALWAYS AS IDENTITY: written where the rule names it
@@ -62,10 +65,9 @@ type TableColumn struct {
 }
 
 const (
-	defaultDepth = 512
-	mostDepth    = 10000
-	mostColumns  = 1600 // Postgres' limit of a table
-	mostName     = 63   // bytes of a name; Postgres cuts longer ones, so that two could become one
+	mostDepth   = 10000
+	mostColumns = 1600 // Postgres' limit of a table
+	mostName    = 63   // bytes of a name; Postgres cuts longer ones, so that two could become one
 )
 
 // computed says whether only Postgres can tell what stands in the column when nothing is given for it.
@@ -119,7 +121,7 @@ func (r Rule) Declared(schema, name string) (Table, error) {
 		if text == "" {
 			return Table{}, fmt.Errorf("column %s has no type, and without one the table %s can not be made; write `%s: %s bigint`, or whatever its type is", c.Name, name, c.Name, c.pathOrName())
 		}
-		typ, err := ParseType(text)
+		typ, err := pgbin.ParseType(text)
 		if err != nil {
 			return Table{}, fmt.Errorf("column %s: %w", c.Name, err)
 		}

@@ -15,7 +15,7 @@ func TestLacking(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := p.NewEncoder()
+	e := p.NewEncoder(nil)
 	shapes := map[string]Shape{}
 	for range 2 { // a shape is met again
 		for _, test := range []struct{ value, want, columns string }{

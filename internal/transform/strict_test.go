@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"sinker/internal/pgbin"
 )
 
 // The strict decoder is the plain way to do what the encoder does: the standard library's JSON, maps, big numbers,
@@ -68,7 +70,7 @@ func strictHas(object []byte, path []string) bool {
 
 type strictColumn struct {
 	path    []string
-	typ     Type
+	typ     pgbin.Type
 	notNull bool
 }
 
@@ -184,21 +186,21 @@ func strictExponent(s string) int {
 	return max(-1e7, min(1e7, n))
 }
 
-func strictValue(v []byte, t Type) ([]byte, error) {
+func strictValue(v []byte, t pgbin.Type) ([]byte, error) {
 	isText, isNumber := v[0] == '"', v[0] == '-' || v[0] >= '0' && v[0] <= '9'
 	content := ""
-	if isText && t.Kind != JSON && t.Kind != JSONB {
+	if isText && t.Kind != pgbin.JSON && t.Kind != pgbin.JSONB {
 		var err error
 		if content, err = strictString(v); err != nil {
 			return nil, err
 		}
 	}
 	switch t.Kind {
-	case JSON:
+	case pgbin.JSON:
 		return v, strictJSON(v)
-	case JSONB:
+	case pgbin.JSONB:
 		return append([]byte{1}, v...), strictJSON(v)
-	case Text, Varchar, Char:
+	case pgbin.Text, pgbin.Varchar, pgbin.Char:
 		if !isText {
 			content = string(v)
 			if !isNumber {
@@ -211,46 +213,46 @@ func strictValue(v []byte, t Type) ([]byte, error) {
 			return nil, errStrict
 		}
 		return []byte(content), nil
-	case Enum:
+	case pgbin.Enum:
 		if !isText || !slices.Contains(t.Labels, content) {
 			return nil, errStrict
 		}
 		return []byte(content), nil
-	case Bool:
+	case pgbin.Bool:
 		return strictBool(string(v), content, isText)
-	case Int2:
+	case pgbin.Int2:
 		n, err := strictInteger(v, content, isText, isNumber, 16)
 		return binary.BigEndian.AppendUint16(nil, uint16(n)), err
-	case Int4:
+	case pgbin.Int4:
 		n, err := strictInteger(v, content, isText, isNumber, 32)
 		return binary.BigEndian.AppendUint32(nil, uint32(n)), err
-	case Int8:
+	case pgbin.Int8:
 		n, err := strictInteger(v, content, isText, isNumber, 64)
 		return binary.BigEndian.AppendUint64(nil, uint64(n)), err
-	case Float4:
+	case pgbin.Float4:
 		f, err := strictFloat(v, content, isText, isNumber, 32)
 		return binary.BigEndian.AppendUint32(nil, math.Float32bits(float32(f))), err
-	case Float8:
+	case pgbin.Float8:
 		f, err := strictFloat(v, content, isText, isNumber, 64)
 		return binary.BigEndian.AppendUint64(nil, math.Float64bits(f)), err
-	case Numeric:
+	case pgbin.Numeric:
 		if isText {
 			return strictNumeric(content, t)
 		} else if isNumber {
 			return strictNumeric(string(v), t)
 		}
-	case Array:
+	case pgbin.Array:
 		return strictArray(v, t)
 	}
 	if !isText {
 		return nil, errStrict
 	}
 	switch t.Kind {
-	case UUID:
+	case pgbin.UUID:
 		return strictUUID(content)
-	case Bytea:
+	case pgbin.Bytea:
 		return strictBytea(content)
-	case Date, Time, Timestamp, TimestampTZ:
+	case pgbin.Date, pgbin.Time, pgbin.Timestamp, pgbin.TimestampTZ:
 		return strictMoment(strings.Trim(content, " \t\n\v\f\r"), t)
 	}
 	return nil, errStrict

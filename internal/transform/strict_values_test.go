@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sinker/internal/pgbin"
 )
 
 var (
@@ -105,7 +107,7 @@ func strictFloat(v []byte, content string, isText, isNumber bool, bits int) (flo
 	return f, nil
 }
 
-func strictNumeric(s string, t Type) ([]byte, error) {
+func strictNumeric(s string, t pgbin.Type) ([]byte, error) {
 	header := func(groups, weight int, sign uint16, scale int) []byte {
 		b := binary.BigEndian.AppendUint16(nil, uint16(groups))
 		b = binary.BigEndian.AppendUint16(b, uint16(weight))
@@ -226,7 +228,7 @@ func strictBytea(s string) ([]byte, error) {
 
 var momentForm = regexp.MustCompile(`^(?:([0-9]{4,7})-([0-9]{2})-([0-9]{2}))?([Tt ])?(?:([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?( ?)([Zz]|[+-][0-9]{2}(?::?[0-9]{2}|:[0-9]{2}:[0-9]{2})?)?( [bB][cC])?$`)
 
-func strictMoment(s string, t Type) ([]byte, error) {
+func strictMoment(s string, t pgbin.Type) ([]byte, error) {
 	sign := 0
 	switch strings.ToLower(s) {
 	case "infinity", "+infinity":
@@ -234,10 +236,10 @@ func strictMoment(s string, t Type) ([]byte, error) {
 	case "-infinity":
 		sign = -1
 	}
-	if sign != 0 && t.Kind != Time {
-		limits := map[bool][2]int64{true: {math.MinInt32, math.MaxInt32}, false: {math.MinInt64, math.MaxInt64}}[t.Kind == Date]
+	if sign != 0 && t.Kind != pgbin.Time {
+		limits := map[bool][2]int64{true: {math.MinInt32, math.MaxInt32}, false: {math.MinInt64, math.MaxInt64}}[t.Kind == pgbin.Date]
 		n := limits[(sign+1)/2]
-		if t.Kind == Date {
+		if t.Kind == pgbin.Date {
 			return binary.BigEndian.AppendUint32(nil, uint32(n)), nil
 		}
 		return binary.BigEndian.AppendUint64(nil, uint64(n)), nil
@@ -247,8 +249,8 @@ func strictMoment(s string, t Type) ([]byte, error) {
 		return nil, errStrict
 	}
 	hasDate, hasTime, hasZone, hasEra := m[1] != "", m[5] != "", m[10] != "", m[11] != ""
-	if hasDate != (t.Kind != Time) || hasTime != (t.Kind != Date) || (m[4] != "") != (hasDate && hasTime) ||
-		hasZone && t.Kind != Timestamp && t.Kind != TimestampTZ || !hasZone && t.Kind == TimestampTZ || m[9] != "" && !hasZone || hasEra && !hasDate {
+	if hasDate != (t.Kind != pgbin.Time) || hasTime != (t.Kind != pgbin.Date) || (m[4] != "") != (hasDate && hasTime) ||
+		hasZone && t.Kind != pgbin.Timestamp && t.Kind != pgbin.TimestampTZ || !hasZone && t.Kind == pgbin.TimestampTZ || m[9] != "" && !hasZone || hasEra && !hasDate {
 		return nil, errStrict
 	}
 	num := func(i int) int { n, _ := strconv.Atoi(m[i]); return n }
@@ -262,7 +264,7 @@ func strictMoment(s string, t Type) ([]byte, error) {
 	}
 	micros, _ := strconv.Atoi((fraction + "000000")[:6])
 	ofDay := int64(num(5)*3600+num(6)*60+num(7))*1e6 + int64(micros)
-	if t.Kind == Time {
+	if t.Kind == pgbin.Time {
 		return binary.BigEndian.AppendUint64(nil, uint64(ofDay)), nil
 	}
 	year := num(1)
@@ -277,14 +279,14 @@ func strictMoment(s string, t Type) ([]byte, error) {
 		return nil, errStrict
 	}
 	days := (date.Unix() - time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()) / 86400
-	if t.Kind == Date {
+	if t.Kind == pgbin.Date {
 		if days < -2451545 || days > 2145031948 {
 			return nil, errStrict
 		}
 		return binary.BigEndian.AppendUint32(nil, uint32(days)), nil
 	}
 	offset, err := strictOffset(m[10])
-	if err != nil || offset != 0 && t.Kind == Timestamp {
+	if err != nil || offset != 0 && t.Kind == pgbin.Timestamp {
 		return nil, errStrict
 	}
 	total := new(big.Int).Mul(big.NewInt(days), big.NewInt(86400e6))
@@ -314,11 +316,11 @@ func strictOffset(zone string) (seconds int64, err error) {
 }
 
 // strictArray writes arrays of one dimension or more as nested lists of equal lengths.
-func strictArray(v []byte, t Type) ([]byte, error) {
+func strictArray(v []byte, t pgbin.Type) ([]byte, error) {
 	if v[0] != '[' {
 		return nil, errStrict
 	}
-	whole := t.Elem.Kind == JSON || t.Elem.Kind == JSONB
+	whole := t.Elem.Kind == pgbin.JSON || t.Elem.Kind == pgbin.JSONB
 	var dims []int
 	for at := v; at[0] == '['; {
 		var list []json.RawMessage

@@ -4,17 +4,16 @@ import (
 	"cmp"
 	"slices"
 
+	"sinker/internal/format"
 	"sinker/internal/record"
+	"sinker/internal/value"
 )
 
 // ByName says whether no columns are listed, so that the table's own are filled from fields of their names.
 func (p *Plan) ByName() bool { return p.byName }
 
 // FieldCount says in how many records a field was.
-type FieldCount struct {
-	Field string // "": those with long or odd names, and those after the first thousand
-	Count int64
-}
+type FieldCount = format.FieldCount
 
 // Unasked appends how often which top-level fields came since the last call that no column takes, in no order. Of a plan with
 // listed columns there are none: what is not listed is not wanted.
@@ -22,16 +21,8 @@ func (e *Encoder) Unasked(dst []FieldCount) []FieldCount {
 	if !e.plan.byName || e.value == nil {
 		return dst
 	}
-	o := &e.value.objects[0]
-	for _, f := range o.unasked {
-		if f.met > 0 {
-			dst = append(dst, FieldCount{f.name(), f.met})
-			f.met = 0
-		}
-	}
-	if o.unknown.met > 0 {
-		dst = append(dst, FieldCount{"", o.unknown.met})
-		o.unknown.met = 0
+	if d, ok := e.value.Decoder.(format.Noticing); ok {
+		return d.Unasked(dst)
 	}
 	return dst
 }
@@ -40,7 +31,7 @@ func (e *Encoder) Unasked(dst []FieldCount) []FieldCount {
 type Survey struct {
 	plan    *Plan
 	encoder *Encoder
-	whole   *scanner
+	whole   format.Fields
 	found   []bool // by column
 	names   []string
 	known   map[string]bool
@@ -55,30 +46,30 @@ type Lack struct {
 	Near         string // a field that is there, and whose name differs in form only
 }
 
-// NewSurvey begins a survey of records.
-func (p *Plan) NewSurvey() *Survey {
-	return &Survey{plan: p, encoder: p.NewEncoder(), found: make([]bool, len(p.columns)), known: map[string]bool{},
-		whole: newScanner(&document{nodes: []node{{end: 1}}}, p.maxDepth)}
+// NewSurvey begins a survey of records whose values have the format f; nil: they are plain JSON.
+func (p *Plan) NewSurvey(f format.Format) *Survey {
+	e := p.NewEncoder(f)
+	return &Survey{plan: p, encoder: e, found: make([]bool, len(p.columns)), known: map[string]bool{}, whole: e.format.Fields()}
 }
 
 // Add looks at a record. Those that are not JSON objects say nothing about fields.
 func (s *Survey) Add(r *record.Record) {
-	if r.Value == nil || !s.whole.scan(r.Value) || s.whole.values[0].kind != object {
+	if r.Value == nil || !hasFields(s.whole, r.Value) {
 		return
 	}
 	s.Records++
-	s.whole.fields(func(name string, _ *value) {
-		if !s.known[name] && len(s.names) < mostNames {
+	s.whole.Each(func(name string, _ *value.Value) {
+		if !s.known[name] && len(s.names) < format.MostNames {
 			s.known[name] = true
 			s.names = append(s.names, name)
 		}
 	})
-	scanned := s.encoder.value != nil && s.encoder.value.scan(r.Value)
+	read := s.encoder.value != nil && s.encoder.value.reads(r.Value)
 	for i := range s.plan.columns {
 		c := &s.plan.columns[i]
 		switch c.origin {
 		case fromField:
-			s.found[i] = s.found[i] || scanned && s.encoder.value.values[c.node].kind != missing
+			s.found[i] = s.found[i] || read && s.encoder.value.values[c.node].Kind != value.Missing
 		case fromKeyField, fromHeader:
 			s.found[i] = s.found[i] || s.encoder.hasOther(r, c)
 		default:

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/format"
 	"sinker/internal/record"
 )
 
@@ -34,11 +35,11 @@ func TestUnasked(t *testing.T) {
 	var sum int64
 	for _, c := range counts {
 		sum += c.Count
-		if len(c.Field) > mostNameSize {
+		if len(c.Field) > 100 {
 			t.Errorf("a name of %d bytes is kept", len(c.Field))
 		}
 	}
-	if len(counts) > mostNames || sum != 6000 || counts[0].Field != "" {
+	if len(counts) > format.MostNames || sum != 6000 || counts[0].Field != "" {
 		t.Errorf("%d names, %d fields, the first %+v", len(counts), sum, counts[0])
 	}
 	listed := compile(t, Rule{Columns: []Column{{Name: "id"}}}, table)
@@ -98,7 +99,7 @@ func TestSurvey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := p.NewSurvey()
+		s := p.NewSurvey(nil)
 		for _, r := range test.records {
 			s.Add(r)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"sinker/internal/record"
+	"sinker/internal/value"
 )
 
 // tombstone appends the deletion of the row that a record with a null value stands for. The key columns that come from
@@ -25,8 +26,8 @@ func (e *Encoder) tombstone(dst []byte, r *record.Record) ([]byte, Op, error) {
 		if r.Key == nil {
 			return dst, Filter, bad(CodeTombstone, "the value is null, and so is the key that would say which row to delete")
 		}
-		if !e.deletion.scan(r.Key) {
-			e.deletion.values[0].kind = missing // no JSON
+		if e.deletion.read(r.Key) != nil {
+			e.deletion.values[0].Kind = value.Missing // no JSON
 		}
 	}
 	base := len(dst)
@@ -50,27 +51,27 @@ func (e *Encoder) tombstone(dst []byte, r *record.Record) ([]byte, Op, error) {
 // deletionKey appends a key column from a tombstone's key.
 func (e *Encoder) deletionKey(dst []byte, r *record.Record, c *column) ([]byte, *BadRecord) {
 	whole := &e.deletion.values[0]
-	switch whole.kind {
-	case object:
+	switch whole.Kind {
+	case value.Object:
 		v := &e.deletion.values[c.deletion[0]]
-		if v.kind == missing {
+		if v.Kind == value.Missing {
 			v = &e.deletion.values[c.deletion[1]]
 		}
-		if v.kind > null {
-			return c.append(dst, v, &c.encoding)
+		if v.Kind > value.Null {
+			return c.Append(dst, v)
 		}
 		return dst, bad(CodeMissing, fmt.Sprintf("the value is null, and the key has no field for this key column: %s", glimpse(r.Key)))
-	case list:
-	case missing:
+	case value.List:
+	case value.Missing:
 		if c.soleKey {
-			e.v = value{kind: text, flags: raw | nonASCII, b: r.Key}
-			return c.append(dst, &e.v, &c.encoding)
+			e.v = value.Value{Kind: value.Text, Flags: value.Raw, B: r.Key}
+			return c.Append(dst, &e.v)
 		}
-	case null:
+	case value.Null:
 		return dst, bad(CodeMissing, "the value is null, and so is the key that would say which row to delete")
 	default:
 		if c.soleKey {
-			return c.append(dst, whole, &c.encoding)
+			return c.Append(dst, whole)
 		}
 	}
 	return dst, bad(CodeTombstone, fmt.Sprintf("the value is null, and the key is no JSON object with the key columns: %s", glimpse(r.Key)))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 
+	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 )
 
@@ -75,7 +76,7 @@ func (r *itemReader) Read(p []byte) (n int, err error) {
 func (r *itemReader) next() bool {
 	switch {
 	case !r.started:
-		r.started, r.rest = true, transform.CopyHeader()
+		r.started, r.rest = true, pgbin.CopyHeader()
 	case len(r.items) > 0:
 		n := 1
 		for n < len(r.items) && r.items[n].from == r.items[n-1].to {
@@ -84,7 +85,7 @@ func (r *itemReader) next() bool {
 		r.rest = r.rows[r.items[0].from:r.items[n-1].to]
 		r.items = r.items[n:]
 	case !r.ended:
-		r.ended, r.rest = true, transform.CopyTrailer()
+		r.ended, r.rest = true, pgbin.CopyTrailer()
 	default:
 		return false
 	}

@@ -74,7 +74,7 @@ func (s *Store) Try(topic string, records []*record.Record) (good int, bad int, 
 		if err != nil {
 			return 0, len(records), err
 		}
-		encoder := plan.NewEncoder()
+		encoder := plan.NewEncoder(nil)
 		for i, r := range records {
 			if _, _, err := encoder.Append(nil, r); err != nil {
 				failed[i] = true

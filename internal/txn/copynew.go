@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 )
 
@@ -83,7 +84,7 @@ func (w *writer) anyIsThere(ctx context.Context, items []item) (bool, error) {
 	arrays, formats := make([][]byte, len(keys)), make([]int16, len(keys))
 	for i, k := range keys {
 		formats[i] = 1 // binary
-		arrays[i] = transform.AppendArrayHeader(nil, k.Type, (len(items)+step-1)/step)
+		arrays[i] = pgbin.AppendArrayHeader(nil, k.Type, (len(items)+step-1)/step)
 	}
 	for at := 0; at < len(items); at += step {
 		key := w.keyOf(items[at])

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 )
 
@@ -182,16 +183,16 @@ func everyKind(t *testing.T, table string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	single, array := map[transform.Kind]bool{}, map[transform.Kind]bool{}
+	single, array := map[pgbin.Kind]bool{}, map[pgbin.Kind]bool{}
 	for _, c := range described.Columns {
 		if c.Default == nil {
 			continue
 		}
-		if single[c.Type.Kind] = true; c.Type.Kind == transform.Array {
+		if single[c.Type.Kind] = true; c.Type.Kind == pgbin.Array {
 			array[c.Type.Elem.Kind] = true
 		}
 	}
-	for k := transform.Bool; k < transform.Array; k++ {
+	for k := pgbin.Bool; k < pgbin.Array; k++ {
 		if !single[k] || !array[k] {
 			t.Errorf("kind %d: a default of the type %v, of its arrays %v; want both", k, single[k], array[k])
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -63,8 +64,8 @@ FROM pg_catalog.pg_type t WHERE t.oid = $1`
 
 // typeOf resolves a type: built-in ones by themselves, domains by the type under them, enums, arrays, and the text
 // types of extensions.
-func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display string) (transform.Type, error) {
-	if t, ok := transform.BaseType(oid, mod); ok {
+func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display string) (pgbin.Type, error) {
+	if t, ok := pgbin.BaseType(oid, mod); ok {
 		return t, nil
 	}
 	var kind, name, category string
@@ -73,21 +74,21 @@ func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display 
 	var labels []string
 	err := conn.QueryRow(ctx, describeType, oid).Scan(&kind, &base, &baseMod, &name, &category, &elem, &labels)
 	if err != nil {
-		return transform.Type{}, fmt.Errorf("type %s: %w", display, err)
+		return pgbin.Type{}, fmt.Errorf("type %s: %w", display, err)
 	}
 	switch {
 	case kind == "d":
 		return typeOf(ctx, conn, base, baseMod, display)
 	case kind == "e":
-		return transform.EnumType(oid, display, labels), nil
+		return pgbin.EnumType(oid, display, labels), nil
 	case elem != 0:
 		t, err := typeOf(ctx, conn, elem, mod, display)
 		t.OID = elem // of an array of a domain too: Postgres compares the element's own type
-		return transform.ArrayOf(oid, t), err
+		return pgbin.ArrayOf(oid, t), err
 	case name == "citext":
-		return transform.TextType(oid, display), nil
+		return pgbin.TextType(oid, display), nil
 	}
-	return transform.Type{OID: oid, Name: display}, nil
+	return pgbin.Type{OID: oid, Name: display}, nil
 }
 
 // arrayTypes returns the OIDs of the types of arrays of the columns' types: a parameter is given its type by OID, because a
@@ -95,7 +96,7 @@ func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display 
 func arrayTypes(ctx context.Context, conn *pgx.Conn, columns []transform.TableColumn) ([]uint32, error) {
 	types := make([]uint32, len(columns))
 	for i, c := range columns {
-		if c.Type.Kind == transform.Array {
+		if c.Type.Kind == pgbin.Array {
 			continue
 		}
 		if err := conn.QueryRow(ctx, `SELECT typarray FROM pg_catalog.pg_type WHERE oid = $1`, c.Type.OID).Scan(&types[i]); err != nil {

@@ -32,7 +32,7 @@ func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 		if err != nil {
 			continue
 		}
-		survey := plan.NewSurvey()
+		survey := plan.NewSurvey(nil)
 		for _, r := range records {
 			survey.Add(r)
 		}

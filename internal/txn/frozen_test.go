@@ -8,7 +8,7 @@ import (
 
 	"sinker/internal/local/await"
 	"sinker/internal/local/pgproxy"
-	"sinker/internal/transform"
+	"sinker/internal/pgbin"
 )
 
 // TestFrozenOwnerLetsGo plays an owner that is frozen while it holds an offset row: the server's timeouts free the row,
@@ -74,7 +74,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 			_, err := conn.PgConn().CopyFrom(ctx, reader, l.store.targets[0].copySQL(0))
 			copied <- err
 		}()
-		if _, err := writer.Write(transform.CopyHeader()); err != nil {
+		if _, err := writer.Write(pgbin.CopyHeader()); err != nil {
 			t.Fatal(err)
 		}
 		if p := taken(l, lockTimeout); p.NextOffset != 1 {

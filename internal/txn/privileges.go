@@ -101,7 +101,7 @@ func (t *target) draws(plan *transform.Plan, records []*record.Record) error {
 	if len(t.closed) == 0 {
 		return nil
 	}
-	encoder := plan.NewEncoder()
+	encoder := plan.NewEncoder(nil)
 	for _, r := range records {
 		_, op, err := encoder.Append(nil, r)
 		if err != nil || op != transform.Write {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 )
 
@@ -33,7 +34,7 @@ type shaped struct {
 // reshape begins with no shape but 0, if there are very many: then records have their fields at random.
 func (t *target) reshape() {
 	if t.encoder.Shapes() > mostShapes {
-		t.encoder, t.shaped = t.plan.NewEncoder(), shaped{}
+		t.encoder, t.shaped = t.plan.NewEncoder(nil), shaped{}
 	}
 }
 
@@ -137,8 +138,8 @@ func (a *aside) common(main transform.Shape, n int) transform.Shape {
 func (w *writer) writeAside(ctx context.Context) error {
 	a := &w.store.buf.aside
 	for _, s := range a.shapes {
-		src := io.MultiReader(bytes.NewReader(transform.CopyHeader()), bytes.NewReader(a.rows[s]),
-			bytes.NewReader(transform.CopyTrailer()))
+		src := io.MultiReader(bytes.NewReader(pgbin.CopyHeader()), bytes.NewReader(a.rows[s]),
+			bytes.NewReader(pgbin.CopyTrailer()))
 		tag, err := w.copyIn(ctx, src, w.target.copySQL(s))
 		if err != nil {
 			return err

@@ -93,7 +93,7 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 			t.upsert.copyNew = newCopyNew(t.sink, columns[:plan.KeyColumns()], types[:plan.KeyColumns()])
 		}
 	}
-	t.plan, t.encoder, t.shaped, t.survey = plan, plan.NewEncoder(), shaped{}, plan.NewSurvey()
+	t.plan, t.encoder, t.shaped, t.survey = plan, plan.NewEncoder(nil), shaped{}, plan.NewSurvey(nil)
 	t.marks, t.looked = marks, time.Now()
 	t.sayLeft(s)
 	return nil

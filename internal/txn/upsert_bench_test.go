@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sinker/internal/orderdata"
+	"sinker/internal/pgbin"
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
@@ -102,7 +103,7 @@ type rows struct {
 
 func (r *rows) part(want func(i int) bool) *bytes.Buffer {
 	var b bytes.Buffer
-	b.Write(transform.CopyHeader())
+	b.Write(pgbin.CopyHeader())
 	from := 0
 	for i, end := range r.ends {
 		if want == nil || want(i) {
@@ -110,7 +111,7 @@ func (r *rows) part(want func(i int) bool) *bytes.Buffer {
 		}
 		from = end
 	}
-	b.Write(transform.CopyTrailer())
+	b.Write(pgbin.CopyTrailer())
 	return &b
 }
 
@@ -298,7 +299,7 @@ func benchUpsert(b *testing.B, keys func(*rand.Rand, int) []int64) {
 	if u.plan, err = transform.Compile(rule, declared); err != nil {
 		b.Fatal(err)
 	}
-	u.encoder = u.plan.NewEncoder()
+	u.encoder = u.plan.NewEncoder(nil)
 	var old []int64
 	for i := range int64(benchOld) {
 		old = append(old, i)

@@ -10,6 +10,7 @@ import (
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
+	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -134,7 +135,7 @@ type place struct{ rng, rec int }
 func (w *writer) stream(ctx context.Context) error {
 	w.target.reshape()
 	main := w.mainShape()
-	src := &rowReader{w: w, main: main, pending: append(w.store.buf.rows[:0], transform.CopyHeader()...)}
+	src := &rowReader{w: w, main: main, pending: append(w.store.buf.rows[:0], pgbin.CopyHeader()...)}
 	defer w.store.buf.aside.reset()
 	tag, err := w.copyIn(ctx, src, w.target.copySQL(main))
 	w.store.buf.rows = src.pending[:0]
@@ -185,7 +186,7 @@ func (r *rowReader) Read(p []byte) (n int, err error) {
 func (r *rowReader) fill(want int) {
 	for len(r.pending) < want {
 		if r.encodeTo(want) && (r.w.store.buf.aside.size > mostAside || !r.w.goOn()) {
-			r.pending = append(r.pending, transform.CopyTrailer()...)
+			r.pending = append(r.pending, pgbin.CopyTrailer()...)
 			r.done = true
 			return
 		}
