@@ -278,6 +278,8 @@ func takes(kind string) string {
 		return "a whole number, not below 0"
 	case strings.HasPrefix(kind, "int"):
 		return "a whole number"
+	case kind == "format":
+		return "text, json or auto"
 	case kind == "": // a flag of the standard library's: --log-level
 		return "debug, info, warn or error"
 	}

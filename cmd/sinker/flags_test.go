@@ -110,7 +110,7 @@ var flagCases = map[string][]flagCase{
 	"migrate down --yes":        {{done: "TestMigrateDown"}},
 	"migrate down --log-level":  {{line: "migrate down --to 1 --log-level loud -c FILE", code: exitUsage, text: "--log-level"}},
 	"migrate down --log-format": {{line: "migrate down --to 1 --log-format xml -c FILE", code: exitUsage, text: "--log-format"}},
-	"migrate version --config":  {{line: "migrate version -c FILE", text: "this binary wants"}, {line: "migrate version -c FILE --to URL", code: exitUsage, text: "--to cannot be combined"}},
+	"migrate version --config":  {{line: "migrate version -c FILE", text: "this binary needs"}, {line: "migrate version -c FILE --to URL", code: exitUsage, text: "--to cannot be combined"}},
 	"migrate version --to":      {{line: "migrate version --to EMPTY", text: "version 0"}},
 	"migrate version --json":    {{line: "migrate version --json --to URL", text: `"wanted"`}},
 

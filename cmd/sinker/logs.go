@@ -34,7 +34,7 @@ func (f *logFlags) add(cmd *cobra.Command) {
 type logFormat string
 
 func (f *logFormat) String() string { return string(*f) }
-func (*logFormat) Type() string     { return "text, json or auto" }
+func (*logFormat) Type() string     { return "format" }
 
 // Set is pflag's.
 func (f *logFormat) Set(s string) error {

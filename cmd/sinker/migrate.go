@@ -40,7 +40,7 @@ goes on. Behind a transaction pooler, set postgres.migrate_url to the server's o
 		},
 	}
 	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL that makes the schema, for a DBA to run with psql")
-	cmd.Flags().UintVar(&from, "from", 0, "with --print-sql: the version the database has (see `migrate version`)")
+	cmd.Flags().UintVar(&from, "from", 0, "with --print-sql: the version the database has, as sinker migrate version prints it")
 	cmd.AddCommand(newMigrateUpCommand(), newMigrateDownCommand(), newMigrateVersionCommand())
 	return cmd
 }
@@ -103,7 +103,7 @@ The database comes from the configuration or from DATABASE_URL, because --to is 
 	f.addFile(cmd)
 	logs.add(cmd)
 	cmd.Flags().UintVar(&to, "to", 0, "version to go back to; 0 removes schema sinker")
-	cmd.Flags().BoolVar(&yes, "yes", false, "yes, lose what the command lists when it is given without this flag")
+	cmd.Flags().BoolVar(&yes, "yes", false, "confirm: what the command lists without this flag is lost")
 	return cmd
 }
 
@@ -136,7 +136,7 @@ func newMigrateVersionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Say which version schema sinker has, and which one this binary wants",
+		Short: "Print the version of schema sinker, and the one that this binary needs",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			url, err := f.url()
 			if err != nil {
@@ -149,7 +149,7 @@ func newMigrateVersionCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(s)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d; this binary wants %d%s\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "schema sinker is at version %d; this binary needs %d%s\n",
 				s.Version, s.Wanted, versionAdvice(s))
 			return err
 		},

@@ -24,7 +24,7 @@ func TestMigrateCommand(t *testing.T) {
 		if v := version(t, s); v.Version != 0 || v.Wanted == 0 || v.Dirty {
 			t.Errorf("%+v", v)
 		}
-		s.sinker("migrate", "version", "--to", s.url).want(t, exitOK, "at version 0; this binary wants")
+		s.sinker("migrate", "version", "--to", s.url).want(t, exitOK, "at version 0; this binary needs")
 		s.sinker("migrate", "up", "-c", s.file).want(t, exitOK, "version 0 → ")
 		s.sinker("migrate", "up", "--to", s.url).want(t, exitOK, "already")
 		if v := version(t, s); v.Version != v.Wanted {

@@ -19,13 +19,16 @@ func newOffsetsCommand() *cobra.Command {
 		Short: "List the positions, and decide about a partition that stopped",
 		Long: `Lists and changes the positions in sinker.offsets. Changes work whether sinker is running or
 not: a running worker is fenced, writes nothing from where it was, and takes the partition
-again. Each change is recorded in sinker.audit.`,
+again. Each change is recorded in sinker.audit.
+
+adopt and reset are for a topic whose log is another one than the position belongs to: the topic
+was deleted and made again, or is on another cluster now.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newOffsetsListCommand(),
 		newOffsetsChangeCommand("set", "Move a position to an offset"),
-		newOffsetsChangeCommand("adopt", "Keep the position, for the log that has the topic's name now"),
-		newOffsetsChangeCommand("reset", "Begin the log that has the topic's name now from its start"))
+		newOffsetsChangeCommand("adopt", "Keep the position, and go on with the topic's current log"),
+		newOffsetsChangeCommand("reset", "Start the topic's current log from its beginning"))
 	return cmd
 }
 
@@ -78,9 +81,14 @@ func newOffsetsChangeCommand(action, short string) *cobra.Command {
 	fs.Int32Var(&f.change.Partition, "partition", -1, "partition")
 	fs.StringVar(&f.change.Note, "note", "", "why, for the audit")
 	if action == "set" {
-		fs.Int64Var(&f.change.Offset, "offset", -1, "the offset to read next")
-		fs.BoolVar(&f.change.SkipRecords, "skip-records", false, "yes, never write the records below the new position")
-		fs.BoolVar(&f.change.WriteAgain, "write-again", false, "yes, write the records above the new position a second time")
+		fs.Int64Var(&f.change.Offset, "offset", -1, "offset to read next")
+		fs.BoolVar(&f.change.SkipRecords, "skip-records", false, "confirm: the records below the new position are never written")
+		fs.BoolVar(&f.change.WriteAgain, "write-again", false, "confirm: the records above the new position are written a second time")
+	}
+	for _, name := range []string{"partition", "offset"} {
+		if flag := fs.Lookup(name); flag != nil {
+			flag.DefValue = "0" // so that the help does not show the -1, which stands for a flag that is missing
+		}
 	}
 	return cmd
 }

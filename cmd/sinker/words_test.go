@@ -51,6 +51,16 @@ func TestFlagValues(t *testing.T) {
 	t.Logf("%d command lines", tried)
 }
 
+// TestHelpOfFlags: the help names each flag's value by one word at most, and says what the flag does. A quotation in
+// backquotes would be taken for the value's name.
+func TestHelpOfFlags(t *testing.T) {
+	walkFlags(newRootCommand(), func(cmd *cobra.Command, f *pflag.Flag) {
+		if name, usage := pflag.UnquoteUsage(f); len(strings.Fields(name)) > 1 || strings.Contains(f.Usage, "`") || len(usage) < 5 {
+			t.Errorf("%s --%s %s: %s", cmd.CommandPath(), f.Name, name, usage)
+		}
+	})
+}
+
 // whole adds what a flag of run needs to mean something.
 func whole(cmd *cobra.Command, flag string) []string {
 	if cmd.Flags().Lookup("until-end") == nil {

@@ -59,7 +59,7 @@ func migrated(t *testing.T) *database {
 	return db
 }
 
-// newest is the version this binary wants.
+// newest is the version this binary needs.
 func newest(t *testing.T) uint {
 	t.Helper()
 	files, err := listUpFiles()
