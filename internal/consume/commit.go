@@ -21,9 +21,8 @@ func (w *Worker) commitHeld(ctx context.Context) {
 		start := time.Now()
 		err := failpoint.Hit(failpoint.Polled)
 		var res txn.Result
-		// A shutdown lets the attempt in hand finish; the store bounds each of its steps.
 		if err == nil {
-			res, err = w.store.Commit(context.WithoutCancel(ctx), b, w.more(ctx))
+			res, err = w.write(ctx, b)
 		}
 		if err == nil || mutant.On(mutant.AdvanceFirst) {
 			w.trouble.over(w)

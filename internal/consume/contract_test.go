@@ -27,7 +27,7 @@ func TestStoreContract(t *testing.T) {
 			return func(owner string) Store {
 				s := txn.New(txn.Config{URL: url, Pipeline: "p", Owner: owner})
 				t.Cleanup(s.Close)
-				return s
+				return Postgres(s)
 			}
 		})
 	})
@@ -78,6 +78,19 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		}
 		return txn.Batch{r}
 	}
+	commit := func(s Store, b txn.Batch) (txn.Result, error) {
+		tx, err := s.Begin(ctx, b)
+		if err != nil {
+			return txn.Result{}, err
+		}
+		defer tx.Rollback()
+		for i := range b {
+			if err := tx.Write(ctx, i, b[i].Piece()); err != nil {
+				return txn.Result{}, err
+			}
+		}
+		return tx.Commit(ctx)
+	}
 	kindOf := func(t *testing.T, err error) txn.MissKind {
 		t.Helper()
 		var m *txn.MissError
@@ -109,7 +122,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 	t.Run("CommitMovesThePosition", func(t *testing.T) {
 		s := newDB(t)("a")
 		p := take(t, s)
-		res, err := s.Commit(ctx, batch(p, 3), nil)
+		res, err := commit(s, batch(p, 3))
 		if err != nil || res.Consumed != 3 || res.Resolved {
 			t.Errorf("%+v, %v", res, err)
 		}
@@ -120,10 +133,10 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 	t.Run("TheSameBatchAgainIsResolved", func(t *testing.T) {
 		s := newDB(t)("a")
 		b := batch(take(t, s), 3)
-		if _, err := s.Commit(ctx, b, nil); err != nil {
+		if _, err := commit(s, b); err != nil {
 			t.Fatal(err)
 		}
-		if res, err := s.Commit(ctx, b, nil); err != nil || !res.Resolved {
+		if res, err := commit(s, b); err != nil || !res.Resolved {
 			t.Errorf("%+v, %v", res, err)
 		}
 		if p := take(t, s); p.NextOffset != 3 {
@@ -135,7 +148,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		a, b := open("a"), open("b")
 		p := take(t, a)
 		take(t, b)
-		if _, err := a.Commit(ctx, batch(p, 1), nil); kindOf(t, err) != txn.Fenced {
+		if _, err := commit(a, batch(p, 1)); kindOf(t, err) != txn.Fenced {
 			t.Error(err)
 		}
 		if touched, err := a.Touched(ctx, []txn.Position{p}); err != nil || len(touched) != 1 || touched[0] != place {
@@ -160,13 +173,13 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		p := take(t, s)
 		later := p
 		later.NextOffset = 5
-		if _, err := s.Commit(ctx, batch(later, 1), nil); kindOf(t, err) != txn.WentBack {
+		if _, err := commit(s, batch(later, 1)); kindOf(t, err) != txn.WentBack {
 			t.Error(err)
 		}
-		if _, err := s.Commit(ctx, batch(p, 9), nil); err != nil {
+		if _, err := commit(s, batch(p, 9)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Commit(ctx, batch(p, 2), nil); kindOf(t, err) != txn.Ahead {
+		if _, err := commit(s, batch(p, 2)); kindOf(t, err) != txn.Ahead {
 			t.Error(err)
 		}
 	})
@@ -174,7 +187,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		s := newDB(t)("a")
 		p := take(t, s)
 		p.Log.TopicID = [16]byte{2}
-		if _, err := s.Commit(ctx, batch(p, 1), nil); kindOf(t, err) != txn.OtherLog {
+		if _, err := commit(s, batch(p, 1)); kindOf(t, err) != txn.OtherLog {
 			t.Error(err)
 		}
 		c := claim
@@ -186,7 +199,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 	t.Run("Gone", func(t *testing.T) {
 		s := newDB(t)("a")
 		p := txn.Position{TopicPartition: place, Log: log, Fence: 1}
-		if _, err := s.Commit(ctx, batch(p, 1), nil); kindOf(t, err) != txn.Gone {
+		if _, err := commit(s, batch(p, 1)); kindOf(t, err) != txn.Gone {
 			t.Error(err)
 		}
 	})

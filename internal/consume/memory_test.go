@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ type memory struct {
 	rows map[txn.TopicPartition]*memoryRow
 	seen map[string]int // "topic/partition@offset" → times written
 
-	// fault is asked before and after each step, without the lock: "take", "commit" before anything is done, "streamed"
+	// fault is asked before and after each step, without the lock: "take", "commit" when a transaction begins, "streamed"
 	// after each time a batch went on while it was written, "committed" after the step has been applied. An error is
 	// returned as if the connection had broken there.
 	fault func(step string) error
@@ -109,51 +110,79 @@ func (s *memoryStore) Take(ctx context.Context, claims []txn.Claim) (txn.Taken, 
 	return taken, nil
 }
 
-func (s *memoryStore) Commit(_ context.Context, b txn.Batch, more txn.More) (txn.Result, error) {
+// memoryTx is a transaction: nothing is in the database before Commit.
+type memoryTx struct {
+	*memoryStore
+	batch    txn.Batch
+	staged   []string // the records that were written, as memory.seen names them
+	resolved bool
+	live     bool  // what is written next takes the place of what was there
+	went     bool  // something was, since the last step
+	failed   error // on the way
+}
+
+func (s *memoryStore) Begin(_ context.Context, ranges txn.Batch) (Tx, error) {
 	if err := s.step("commit"); err != nil {
-		return txn.Result{}, err
+		return nil, err
 	}
-	staged := places(b)
-	if miss, _ := s.misses(b); !b.Streamed() && len(miss) == 0 {
-		for more != nil && more(b, func(int) bool { return true }) {
-			staged = append(staged, places(b)...)
-			if err := s.step("streamed"); err != nil {
-				return txn.Result{}, err
-			}
-		}
-	} else if len(miss) == 0 {
-		return txn.Result{}, txn.ErrSpent
+	s.db.mu.Lock()
+	defer s.db.mu.Unlock()
+	misses, already := s.compareAll(ranges)
+	switch {
+	case !already && len(misses) > 0:
+		return nil, &txn.MissError{Misses: misses}
+	case !already && ranges.Streamed():
+		return nil, txn.ErrSpent
 	}
-	if s.db.refuse != nil {
-		if err := s.db.refuse(b); err != nil {
-			return txn.Result{}, err
-		}
+	return &memoryTx{memoryStore: s, batch: slices.Clone(ranges), resolved: already}, nil
+}
+
+func (t *memoryTx) Write(_ context.Context, rng int, p txn.Piece) error {
+	r := &t.batch[rng]
+	if t.live {
+		r.Streamed, t.went = r.Streamed+len(r.Records), true
 	}
-	res, err := s.apply(b, staged)
+	r.Records, r.To, r.LeaderEpoch, r.Timestamp = p.Records, p.To, p.LeaderEpoch, p.Timestamp
+	for _, rec := range p.Records {
+		t.staged = append(t.staged, fmt.Sprintf("%s/%d@%d", rec.Topic, rec.Partition, rec.Offset))
+	}
+	return nil
+}
+
+func (t *memoryTx) GoOn(context.Context) func(int) bool {
+	if t.wentOn(); t.resolved || t.failed != nil {
+		return nil
+	}
+	t.live = true
+	return func(int) bool { return true }
+}
+
+// wentOn is the step after each time the batch went on.
+func (t *memoryTx) wentOn() {
+	if t.went && t.failed == nil {
+		t.went, t.failed = false, t.step("streamed")
+	}
+}
+
+func (t *memoryTx) Commit(context.Context) (res txn.Result, err error) {
+	t.wentOn()
+	err = t.failed
+	if err == nil && t.db.refuse != nil {
+		err = t.db.refuse(t.batch)
+	}
+	if err == nil {
+		res, err = t.apply(t.batch, t.staged)
+	}
+	if err == nil {
+		err = t.step("committed")
+	}
 	if err != nil {
-		return res, err
-	}
-	if err := s.step("committed"); err != nil {
 		return txn.Result{}, err
 	}
 	return res, nil
 }
 
-// places names the records that the batch has now, as memory.seen does.
-func places(b txn.Batch) (names []string) {
-	for i := range b {
-		for _, rec := range b[i].Records {
-			names = append(names, fmt.Sprintf("%s/%d@%d", rec.Topic, rec.Partition, rec.Offset))
-		}
-	}
-	return names
-}
-
-func (s *memoryStore) misses(b txn.Batch) (misses []txn.Miss, already bool) {
-	s.db.mu.Lock()
-	defer s.db.mu.Unlock()
-	return s.compareAll(b)
-}
+func (t *memoryTx) Rollback() {}
 
 func (s *memoryStore) compareAll(b txn.Batch) (misses []txn.Miss, already bool) {
 	already = true

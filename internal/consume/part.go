@@ -26,6 +26,8 @@ type part struct {
 	taken   time.Time     // by this process, at this position
 	began   time.Time     // when it was last taken: a partition that waits is taken again and again
 
+	verdict func() // what is to be done about the partition once no transaction is open; its records are not taken any more
+
 	stop      *txn.Stop // why the partition is not read; nil: it is
 	stopSince time.Time
 	again     time.Time // when a waiting one is taken again
@@ -171,7 +173,9 @@ func (p *part) spend(r *txn.Range) {
 }
 
 // forget drops what is in hand, for instance because the position turned out to be another one.
-func (p *part) forget() { p.records, p.size, p.gone, p.read = nil, 0, streamed{}, p.NextOffset }
+func (p *part) forget() {
+	p.records, p.size, p.gone, p.read, p.verdict = nil, 0, streamed{}, p.NextOffset, nil
+}
 
 // held is how many records are in hand or in the open transaction: what is lost with the partition, and read again.
 func (p *part) held() int { return p.gone.records + len(p.records) }

@@ -41,7 +41,7 @@ func newRefusing(t *testing.T, trigger string, change func(*txn.Config)) *refusi
 		}
 		s := txn.New(cfg)
 		t.Cleanup(s.Close)
-		return s
+		return Postgres(s)
 	}
 	r := &refusing{b, conn}
 	r.exec(refusingTable + trigger)

@@ -94,7 +94,7 @@ func otherLog(m txn.Miss, now txn.LogID) (reason, command string) {
 		fmt.Sprintf("sinker offsets reset --topic %s --partition %d", m.Topic, m.Partition)
 }
 
-// fetchFailed acts on an error that came instead of records.
+// fetchFailed notes what an error means that came instead of records.
 func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 	var loss *kgo.ErrDataLoss
 	var bad *kgo.ErrDecompressTooLarge
@@ -107,23 +107,26 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 		w.saidTooLarge = time.Now()
 		w.cfg.Log.Error("a broker's answer cannot be read: a batch in it is larger than kafka.max_batch as it comes; none of that broker's partitions is read until it is raised",
 			"worker", w.id, "max_batch", inMiB(w.cfg.MaxBatch), "err", err)
-	case p == nil || !p.active():
+	case p == nil || !p.active() || p.verdict != nil:
 		return
 	case errors.As(err, &loss):
-		w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more", loss.ResetTo, loss.ResetTo, loss.ConsumedTo),
-			decide(tp, loss.ResetTo, writeAgain))
+		p.verdict = func() {
+			w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more", loss.ResetTo, loss.ResetTo, loss.ConsumedTo),
+				decide(tp, loss.ResetTo, writeAgain))
+		}
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
 		// What it means depends on the log as it is now: taking the partition again looks.
 		if p.read > p.NextOffset {
-			return // first what is in hand
+			return // first what is in hand; the error comes again
 		}
-		w.cfg.Log.Warn("Kafka refuses a fetch: looking at the log again", "topic", tp.Topic, "partition", tp.Partition, "position", p.NextOffset, "err", err)
-		w.discard(tp)
-		w.pending[tp] = time.Now().Add(turn)
+		p.verdict = func() {
+			w.cfg.Log.Warn("Kafka refuses a fetch: looking at the log again", "topic", tp.Topic, "partition", tp.Partition, "position", p.NextOffset, "err", err)
+			w.takeAgain(p, time.Now().Add(turn))
+		}
 	case errors.As(err, &bad):
 		w.bad[tp] = w.reader.unpack.explain(bad)
 	case isFatalFetch(err):
-		w.park(p, refusedFetch(p, err), "")
+		p.verdict = func() { w.park(p, refusedFetch(p, err), "") }
 	default:
 		w.cfg.Log.Debug("fetch failed, trying again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 	}

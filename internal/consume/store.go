@@ -18,9 +18,9 @@ type Store interface {
 	// Take makes partitions ours: it waits for the former owner's transaction, raises the fence and returns the positions.
 	// Durable on return. After an error the fences may have been raised; take again.
 	Take(ctx context.Context, claims []txn.Claim) (txn.Taken, error)
-	// Commit writes a batch and moves its positions in one transaction. For its errors see txn.Store.Commit: after
-	// any of them the same call may be made again, and never writes anything twice.
-	Commit(ctx context.Context, b txn.Batch, more txn.More) (txn.Result, error)
+	// Begin begins the transaction that writes a batch and moves its positions. For its errors, and those of Commit, see
+	// txn.Store.Begin: after any of them it may be begun again with the same ranges, and never writes anything twice.
+	Begin(ctx context.Context, ranges txn.Batch) (Tx, error)
 	// MarkStopped writes down why a partition is stopped or waiting. It changes no position.
 	MarkStopped(ctx context.Context, tp txn.TopicPartition, fence int64, why txn.Stop) error
 	// Touched says which of the positions' rows are not as we left them. It is a hint, not a proof.
@@ -31,4 +31,28 @@ type Store interface {
 	Close()
 }
 
-var _ Store = (*txn.Store)(nil)
+// Tx is an open transaction of a Store, which does nothing else meanwhile. See txn.Tx.
+type Tx interface {
+	// Write gives a range more records. Its error is told by Commit too, which may get over it.
+	Write(ctx context.Context, rng int, p txn.Piece) error
+	// GoOn says which ranges may be given more, because what they were given so far is written and not needed any more;
+	// nil: none.
+	GoOn(ctx context.Context) (may func(rng int) bool)
+	// Commit moves the positions and commits.
+	Commit(ctx context.Context) (txn.Result, error)
+	// Rollback ends a transaction that was not committed.
+	Rollback()
+}
+
+// Postgres is a txn.Store as a Store.
+func Postgres(s *txn.Store) Store { return postgres{s} }
+
+type postgres struct{ *txn.Store }
+
+func (s postgres) Begin(ctx context.Context, ranges txn.Batch) (Tx, error) {
+	tx, err := s.Store.Begin(ctx, ranges)
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}

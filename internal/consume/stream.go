@@ -2,7 +2,6 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -11,59 +10,86 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// While a batch is copied into its table it goes on with what has been fetched meanwhile, up to the bounds of a batch.
-// A transaction so is several fetches large, with one of them in memory. The price: if it fails, its records are gone
-// and are read again. Nothing else is different: the compare has come before, To and the ledger are written at the end.
+// While a batch is written, its transaction goes on with what has been fetched meanwhile, up to the bounds of a batch. It
+// so is several fetches large, with one of them in memory. The price: if it fails, its records are gone and are read
+// again. Nothing else is different: the compare has come before, To and the ledger are written at the end.
 
 const (
-	nextFetch    = 20 * time.Millisecond // so long a COPY waits for records that Kafka is known to have
+	nextFetch    = 20 * time.Millisecond // for how long a transaction waits for records that Kafka is known to have
 	worthAWait   = 200                   // records of a batch that does
+	few          = 1000                  // records of a batch that is committed as it is if no more are known of
 	leastShare   = 32                    // a batch ends when the last records it got were less than this part of it
 	goOnFor      = time.Second           // after that a transaction is as long as it should be
 	wholeBatches = 20
 	mostRoom     = 1000 // ranges of a batch that begin without records
 )
 
-// late is a partition's part of a fetch.
-type late struct {
-	txn.TopicPartition
-	topicID [16]byte
-	fetch   kgo.FetchPartition
+// write makes one attempt at a batch. A shutdown lets it finish; the store bounds each of its steps.
+func (w *Worker) write(ctx context.Context, b txn.Batch) (txn.Result, error) {
+	unhurried := context.WithoutCancel(ctx)
+	tx, err := w.store.Begin(unhurried, b)
+	if err != nil {
+		return txn.Result{}, err
+	}
+	defer tx.Rollback()
+	for i := range b {
+		if err := tx.Write(unhurried, i, b[i].Piece()); err != nil {
+			break // Commit says what it means
+		}
+	}
+	w.goOn(ctx, tx, b)
+	return tx.Commit(unhurried)
 }
 
-// more lets a batch go on for as long as there is something to go on with; nil: it may not.
-func (w *Worker) more(ctx context.Context) txn.More {
+// goOn gives a transaction more for as long as there is something to go on with.
+func (w *Worker) goOn(ctx context.Context, tx Tx, b txn.Batch) {
 	if w.whole > 0 {
 		w.whole--
-		return nil
+		return
 	}
 	began, before := time.Now(), 0
-	return func(b txn.Batch, may func(int) bool) bool {
-		held, size := 0, int64(0)
-		for _, p := range w.parts {
-			held, size = held+p.held(), size+p.gone.size+p.size
+	for w.isWorthMore(b, began, &before) {
+		may := tx.GoOn(context.WithoutCancel(ctx))
+		if may == nil {
+			return
 		}
-		trickle := before > 0 && (held-before)*leastShare < held
-		if held >= w.rows || size >= w.cfg.Bytes || trickle || len(w.late) > 0 || time.Since(began) > goOnFor {
-			return false
-		}
-		before = held
 		var parts []*part
 		for i := range b {
 			if may(i) {
 				parts = append(parts, w.parts[b[i].TopicPartition])
 			}
 		}
-		if !w.pollMore(ctx, parts, w.rows-held, held >= worthAWait) {
-			return false
+		if !w.pollMore(ctx, parts, w.rows-before, before >= worthAWait) {
+			return
 		}
 		for i := range b {
-			if may(i) {
-				w.parts[b[i].TopicPartition].goOn(&b[i])
+			if !may(i) {
+				continue
+			}
+			w.parts[b[i].TopicPartition].goOn(&b[i])
+			if err := tx.Write(context.WithoutCancel(ctx), i, b[i].Piece()); err != nil {
+				return // Commit says what it means
 			}
 		}
-		return true
 	}
+}
+
+// isWorthMore says whether a batch is to go on: not when it is large or old enough, when what it got last (before says what
+// it had then) was not worth it, or when it is small and Kafka is not known to have more.
+func (w *Worker) isWorthMore(b txn.Batch, began time.Time, before *int) bool {
+	held, size := 0, int64(0)
+	for _, p := range w.parts {
+		if p.verdict != nil {
+			return false
+		}
+		held, size = held+p.held(), size+p.gone.size+p.size
+	}
+	if *before == 0 && held <= few && !slices.ContainsFunc(b, func(r txn.Range) bool { return w.parts[r.TopicPartition].behind() }) {
+		return false
+	}
+	trickle := *before > 0 && (held-*before)*leastShare < held
+	*before = held
+	return held < w.rows && size < w.cfg.Bytes && !trickle && time.Since(began) <= goOnFor
 }
 
 // pollMore puts in hand what is fetched, and says whether any of it is for these partitions. It waits, if it may, only for
@@ -78,18 +104,8 @@ func (w *Worker) pollMore(ctx context.Context, parts []*part, rows int, may bool
 	}
 	ctx, cancel := w.assign.pollContext(ctx, wait)
 	defer cancel()
-	fetches := w.reader.poll(ctx, rows, true, len(w.parts))
-	fetches.EachTopic(func(t kgo.FetchTopic) {
-		for i := range t.Partitions {
-			f := &t.Partitions[i]
-			tp := txn.TopicPartition{Topic: t.Topic, Partition: f.Partition}
-			switch {
-			case !w.collectPlain(tp, t.TopicID, f):
-				w.late = append(w.late, late{tp, t.TopicID, *f})
-			case len(f.Records) > 0 && slices.Contains(parts, w.parts[tp]):
-				found = true
-			}
-		}
+	w.receive(w.reader.poll(ctx, rows, true, len(w.parts)), func(p *part, f *kgo.FetchPartition) {
+		found = found || len(f.Records) > 0 && slices.Contains(parts, p)
 	})
 	return found
 }
@@ -115,29 +131,6 @@ func (w *Worker) makeRoom(b txn.Batch) txn.Batch {
 	return b
 }
 
-// collectPlain puts records in hand and does nothing else; it returns false, with nothing done, where collect would have
-// to decide something about the partition, for which the store is needed.
-func (w *Worker) collectPlain(tp txn.TopicPartition, id [16]byte, f *kgo.FetchPartition) bool {
-	p := w.parts[tp]
-	if p == nil || !p.active() || errors.Is(f.Err, errNoRoom) {
-		return true
-	}
-	if f.Err != nil || otherTopic(p, id) || slices.ContainsFunc(w.late, func(l late) bool { return l.TopicPartition == tp }) {
-		return false
-	}
-	p.heard(f)
-	_, ok := p.add(f.Records)
-	return ok
-}
-
-// collectLate collects what came while a batch was written.
-func (w *Worker) collectLate() {
-	for i := range w.late {
-		w.collect(w.late[i].TopicPartition, w.late[i].topicID, &w.late[i].fetch)
-	}
-	w.late = nil
-}
-
 // readAgain goes back to where the partitions stand in Postgres: of their batch nothing was written, and some of its
 // records are gone. The next batches are kept whole, so that whatever it was can be dealt with.
 func (w *Worker) readAgain(b txn.Batch) {
@@ -145,7 +138,6 @@ func (w *Worker) readAgain(b txn.Batch) {
 	for i := range b {
 		p := w.parts[b[i].TopicPartition]
 		w.counters.Discarded.Add(int64(p.held()))
-		w.late = slices.DeleteFunc(w.late, func(l late) bool { return l.TopicPartition == p.TopicPartition })
 		w.stopReading(p.TopicPartition)
 		p.forget()
 		w.startReading(p)

@@ -48,7 +48,6 @@ type Worker struct {
 	doubted     map[txn.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
 	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
 	tails       tails                            // where the logs end
-	late        []late                           // what came while a batch was written and is more than records
 	whole       int                              // batches that do not go on while they are written, since one that did failed
 	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
 	looked      time.Time                        // last look at the rows of quiet partitions
@@ -123,13 +122,14 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 
 // turn is one round of the loop.
 func (w *Worker) turn(ctx context.Context) error {
-	w.collectLate()
+	w.decide()
 	w.applyChanges()
 	if err := w.takePending(ctx); err != nil {
 		return err
 	}
 	w.lookAtRows(ctx)
 	w.poll(ctx)
+	w.decide()
 	if w.due() {
 		w.commitHeld(ctx)
 		w.reader.letGo()
@@ -222,15 +222,7 @@ func (w *Worker) poll(ctx context.Context) {
 	}
 	ctx, cancel := w.assign.pollContext(ctx, wait)
 	defer cancel()
-	fetches := w.reader.poll(ctx, w.rows-rows, rows > 0, len(w.parts))
-	for i := range fetches {
-		for j := range fetches[i].Topics {
-			t := &fetches[i].Topics[j]
-			for k := range t.Partitions {
-				w.collect(txn.TopicPartition{Topic: t.Topic, Partition: t.Partitions[k].Partition}, t.TopicID, &t.Partitions[k])
-			}
-		}
-	}
+	w.receive(w.reader.poll(ctx, w.rows-rows, rows > 0, len(w.parts)), nil)
 }
 
 // untilPending is how long the loop may wait for records before a partition is due to be taken.
@@ -250,26 +242,58 @@ func (w *Worker) held() (rows int, size int64) {
 	return rows, size
 }
 
-// collect takes one partition's part of a fetch.
-func (w *Worker) collect(tp txn.TopicPartition, id [16]byte, f *kgo.FetchPartition) {
-	p := w.parts[tp]
+// receive puts what was fetched in hand, and tells got of each partition that it added records to. What calls for a
+// decision about a partition is noted with it (part.verdict): a transaction may be open, and the store busy with it.
+func (w *Worker) receive(fetches kgo.Fetches, got func(*part, *kgo.FetchPartition)) {
+	fetches.EachTopic(func(t kgo.FetchTopic) {
+		for i := range t.Partitions {
+			f := &t.Partitions[i]
+			tp := txn.TopicPartition{Topic: t.Topic, Partition: f.Partition}
+			if p := w.parts[tp]; w.collect(tp, p, t.TopicID, f) && got != nil {
+				got(p, f)
+			}
+		}
+	})
+}
+
+// collect takes one partition's part of a fetch, and says whether it added its records to those in hand.
+func (w *Worker) collect(tp txn.TopicPartition, p *part, id [16]byte, f *kgo.FetchPartition) bool {
 	if f.Err != nil {
 		w.fetchFailed(tp, p, f.Err)
-		return
+		return false
 	}
-	if p == nil || !p.active() {
-		return // fetched before it was let go
+	if p == nil || !p.active() || p.verdict != nil {
+		return false // fetched before it was let go, or is to be
 	}
 	if otherTopic(p, id) {
 		// The topic was made again between our look at it and the client's: these records are another log's.
-		w.discard(tp)
-		w.pending[tp] = time.Time{}
-		return
+		p.verdict = func() { w.takeAgain(p, time.Time{}) }
+		return false
 	}
 	p.heard(f)
-	if below, ok := p.add(f.Records); !ok {
-		w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?)", below, p.read), decide(tp, below, writeAgain))
+	below, ok := p.add(f.Records)
+	if !ok {
+		p.verdict = func() {
+			w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?)", below, p.read), decide(tp, below, writeAgain))
+		}
 	}
+	return ok
+}
+
+// decide does what was noted about partitions while records came in.
+func (w *Worker) decide() {
+	for _, p := range w.parts {
+		if verdict := p.verdict; verdict != nil {
+			p.verdict = nil
+			verdict()
+		}
+	}
+}
+
+// takeAgain drops a partition and what is in hand of it, and takes it again at the earliest then.
+func (w *Worker) takeAgain(p *part, at time.Time) {
+	w.discard(p.TopicPartition)
+	w.pending[p.TopicPartition] = at
 }
 
 // otherTopic says whether records are of another topic than the one that the position belongs to, of the same name.

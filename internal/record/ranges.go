@@ -23,6 +23,20 @@ type Range struct {
 	Streamed int
 }
 
+// Piece is records of one partition that follow those given to a transaction before, and the move of the position over
+// them.
+type Piece struct {
+	Records     []*kgo.Record // in offset order; may be empty
+	To          int64         // the position after them, and after the gaps and control records that follow them
+	LeaderEpoch int32         // of the last record; -1 when there is none, or it is not known
+	Timestamp   time.Time     // of the last record; zero when there is none
+}
+
+// Piece is the records that the range has now, and its move.
+func (r *Range) Piece() Piece {
+	return Piece{Records: r.Records, To: r.To, LeaderEpoch: r.LeaderEpoch, Timestamp: r.Timestamp}
+}
+
 // Empty says that the range does not move the position. It is compared, and may get records later or not.
 func (r *Range) Empty() bool { return r.To == r.From }
 

@@ -40,24 +40,8 @@ func newAggregate(sink *Sink, plan *transform.Plan, types []uint32) *aggregate {
 	}
 }
 
-// aggregate folds the batch's records and merges the groups. A sum that its column can not hold, and whatever else Postgres
-// refuses, is looked for carefully in the next attempt, a record at a time.
-func (w *writer) aggregate(ctx context.Context) error {
-	if w.careful {
-		return w.aggregateCarefully(ctx)
-	}
-	groups := w.target.aggregate.groups
-	groups.Reset()
-	for more := true; more; more = groups.Len() < mostGroups && w.goOn() {
-		for rng := range w.batch {
-			if w.enter(rng) {
-				w.foldRange(rng)
-			}
-		}
-	}
-	return w.mergeGroups(ctx)
-}
-
+// foldRange folds the records of a range into the groups, which are merged at the end. A sum that its column cannot hold,
+// and whatever else Postgres refuses, is looked for carefully in the next attempt, a record at a time.
 func (w *writer) foldRange(rng int) {
 	st := &w.store.buf
 	for rec, r := range w.batch[rng].Records {

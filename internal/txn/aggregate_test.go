@@ -209,7 +209,7 @@ func TestAggregateInDoubt(t *testing.T) {
 	l := newLoader(t, "", Config{Sinks: []Sink{byCountry()}})
 	r := rangeOf(l.pos, order("12:00:01", `"DE"`, `,"total":1`), order("12:00:02", `"DE"`, `,"total":2`))
 	for range 3 { // the first commits; the others ask again, as after a lost reply
-		if _, err := l.store.Commit(context.Background(), Batch{r}, nil); err != nil {
+		if _, err := commitBatch(context.Background(), l.store, Batch{r}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -238,7 +238,7 @@ func TestAggregateTwoWorkers(t *testing.T) {
 				}
 				r := rangeOf(pos, values...)
 				for {
-					_, err := s.Commit(context.Background(), Batch{r}, nil)
+					_, err := commitBatch(context.Background(), s, Batch{r}, nil)
 					if err == nil {
 						break
 					}

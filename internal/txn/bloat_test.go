@@ -20,7 +20,7 @@ func busyOffsets(db *database, n, times int) {
 			b = append(b, r)
 			positions[i].NextOffset = r.To
 		}
-		if _, err := s.Commit(context.Background(), b, nil); err != nil {
+		if _, err := commitBatch(context.Background(), s, b, nil); err != nil {
 			db.t.Fatal(err)
 		}
 	}

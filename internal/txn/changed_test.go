@@ -206,7 +206,7 @@ func (l *loader) finishWith(values []string, streamed bool) (err error) {
 	l.t.Helper()
 	if streamed {
 		g := goingOn(l.pos, values[:1], values[1:])
-		_, err = l.store.Commit(context.Background(), g.Batch, g.more)
+		_, err = commitBatch(context.Background(), l.store, g.Batch, g.more)
 		if err == nil && len(g.rest) == 0 {
 			return nil
 		}
@@ -216,7 +216,7 @@ func (l *loader) finishWith(values []string, streamed bool) (err error) {
 		l.want(`SELECT next_offset FROM sinker.offsets`, fmt.Sprint(l.pos.NextOffset))
 	}
 	for range 2 {
-		if _, err = l.store.Commit(context.Background(), Batch{rangeOf(l.pos, values...)}, nil); !isClass(err, Schema) {
+		if _, err = commitBatch(context.Background(), l.store, Batch{rangeOf(l.pos, values...)}, nil); !isClass(err, Schema) {
 			break
 		}
 	}

@@ -19,65 +19,64 @@ import (
 // refuses: such values come in crowds, and each would otherwise cost its batch a second transaction.
 const carefulBatches = 100
 
-// Commit writes the batch in one transaction: the compare of all offset rows under their locks first, then the rows
-// and the dead letters, the move of the offset rows last.
+// Commit writes what is not written yet, moves the positions last, and commits. If Postgres refuses something and every
+// record is still there, the transaction is made again, with the compare at its beginning: for the tables as they are
+// now, or so that the records that are refused are found and become dead letters.
 //
-// With a nil error the batch is committed, now or (Result.Resolved) by an earlier attempt whose reply was lost.
-// With a *MissError or a *StopError nothing of it was written. With an *Error nothing was written either, except that
-// after a lost reply to COMMIT it is not known: call Commit again with the same ranges and the compare will tell.
-// Ranges may be left out of that next call (they were revoked), but not changed.
+// With a nil error everything is committed, now or (Result.Resolved) by an earlier attempt whose reply was lost. With a
+// *StopError nothing was written, with an *Error neither, except that after a lost reply to COMMIT it is not known: begin
+// again with the same ranges, and the compare tells. Ranges may be left out then (they were revoked), but not changed.
 //
-// While the rows are copied, more (which may be nil) is asked for records that follow: a transaction then holds more than
-// memory has to. After an error such a batch has no records to be written again (Batch.Streamed). The next call compares
-// all the same, and answers ErrSpent where nothing was written.
-//
-// If we die at any point before the server has the COMMIT, nothing of the batch is there and the position has not
-// moved; after it, both are.
-func (s *Store) Commit(ctx context.Context, b Batch, more More) (Result, error) {
-	conn, err := s.session(ctx)
-	if err != nil {
-		return Result{}, err
+// If we die at any point before the server has the COMMIT, nothing of the transaction is there and no position has
+// moved; after it, all of it is there.
+func (t *Tx) Commit(ctx context.Context) (Result, error) {
+	if t.resolved != nil {
+		return *t.resolved, nil
 	}
-	res, err := s.commitAsIs(ctx, conn, b, more)
-	if errors.Is(err, errChanged) && !b.Streamed() {
-		res, err = s.commitAsIs(ctx, conn, b, nil)
+	return t.perform(ctx, true)
+}
+
+// perform writes, and commits if it is to; nothing is open after an error.
+func (t *Tx) perform(ctx context.Context, commit bool) (Result, error) {
+	res, err := t.performAsIs(ctx, commit)
+	if errors.Is(err, errChanged) && t.again() {
+		res, err = t.performAsIs(ctx, commit)
 	}
 	if errors.Is(err, errChanged) {
-		if err = (&Error{Class: Retry, Op: "write", Err: err}); b.Streamed() {
+		if err = (&Error{Class: Retry, Op: "write", Err: err}); t.batch.Streamed() {
 			err = ErrSpent
 		}
 	}
 	if isClass(err, Schema) {
-		for _, t := range s.targets {
-			t.forget()
-		}
+		t.s.forgetTargets()
 	}
-	return res, s.blame(err)
+	return res, t.s.blame(err)
 }
 
-// commitAsIs commits the batch into the tables as they stand now. It returns errChanged, with nothing written, when one of
-// them was changed meanwhile.
-func (s *Store) commitAsIs(ctx context.Context, conn *pgx.Conn, b Batch, more More) (Result, error) {
-	began := time.Now()
-	careful := s.careful > 0 || s.stuck.suspects(b) || s.stuck.hangs()
-	if err := s.prepareFor(ctx, conn, b, careful); err != nil {
-		s.rollback(conn)
-		return Result{}, wrap("prepare", "", err)
+// again says whether the transaction can be made once more.
+func (t *Tx) again() bool { return !t.batch.Streamed() && !t.shown }
+
+// performAsIs performs with the tables as they stand now. It returns errChanged, with nothing written, when one of them
+// was changed meanwhile.
+func (t *Tx) performAsIs(ctx context.Context, commit bool) (Result, error) {
+	s := t.s
+	careful := t.careful()
+	if t.live == nil && t.failed == nil && !t.filled {
+		if err := t.ready(ctx, careful); err != nil {
+			t.Rollback()
+			return Result{}, err
+		}
 	}
-	if careful || s.inDoubt != nil {
-		more = nil // every record may be needed a second time
-	}
-	s.forgetFields()
-	res, err := s.attempt(ctx, conn, b, careful, more)
-	if refusedWrite(err) && !conn.IsClosed() {
-		if changed, _ := s.lookAtChanges(ctx, conn, b, true); changed {
+	res, err := t.attempt(ctx, careful, commit)
+	if refusedWrite(err) && !t.conn.IsClosed() {
+		if changed, _ := s.lookAtChanges(ctx, t.conn, t.batch, true); changed {
 			err = errChanged
 		}
 	}
 	if !careful && asksForCare(err) {
 		s.careful = carefulBatches
-		if !b.Streamed() {
-			res, err = s.again(ctx, conn, b)
+		if t.again() {
+			res, err = t.attemptCarefully(ctx, commit)
 			careful = true
 		}
 	}
@@ -85,7 +84,7 @@ func (s *Store) commitAsIs(ctx context.Context, conn *pgx.Conn, b Batch, more Mo
 		return Result{}, err
 	}
 	s.careful = max(0, s.careful-1)
-	s.stuck.met(b, err, !conn.IsClosed(), s.cancelled(err, time.Since(began)))
+	s.stuck.met(t.batch, err, !t.conn.IsClosed(), s.cancelled(err, time.Since(t.began)))
 	var e *Error
 	if careful && errors.As(err, &e) && e.Class == Data {
 		e.Class = Schema // no record is to blame: each would have been found
@@ -111,17 +110,20 @@ func asksForCare(err error) bool {
 	return e.Class == Data || e.Class == Schema || e.Class == Timeout && e.Op == "commit"
 }
 
-// again makes the attempt again carefully, with the tables as they are now: they may have been altered.
-func (s *Store) again(ctx context.Context, conn *pgx.Conn, b Batch) (Result, error) {
+// attemptCarefully makes the attempt again, with the tables as they are now: they may have been altered.
+func (t *Tx) attemptCarefully(ctx context.Context, commit bool) (Result, error) {
+	t.s.forgetTargets()
+	if err := t.ready(ctx, false); err != nil {
+		t.Rollback()
+		return Result{}, err
+	}
+	return t.attempt(ctx, true, commit)
+}
+
+func (s *Store) forgetTargets() {
 	for _, t := range s.targets {
 		t.forget()
 	}
-	if err := s.prepareFor(ctx, conn, b, false); err != nil {
-		s.rollback(conn)
-		return Result{}, wrap("prepare", "", err)
-	}
-	s.forgetFields()
-	return s.attempt(ctx, conn, b, true, nil)
 }
 
 // blame says which topics an error about one table holds up.
@@ -140,6 +142,13 @@ func (s *Store) blame(err error) error {
 func isClass(err error, c Class) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Class == c
+}
+
+// unprepared says whether a table that the batch has records for is not known on this connection.
+func (s *Store) unprepared(b Batch) bool {
+	return slices.ContainsFunc(b, func(r Range) bool {
+		return len(r.Records) > 0 && slices.ContainsFunc(s.route(r.Topic), func(ti int) bool { return s.targets[ti].plan == nil })
+	})
 }
 
 // prepareFor makes sure that the tables the batch needs are known on this connection, as they stood a moment ago, or as they
@@ -186,68 +195,66 @@ func (s *Store) sample(b Batch, target int) iter.Seq[*record.Record] {
 	}
 }
 
-// attempt runs the transaction once. careful puts every write under a savepoint, so that a value Postgres refuses is
-// found and dead-lettered in this same transaction.
-func (s *Store) attempt(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, more More) (Result, error) {
-	var res Result
-	start := time.Now()
-	err := s.begin(ctx, conn, b)
-	res.Phases.Begin = since(&start)
-	if err == nil {
-		err = s.fill(ctx, conn, b, careful, more, &res.Phases)
+// attempt writes what is not written yet and, if it is to, commits.
+func (t *Tx) attempt(ctx context.Context, careful, commit bool) (Result, error) {
+	s := t.s
+	if t.resolved != nil {
+		return *t.resolved, nil
+	}
+	err := t.failed
+	if err == nil && !t.filled {
+		err = t.fill(ctx, careful)
 	}
 	if err != nil {
-		s.rollback(conn)
-		s.endFrozen(ctx, conn, err)
-		return s.resolve(b, err)
-	}
-	s.count(b, &res)
-	res.Unasked = s.unasked()
-	start = time.Now()
-	err = s.finish(ctx, conn, b, &res)
-	res.Phases.Commit = since(&start)
-	if err != nil {
-		s.rollback(conn)
+		t.Rollback()
+		s.endFrozen(ctx, t.conn, err)
 		return Result{}, err
 	}
+	if t.filled = true; !commit {
+		return Result{}, nil
+	}
+	var res Result // may be kept by the store, for when it is in doubt
+	s.count(t.batch, &res)
+	res.Unasked, res.Phases = s.unasked(), t.phases
+	start := time.Now()
+	err = s.finish(ctx, t.conn, t.batch, &res)
+	res.Phases.Commit = since(&start)
+	if err != nil {
+		t.Rollback()
+		return Result{}, err
+	}
+	t.open = false
 	if mutant.On(mutant.LettersApart) {
-		err = s.writeLetters(ctx, conn, b)
+		err = s.writeLetters(ctx, t.conn, t.batch)
 	}
 	s.settle()
 	s.warnSuppressed(&res)
-	s.tellOfFields(b, res.Unasked)
-	s.prune(ctx, conn)
+	s.tellOfFields(t.batch, res.Unasked)
+	s.prune(ctx, t.conn)
 	return res, err
 }
 
 // fill writes everything but the move of the positions: the rows and, if they are not too many, the dead letters.
-func (s *Store) fill(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, more More, took *Phases) error {
-	if b.Streamed() && !mutant.On(mutant.SpentIsWritten) {
-		s.settle()
-		return ErrSpent
-	}
-	if err := failpoint.Hit(failpoint.Compared); err != nil {
-		return wrap("write", "", err)
-	}
+func (t *Tx) fill(ctx context.Context, careful bool) error {
+	s := t.s
 	start := time.Now()
-	s.buf.reset(b)
-	err := s.write(ctx, conn, b, careful, more)
-	took.Write = since(&start)
+	err := t.writeRows(ctx, careful)
+	t.phases.Write += since(&start)
 	if err != nil {
 		return err
 	}
-	if err := s.giveUp(ctx, conn, b); err != nil {
+	if err := s.giveUp(ctx, t.conn, t.batch); err != nil {
 		return err
 	}
-	if err := s.judge(b); err != nil {
+	if err := s.judge(t.batch); err != nil {
 		return err
 	}
 	if !mutant.On(mutant.LettersApart) {
-		err = s.writeLetters(ctx, conn, b)
-		took.Dead = since(&start)
+		err = s.writeLetters(ctx, t.conn, t.batch)
+		t.phases.Dead = since(&start)
 	}
 	if err == nil && mutant.On(mutant.OffsetsApart) {
-		_, err = conn.Exec(ctx, "COMMIT; BEGIN")
+		_, err = t.conn.Exec(ctx, "COMMIT; BEGIN")
 	}
 	if err == nil {
 		err = wrap("write", "", failpoint.Hit(failpoint.BeforeCommit))

@@ -32,6 +32,12 @@ FOR UPDATE OF o`
 func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
+	if len(b) == 0 { // nothing is to be moved
+		var q pgx.Batch
+		q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+		q.Queue(s.settings(conn))
+		return wrap("compare", "", conn.SendBatch(ctx, &q).Close())
+	}
 	misses, moved, err := s.lock(ctx, conn, b, s.placesOf(conn, b))
 	if err == nil && moved { // somebody else has written a row since, or the table was rewritten: only the keys tell
 		s.places.forget(b)

@@ -160,7 +160,7 @@ func TestUpsertTwoWorkersOneKey(t *testing.T) {
 				r := rangeOf(pos, values...)
 				for {
 					s.targetsHope()
-					_, err := s.Commit(context.Background(), Batch{r}, nil)
+					_, err := commitBatch(context.Background(), s, Batch{r}, nil)
 					if err == nil {
 						break
 					}

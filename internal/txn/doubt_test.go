@@ -24,7 +24,7 @@ func (db *database) proxied() (*pgproxy.Proxy, string) {
 func commitUntilDone(t *testing.T, s *Store, b Batch) (res Result, attempts int) {
 	t.Helper()
 	for attempts = 1; attempts < 100; attempts++ {
-		res, err := s.Commit(context.Background(), b, nil)
+		res, err := commitBatch(context.Background(), s, b, nil)
 		if err == nil {
 			return res, attempts
 		}

@@ -106,7 +106,7 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 			return pgproxy.Pass
 		})
 		await.Until(t, "the batch to be committed", func() bool {
-			_, err := s.Commit(ctx, Batch{rangeOf(p, `{"id":2}`)}, nil)
+			_, err := commitBatch(ctx, s, Batch{rangeOf(p, `{"id":2}`)}, nil)
 			return err == nil
 		})
 		if n := proxy.Fates()[pgproxy.HoleBefore]; n != 1 {

@@ -189,7 +189,7 @@ func TestShapesWithinABatch(t *testing.T) {
 			rest = append(rest, []string{fmt.Sprintf(`{"u":%d,"note":"%s"}`, i, strings.Repeat("x", 2<<20))})
 		}
 		g := goingOn(l.pos, []string{`{"u":-1}`}, rest...)
-		if _, err := l.store.Commit(context.Background(), g.Batch, g.more); err != nil {
+		if _, err := commitBatch(context.Background(), l.store, g.Batch, g.more); err != nil {
 			t.Fatal(err)
 		}
 		if left := len(g.rest); left < 10 || left > 12 {

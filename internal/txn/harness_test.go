@@ -127,6 +127,34 @@ func rangeOf(p Position, values ...string) Range {
 	return r
 }
 
+// goOn lets a batch go on: of the ranges that may it takes the records away and puts those that follow in their place, with
+// To, LeaderEpoch, Timestamp and Streamed. It returns false where there are none.
+type goOn func(b Batch, may func(rng int) bool) bool
+
+// commitBatch does what a worker does with a batch: begin, write, go on while more has something, commit.
+func commitBatch(ctx context.Context, s *Store, b Batch, more goOn) (Result, error) {
+	tx, err := s.Begin(ctx, b)
+	if err != nil {
+		return Result{}, err
+	}
+	defer tx.Rollback()
+	for i := range b {
+		_ = tx.Write(ctx, i, b[i].Piece())
+	}
+	for more != nil {
+		may := tx.GoOn(ctx)
+		if may == nil || !more(b, may) {
+			break
+		}
+		for i := range b {
+			if may(i) {
+				_ = tx.Write(ctx, i, b[i].Piece())
+			}
+		}
+	}
+	return tx.Commit(ctx)
+}
+
 // withUser changes the user of a connection URL.
 func withUser(t *testing.T, s, user string) string {
 	t.Helper()

@@ -34,7 +34,7 @@ func (b *busy) commit(times int) {
 			batch = append(batch, r)
 			b.positions[i].NextOffset = r.To
 		}
-		if _, err := b.store.Commit(context.Background(), batch, nil); err != nil {
+		if _, err := commitBatch(context.Background(), b.store, batch, nil); err != nil {
 			b.t.Fatal(err)
 		}
 	}

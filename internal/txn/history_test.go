@@ -35,7 +35,7 @@ func TestHistoryOfAKey(t *testing.T) {
 					r.Records, r.To = append(r.Records, rec), r.To+1
 				}
 				before := l.one(content + `orders`)
-				if _, err := l.store.Commit(t.Context(), Batch{r}, nil); err != nil {
+				if _, err := commitBatch(t.Context(), l.store, Batch{r}, nil); err != nil {
 					t.Fatal(err)
 				}
 				l.pos.NextOffset = r.To

@@ -75,7 +75,7 @@ func TestInferLoadsItsSample(t *testing.T) {
 	for i, p := range db.take(s, claims...) {
 		b = append(b, rangeOf(p, sampleOf(fields[i*columns:min(len(fields), (i+1)*columns)])...))
 	}
-	res, err := s.Commit(context.Background(), b, nil)
+	res, err := commitBatch(context.Background(), s, b, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestInferInOtherEncodings(t *testing.T) {
 	db.exec(`SET client_encoding = UTF8`)
 	s := db.store("a", orders(func(s *Sink) { s.Create = true }))
 	p := db.take(s, claim(orders0, 0))[0]
-	res, err := s.Commit(context.Background(), Batch{rangeOf(p, `{"id":1,"é":2,"日本":3}`)}, nil)
+	res, err := commitBatch(context.Background(), s, Batch{rangeOf(p, `{"id":1,"é":2,"日本":3}`)}, nil)
 	if err != nil || res.Written != 1 {
 		t.Fatalf("%+v, %v", res, err)
 	}

@@ -88,7 +88,7 @@ WHERE o.pipeline = $1 AND o.open_from IS NOT NULL`
 // endingRanges are the partitions that the batch moves and whose open range does not go on.
 func (s *Store) endingRanges(b Batch) (topics []string, partitions []int32) {
 	for i := range b {
-		if open := s.open[i]; !b[i].Empty() && open.exists && !open.goesOn {
+		if !b[i].Empty() && s.open[i].exists && !s.open[i].goesOn {
 			topics, partitions = append(topics, b[i].Topic), append(partitions, b[i].Partition)
 		}
 	}

@@ -50,7 +50,7 @@ func (b *book) commit(n int64) {
 	b.t.Helper()
 	r := rangeOf(b.pos)
 	r.Records, r.To = records(r.From, r.From+n), r.From+n
-	if _, err := b.s.Commit(context.Background(), Batch{r}, nil); err != nil {
+	if _, err := commitBatch(context.Background(), b.s, Batch{r}, nil); err != nil {
 		b.t.Fatal(err)
 	}
 	b.pos.NextOffset = r.To
@@ -192,7 +192,7 @@ func TestLedgerOfManyPartitionsIsBounded(t *testing.T) {
 			b = append(b, rangeOf(positions[i], `{}`))
 			positions[i].NextOffset++
 		}
-		if _, err := s.Commit(ctx, b, nil); err != nil {
+		if _, err := commitBatch(ctx, s, b, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -279,7 +279,7 @@ func TestLedgerOfAFailedMove(t *testing.T) {
 		CREATE TRIGGER refuse BEFORE UPDATE ON sinker.offsets FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	r := rangeOf(b.pos)
 	r.Records, r.To = records(13, 15), 15
-	_, err := b.s.Commit(context.Background(), Batch{r}, nil)
+	_, err := commitBatch(context.Background(), b.s, Batch{r}, nil)
 	var e *Error
 	if !errors.As(err, &e) || e.Class != Schema {
 		t.Fatalf("%v", err)

@@ -49,7 +49,7 @@ func TestMore(t *testing.T) {
 	t.Run("IsOneBatch", func(t *testing.T) {
 		l := newLoader(t, ddl, Config{Sinks: []Sink{orders()}})
 		g := goingOn(l.pos, first, second, third)
-		res, err := l.store.Commit(ctx, g.Batch, g.more)
+		res, err := commitBatch(ctx, l.store, g.Batch, g.more)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestMore(t *testing.T) {
 	t.Run("EndsAtADeadLetter", func(t *testing.T) {
 		l := newLoader(t, ddl, Config{Sinks: []Sink{orders()}})
 		g := goingOn(l.pos, first, []string{`{"id":3}`, `nonsense`}, third)
-		if _, err := l.store.Commit(ctx, g.Batch, g.more); err != nil {
+		if _, err := commitBatch(ctx, l.store, g.Batch, g.more); err != nil {
 			t.Fatal(err)
 		}
 		if g.asked != 1 {
@@ -89,7 +89,7 @@ func TestMore(t *testing.T) {
 		} {
 			l := newLoader(t, ddl+`; CREATE TABLE copies (id bigint); CREATE TABLE keyed (id bigint PRIMARY KEY)`, Config{Sinks: sinks})
 			g := goingOn(l.pos, first, second)
-			if res, err := l.store.Commit(ctx, g.Batch, g.more); err != nil || res.Written != 2 {
+			if res, err := commitBatch(ctx, l.store, g.Batch, g.more); err != nil || res.Written != 2 {
 				t.Fatalf("%s: %+v, %v", name, res, err)
 			}
 			if g.asked != 0 {
@@ -106,7 +106,7 @@ func TestMore(t *testing.T) {
 		})
 		l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, n bigint)`, Config{Sinks: []Sink{sink}})
 		g := goingOn(l.pos, first, first, third)
-		if res, err := l.store.Commit(ctx, g.Batch, g.more); err != nil || res.Consumed != 7 {
+		if res, err := commitBatch(ctx, l.store, g.Batch, g.more); err != nil || res.Consumed != 7 {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		l.want(`SELECT string_agg(id || ':' || n, ' ' ORDER BY id) FROM orders`, "1:2 2:2 4:1 5:1 6:1")
@@ -116,16 +116,16 @@ func TestMore(t *testing.T) {
 	t.Run("RefusedByPostgres", func(t *testing.T) {
 		l := newLoader(t, ddl, Config{Sinks: []Sink{orders()}})
 		g := goingOn(l.pos, first, []string{`{"id":500}`}, third)
-		if _, err := l.store.Commit(ctx, g.Batch, g.more); !isClass(err, Data) {
+		if _, err := commitBatch(ctx, l.store, g.Batch, g.more); !isClass(err, Data) {
 			t.Fatalf("got %v, want an error of class data", err)
 		}
-		if _, err := l.store.Commit(ctx, g.Batch, g.more); !errors.Is(err, ErrSpent) {
+		if _, err := commitBatch(ctx, l.store, g.Batch, g.more); !errors.Is(err, ErrSpent) {
 			t.Fatalf("got %v, want %v", err, ErrSpent)
 		}
 		l.want(`SELECT count(*) FROM orders`, "0")
 		l.want(`SELECT next_offset FROM sinker.offsets`, "0")
 		again := goingOn(l.pos, []string{`{"id":1}`, `{"id":2}`, `{"id":500}`}, third)
-		if res, err := l.store.Commit(ctx, again.Batch, again.more); err != nil || res.Dead != 1 || again.asked != 0 {
+		if res, err := commitBatch(ctx, l.store, again.Batch, again.more); err != nil || res.Dead != 1 || again.asked != 0 {
 			t.Errorf("%+v, %v, asked %d times for more; want one dead letter", res, err, again.asked)
 		}
 	})
@@ -146,10 +146,10 @@ func TestMore(t *testing.T) {
 				return fate
 			})
 			g := goingOn(p, first, second, third)
-			if _, err := s.Commit(ctx, g.Batch, g.more); !isClass(err, Retry) {
+			if _, err := commitBatch(ctx, s, g.Batch, g.more); !isClass(err, Retry) {
 				t.Fatalf("got %v, want a broken connection", err)
 			}
-			res, err := s.Commit(ctx, g.Batch, g.more)
+			res, err := commitBatch(ctx, s, g.Batch, g.more)
 			// A server that notices the cut before it comes to the COMMIT rolls back.
 			if want == "gone" || want == "either" && err != nil {
 				if !errors.Is(err, ErrSpent) {
@@ -177,7 +177,7 @@ func TestMore(t *testing.T) {
 		ps := db.take(s, claim(TopicPartition{Topic: "accounts"}, 0), claim(orders0, 0))
 		b := Batch{rangeOf(ps[0], first...), rangeOf(ps[1], first...)}
 		g := &going{rest: [][]string{second, third}}
-		res, err := s.Commit(ctx, b, func(b Batch, may func(int) bool) bool {
+		res, err := commitBatch(ctx, s, b, func(b Batch, may func(int) bool) bool {
 			if may(0) || !may(1) {
 				t.Errorf("accounts may go on: %v, orders: %v; want only orders", may(0), may(1))
 			}
@@ -196,7 +196,7 @@ func TestMore(t *testing.T) {
 		idle := l.take(l.store, claim(TopicPartition{Topic: "orders", Partition: 2}, 0))[0]
 		b := Batch{rangeOf(l.pos, first...), rangeOf(other), rangeOf(idle)}
 		done := false
-		res, err := l.store.Commit(ctx, b, func(b Batch, _ func(int) bool) bool {
+		res, err := commitBatch(ctx, l.store, b, func(b Batch, _ func(int) bool) bool {
 			if done {
 				return false
 			}

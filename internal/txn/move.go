@@ -42,21 +42,111 @@ WITH moved AS (
     RETURNING m.n, o.ctid::text AS place)
 SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END), array_agg(n), array_agg(place) FROM moved`
 
+// ending is what a transaction ends with, sent together: the looks at the columns of its tables, the move of the offset
+// rows, and COMMIT. And what was answered.
+type ending struct {
+	statements []statement
+	looks      int              // of the statements, the first ones
+	move       int              // which of them moves; -1: none does
+	keys       []TopicPartition // that it moves
+
+	done   int               // statements that were good
+	tag    pgconn.CommandTag // of COMMIT
+	n      []int64           // where the rows are that the move has written: that of keys[n[i]-1]
+	places []string          // … is at places[i]
+}
+
+type statement struct {
+	sql  string
+	args []any
+}
+
+func (e *ending) add(sql string, args ...any) {
+	e.statements = append(e.statements, statement{sql, args})
+}
+
+// newEnding makes what ends the transaction of a batch that was counted.
+func (s *Store) newEnding(b Batch) *ending {
+	e := &ending{move: -1}
+	// The server compares the columns of the tables that were written. The COPY has locked them, so no ALTER comes between
+	// this and the COMMIT. Where they differ, the server does nothing more of what it was sent.
+	for _, t := range s.targets {
+		if slices.ContainsFunc(s.buf.tables, func(r TableResult) bool { return r.Table == t.sink.Name() }) {
+			e.add(sameColumns, t.sink.Schema, t.sink.Table, t.marks.columns)
+		}
+	}
+	e.looks = len(e.statements)
+	if b.Moves() > 0 {
+		s.addMove(e, b)
+	}
+	e.add("COMMIT")
+	return e
+}
+
+// addMove adds the move of the positions.
+func (s *Store) addMove(e *ending, b Batch) {
+	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
+		e.add(closeRanges, s.cfg.Pipeline, topics, partitions)
+	}
+	if !mutant.On(mutant.UncheckedMove) { // which has no places to go by
+		e.add(placesOnly)
+	}
+	var places []string
+	for i := range b {
+		if !b[i].Empty() {
+			e.keys, places = append(e.keys, b[i].TopicPartition), append(places, s.places[b[i].TopicPartition])
+		}
+	}
+	move := mutant.Without(mutant.UncheckedMove, moveOffsets,
+		"AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
+	e.move = len(e.statements)
+	e.add(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(append(s.moveArgs(b), s.ledgerArgs(b)...), places)...)
+}
+
 // finish moves the offset rows and commits, in one round trip and on a context of its own: a shutdown must not cancel
 // a COMMIT, because pgx answers the end of a context with a CancelRequest, and a cancelled COMMIT may be committed.
 func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result) error {
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
-	tag, m, err := s.sendMove(ctx, conn, b)
+	e := s.newEnding(b)
+	return s.ended(conn, e, e.send(ctx, conn), res)
+}
+
+// send sends everything, and returns the error of the first statement that failed.
+func (e *ending) send(ctx context.Context, conn *pgx.Conn) (err error) {
+	var q pgx.Batch
+	for _, st := range e.statements {
+		q.Queue(st.sql, st.args...)
+	}
+	batch := conn.SendBatch(ctx, &q)
+	for ; e.done < q.Len() && err == nil; e.done++ {
+		if e.done == e.move {
+			var checked *int64
+			err = batch.QueryRow().Scan(&checked, &e.n, &e.places)
+		} else {
+			e.tag, err = batch.Exec()
+		}
+	}
+	if err != nil {
+		e.done--
+	}
+	if closing := batch.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+// ended says what the answers to the ending mean.
+func (s *Store) ended(conn *pgx.Conn, e *ending, err error, res *Result) error {
 	if err == nil {
 		err = failpoint.Hit(failpoint.Committed) // an error here plays a lost reply
 	}
-	if err == nil && tag.String() != "COMMIT" {
-		err = fmt.Errorf("Postgres answered COMMIT with %s", tag)
+	if err == nil && e.tag.String() != "COMMIT" {
+		err = fmt.Errorf("Postgres answered COMMIT with %s", e.tag)
 	}
 	if err == nil {
-		for i, n := range m.n {
-			s.places[m.keys[n-1]] = m.places[i]
+		for i, n := range e.n {
+			s.places[e.keys[n-1]] = e.places[i]
 		}
 		return nil
 	}
@@ -67,73 +157,14 @@ func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result
 			return nil
 		}
 	}
-	if pe != nil && pe.Code == "22012" && m.done < m.looks {
+	if pe != nil && pe.Code == "22012" && e.done < e.looks {
 		return s.differ()
 	}
-	if pe != nil && pe.Code == "22012" {
+	if pe != nil && pe.Code == "22012" && e.done == e.move {
 		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy stand on sinker.offsets?")
 		return &Error{Class: Schema, Op: "commit", Err: err}
 	}
 	return wrap("commit", "", err)
-}
-
-// moved says what the answers to the move were: how many statements were good, of which the looks came first, and where the
-// rows are that it has written: the row of keys[n[i]-1] at places[i].
-type moved struct {
-	looks, done int
-	keys        []TopicPartition
-	n           []int64
-	places      []string
-}
-
-// sendMove sends the move and the COMMIT, and returns the answer to the COMMIT.
-func (s *Store) sendMove(ctx context.Context, conn *pgx.Conn, b Batch) (tag pgconn.CommandTag, m moved, err error) {
-	var q pgx.Batch
-	m.looks = s.queueLooks(&q)
-	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
-		q.Queue(closeRanges, s.cfg.Pipeline, topics, partitions)
-	}
-	if !mutant.On(mutant.UncheckedMove) { // which has no places to go by
-		q.Queue(placesOnly)
-	}
-	var places []string
-	for i := range b {
-		if !b[i].Empty() {
-			m.keys, places = append(m.keys, b[i].TopicPartition), append(places, s.places[b[i].TopicPartition])
-		}
-	}
-	move := mutant.Without(mutant.UncheckedMove, moveOffsets, "AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
-	q.Queue(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(append(s.moveArgs(b), s.ledgerArgs(b)...), places)...)
-	q.Queue("COMMIT")
-	batch := conn.SendBatch(ctx, &q)
-	for ; m.done < q.Len(); m.done++ {
-		if m.done == q.Len()-2 {
-			var checked *int64
-			err = batch.QueryRow().Scan(&checked, &m.n, &m.places)
-		} else {
-			tag, err = batch.Exec()
-		}
-		if err != nil {
-			break
-		}
-	}
-	if e := batch.Close(); err == nil {
-		err = e
-	}
-	return tag, m, err
-}
-
-// queueLooks has the server compare the columns of the tables that were written, and returns how many statements do. The
-// COPY has locked them, so no ALTER comes between this and the COMMIT. Where they differ, the server does nothing more of
-// what it was sent.
-func (s *Store) queueLooks(q *pgx.Batch) (looks int) {
-	for _, t := range s.targets {
-		if slices.ContainsFunc(s.buf.tables, func(r TableResult) bool { return r.Table == t.sink.Name() }) {
-			q.Queue(sameColumns, t.sink.Schema, t.sink.Table, t.marks.columns)
-			looks++
-		}
-	}
-	return looks
 }
 
 // differ notes that a table of the batch is another one than its rows were encoded for.

@@ -24,7 +24,7 @@ func TestChangeOffset(t *testing.T) {
 		if done.From != 10 || done.To != 25 || done.Owner != "a" {
 			t.Errorf("%+v", done)
 		}
-		_, err = s.Commit(ctx, Batch{rangeOf(p, `{}`)}, nil)
+		_, err = commitBatch(ctx, s, Batch{rangeOf(p, `{}`)}, nil)
 		if m := missOf(t, err); m.Kind != Fenced {
 			t.Errorf("the owner was not fenced: %+v", m)
 		}

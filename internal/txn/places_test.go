@@ -75,7 +75,7 @@ func TestPlacesAreOnlyAShortCut(t *testing.T) {
 					for i := range b.positions {
 						batch = append(batch, rangeOf(b.positions[i], `{}`, `{}`))
 					}
-					res, err := b.store.Commit(ctx, batch, nil)
+					res, err := commitBatch(ctx, b.store, batch, nil)
 					out += fmt.Sprintf("%v resolved %v, %d records\n", err, res.Resolved, res.Consumed)
 					if err == nil {
 						for i := range b.positions {
@@ -127,7 +127,7 @@ func TestOthersPlanAsEver(t *testing.T) {
 		s := db.store("a", orders())
 		p := db.take(s, claim(orders0, 0))[0]
 		for range 10 {
-			if _, err := s.Commit(t.Context(), Batch{rangeOf(p, `{"id":1}`)}, nil); err != nil {
+			if _, err := commitBatch(t.Context(), s, Batch{rangeOf(p, `{"id":1}`)}, nil); err != nil {
 				t.Fatal(err)
 			}
 			p.NextOffset++

@@ -75,7 +75,7 @@ func TestTake(t *testing.T) {
 			b = append(b, rangeOf(p, `{"v":1}`))
 		}
 		b.Sort()
-		if _, err := s.Commit(ctx, b, nil); err != nil {
+		if _, err := commitBatch(ctx, s, b, nil); err != nil {
 			t.Fatal(err)
 		}
 		db.want(`SELECT count(*) FROM sinker.offsets WHERE next_offset = start_offset + 1`, "8")
@@ -193,7 +193,7 @@ func TestCompare(t *testing.T) {
 
 	t.Run("Matches", func(t *testing.T) {
 		db, s, r := setup(t)
-		res, err := s.Commit(ctx, Batch{r}, nil)
+		res, err := commitBatch(ctx, s, Batch{r}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,7 @@ func TestCompare(t *testing.T) {
 	t.Run("Already", func(t *testing.T) {
 		db, s, r := setup(t)
 		db.exec(`UPDATE sinker.offsets SET next_offset = 12`)
-		res, err := s.Commit(ctx, Batch{r}, nil)
+		res, err := commitBatch(ctx, s, Batch{r}, nil)
 		if err != nil || !res.Resolved {
 			t.Errorf("%+v, %v", res, err)
 		}
@@ -217,7 +217,7 @@ func TestCompare(t *testing.T) {
 	t.Run("WentBack", func(t *testing.T) {
 		db, s, r := setup(t)
 		db.exec(`UPDATE sinker.offsets SET start_offset = 0, next_offset = 4`)
-		_, err := s.Commit(ctx, Batch{r}, nil)
+		_, err := commitBatch(ctx, s, Batch{r}, nil)
 		if m := missOf(t, err); m.Kind != WentBack || m.Stored != 4 {
 			t.Errorf("%+v", m)
 		}
@@ -226,7 +226,7 @@ func TestCompare(t *testing.T) {
 	t.Run("Fenced", func(t *testing.T) {
 		db, s, r := setup(t)
 		db.take(db.store("b"), claim(orders0, 0))
-		_, err := s.Commit(ctx, Batch{r}, nil)
+		_, err := commitBatch(ctx, s, Batch{r}, nil)
 		if m := missOf(t, err); m.Kind != Fenced || m.Owner != "b" {
 			t.Errorf("%+v", m)
 		}
@@ -237,10 +237,10 @@ func TestCompare(t *testing.T) {
 		db, s, r := setup(t)
 		b := db.store("b")
 		p := db.take(b, claim(orders0, 0))[0]
-		if _, err := b.Commit(ctx, Batch{rangeOf(p, `{}`, `{}`)}, nil); err != nil {
+		if _, err := commitBatch(ctx, b, Batch{rangeOf(p, `{}`, `{}`)}, nil); err != nil {
 			t.Fatal(err)
 		}
-		_, err := s.Commit(ctx, Batch{r}, nil)
+		_, err := commitBatch(ctx, s, Batch{r}, nil)
 		if m := missOf(t, err); m.Kind != Fenced {
 			t.Errorf("the other owner's commit to the same offset was taken for ours: %+v", m)
 		}
@@ -249,7 +249,7 @@ func TestCompare(t *testing.T) {
 	t.Run("FencedByTheSameNumber", func(t *testing.T) {
 		db, s, r := setup(t)
 		db.exec(`UPDATE sinker.offsets SET owner = 'b'`) // a failover lost our take, and b took with the same fence
-		_, err := s.Commit(ctx, Batch{r}, nil)
+		_, err := commitBatch(ctx, s, Batch{r}, nil)
 		if m := missOf(t, err); m.Kind != Fenced || m.Owner != "b" {
 			t.Errorf("%+v", m)
 		}
@@ -258,7 +258,7 @@ func TestCompare(t *testing.T) {
 	t.Run("OtherLog", func(t *testing.T) {
 		db, s, r := setup(t)
 		db.exec(`UPDATE sinker.offsets SET topic_id = '00000000-0000-0000-0000-000000000009'`)
-		_, err := s.Commit(ctx, Batch{r}, nil)
+		_, err := commitBatch(ctx, s, Batch{r}, nil)
 		if m := missOf(t, err); m.Kind != OtherLog {
 			t.Errorf("%+v", m)
 		}
@@ -267,7 +267,7 @@ func TestCompare(t *testing.T) {
 	t.Run("Gone", func(t *testing.T) {
 		db, s, r := setup(t)
 		db.exec(`DELETE FROM sinker.offsets`)
-		_, err := s.Commit(ctx, Batch{r}, nil)
+		_, err := commitBatch(ctx, s, Batch{r}, nil)
 		if m := missOf(t, err); m.Kind != Gone {
 			t.Errorf("%+v", m)
 		}
@@ -279,12 +279,12 @@ func TestCompare(t *testing.T) {
 		orders1 := TopicPartition{Topic: "orders", Partition: 1}
 		ps := db.take(s, claim(orders0, 0), claim(orders1, 0))
 		db.take(db.store("b"), claim(orders1, 0))
-		_, err := s.Commit(ctx, Batch{rangeOf(ps[0], `{}`), rangeOf(ps[1], `{}`)}, nil)
+		_, err := commitBatch(ctx, s, Batch{rangeOf(ps[0], `{}`), rangeOf(ps[1], `{}`)}, nil)
 		if m := missOf(t, err); m.TopicPartition != orders1 {
 			t.Errorf("%+v", m)
 		}
 		db.want(`SELECT sum(next_offset)::text FROM sinker.offsets`, "0")
-		if _, err := s.Commit(ctx, Batch{rangeOf(ps[0], `{}`)}, nil); err != nil {
+		if _, err := commitBatch(ctx, s, Batch{rangeOf(ps[0], `{}`)}, nil); err != nil {
 			t.Errorf("the rest of the batch: %v", err)
 		}
 	})
@@ -293,7 +293,7 @@ func TestCompare(t *testing.T) {
 		db, s, r := setup(t)
 		db.exec(`CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 			CREATE TRIGGER keep BEFORE UPDATE ON sinker.offsets FOR EACH ROW EXECUTE FUNCTION keep()`)
-		_, err := s.Commit(ctx, Batch{r}, nil)
+		_, err := commitBatch(ctx, s, Batch{r}, nil)
 		wantClass(t, err, Schema, "does a trigger or a row-level policy stand on sinker.offsets?")
 		db.want(`SELECT count(*) FROM sinker.ledger`, "0")
 	})
@@ -301,7 +301,7 @@ func TestCompare(t *testing.T) {
 	t.Run("EmptyRangeMovesThePosition", func(t *testing.T) {
 		db, s, r := setup(t)
 		r.Records, r.To, r.LeaderEpoch, r.Timestamp = nil, 15, -1, time.Time{}
-		if _, err := s.Commit(ctx, Batch{r}, nil); err != nil {
+		if _, err := commitBatch(ctx, s, Batch{r}, nil); err != nil {
 			t.Fatal(err)
 		}
 		db.want(`SELECT next_offset || ' ' || consumed FROM sinker.offsets`, "15 0")
@@ -330,7 +330,7 @@ func TestRace(t *testing.T) {
 					continue
 				}
 				r := rangeOf(p, `{}`)
-				_, err := s.Commit(ctx, Batch{r}, nil)
+				_, err := commitBatch(ctx, s, Batch{r}, nil)
 				var miss *MissError
 				switch {
 				case errors.As(err, &miss):

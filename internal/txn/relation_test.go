@@ -249,7 +249,7 @@ func (c relationCase) try(t *testing.T, db *database, url string, i int) {
 	}
 	tp := TopicPartition{Topic: "orders", Partition: int32(i)}
 	pos := db.take(s, claim(tp, 0))[0]
-	if res, err := s.Commit(ctx, Batch{rangeOf(pos, fmt.Sprintf(`{"id":%d,"v":5}`, i+1))}, nil); err != nil || res.Written != 1 {
+	if res, err := commitBatch(ctx, s, Batch{rangeOf(pos, fmt.Sprintf(`{"id":%d,"v":5}`, i+1))}, nil); err != nil || res.Written != 1 {
 		t.Errorf("%s: %+v, %v", mode.name, res, err)
 	}
 	from := sink.Name()

@@ -27,7 +27,7 @@ func TestOtherEncodings(t *testing.T) {
 				s := db.store("a", orders(change))
 				r := rangeOf(db.take(s, claim(orders0, 0))[0], `{"id":1,"note":"Zürich"}`, `{"id":2,"note":"東京"}`, `{"id":3,"note":"last"}`, `{"id":"東"}`)
 				r.Records[3].Headers = []kgo.RecordHeader{{Key: "東", Value: []byte("東")}, {Key: "k", Value: []byte("v")}}
-				if _, err := s.Commit(t.Context(), Batch{r}, nil); err != nil {
+				if _, err := commitBatch(t.Context(), s, Batch{r}, nil); err != nil {
 					t.Fatal(err)
 				}
 				db.want(`SELECT string_agg(id || ' ' || note, ' | ' ORDER BY id) FROM orders`, c.rows)
@@ -82,7 +82,7 @@ func TestPresetSettings(t *testing.T) {
 	values := `{"id":1,"note":"Zürich \\ 'it''s'","at":"2026-02-03T04:05:06Z","took":"1 day 02:03:04","file":"aGVsbG8=","share":0.1,"list":[1,null]}`
 	for range 2 { // insert and update
 		r := rangeOf(pos, values)
-		if _, err := s.Commit(t.Context(), Batch{r}, nil); err != nil {
+		if _, err := commitBatch(t.Context(), s, Batch{r}, nil); err != nil {
 			t.Fatal(err)
 		}
 		pos.NextOffset = r.To

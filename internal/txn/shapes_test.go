@@ -210,11 +210,11 @@ func (c *computedCase) commit(fetches int) {
 	chunks := slices.Collect(slices.Chunk(c.values, (len(c.values)+fetches-1)/fetches))
 	g := goingOn(c.pos, chunks[0], chunks[1:]...)
 	g.Batch[0] = c.rangeOf(chunks[0])
-	var more More
+	var more goOn
 	if fetches > 1 {
 		more = g.more
 	}
-	res, err := c.store.Commit(context.Background(), g.Batch, more)
+	res, err := commitBatch(context.Background(), c.store, g.Batch, more)
 	if err != nil {
 		c.t.Fatal(err)
 	}

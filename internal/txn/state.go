@@ -119,6 +119,9 @@ const (
 // judge refuses a batch whose bad records must stop their partition: at the first one when the policy says so, or when
 // too large a share of the partition's last records would become dead letters. Nothing has been committed yet.
 func (s *Store) judge(b Batch) error {
+	if b.Moves() == 0 {
+		return nil // no partition is to be stopped
+	}
 	if s.cfg.StopOnBad && len(s.buf.letters) > 0 {
 		l := s.firstLetter()
 		return &StopError{TopicPartition: b[l.rng].TopicPartition, Offset: l.record.Offset,
@@ -161,7 +164,7 @@ func (s *Store) judgeFloods(b Batch) error {
 		next := flood{f.consumed + int64(b[i].Count()), f.dead + deads[i]}
 		if deads[i] > 0 && next.dead >= floodMinimum && float64(next.dead) > s.cfg.StopAfter*float64(next.consumed) {
 			return &StopError{TopicPartition: b[i].TopicPartition, Offset: firsts[i].record.Offset, Reason: fmt.Sprintf(
-				"%d of its last %d records can not become rows, more than stop_after allows; the last reason: %s: %v", next.dead, next.consumed, firsts[i].table, firsts[i].bad)}
+				"%d of its last %d records cannot become rows, more than stop_after allows; the last reason: %s: %v", next.dead, next.consumed, firsts[i].table, firsts[i].bad)}
 		}
 	}
 	for i := range b { // only a batch that passes counts

@@ -1,10 +1,10 @@
 package txn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -17,48 +17,60 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// write brings the batch's records into their tables, one table after the other on the one connection.
-func (s *Store) write(ctx context.Context, conn *pgx.Conn, b Batch, careful bool, more More) error {
-	if careful {
-		// A deferred constraint would speak up at COMMIT, when it is too late to find the record.
-		sql := "SET CONSTRAINTS ALL IMMEDIATE"
-		if s.stuck.suspects(b) { // each part may wait for the same lock
-			sql += fmt.Sprintf("; SET LOCAL lock_timeout = %d", min(s.cfg.LockTimeout, s.cfg.StatementTimeout/2, 500*time.Millisecond).Milliseconds())
+// beginWriting forgets what an earlier attempt has found out about the batch.
+func (t *Tx) beginWriting() {
+	t.s.forgetFields()
+	t.s.buf.reset(t.batch)
+}
+
+// writeRows brings the records that are not written yet into their tables, one table after the other on the one connection.
+func (t *Tx) writeRows(ctx context.Context, careful bool) error {
+	s := t.s
+	if t.live != nil {
+		w := t.live
+		if err := w.finish(ctx); err != nil {
+			return wrap("write", w.name(), err)
 		}
-		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		t.live = nil
+		s.buf.tables = append(s.buf.tables, w.result)
+		return wrap("write", "", failpoint.Hit(failpoint.Written))
+	}
+	t.beginWriting()
+	if careful {
+		if err := t.checkAtOnce(ctx); err != nil {
 			return wrap("write", "", err)
 		}
 	}
-	for _, w := range s.writers(conn, b, careful, more) {
-		if err := w.run(ctx); err != nil {
-			return wrap("write", w.target.sink.Name(), err)
+	for _, w := range s.writers(t.conn, t.batch, careful) {
+		if err := w.write(ctx); err != nil {
+			return wrap("write", w.name(), err)
 		}
-		s.buf.tables = append(s.buf.tables, w.result)
 		if mutant.On(mutant.TablesApart) {
-			_, _ = conn.Exec(ctx, "COMMIT; BEGIN")
+			_, _ = t.conn.Exec(ctx, "COMMIT; BEGIN")
 		}
 	}
 	return wrap("write", "", failpoint.Hit(failpoint.Written))
 }
 
-// writers are the parts of an attempt. If the batch may go on, a table that can go on comes last: the records of the
-// others have to be there until they are written.
-func (s *Store) writers(conn *pgx.Conn, b Batch, careful bool, more More) (all []*writer) {
-	last := -1
+// checkAtOnce has deferred constraints checked by each statement: at COMMIT it would be too late to find the record.
+func (t *Tx) checkAtOnce(ctx context.Context) error {
+	s := t.s
+	sql := "SET CONSTRAINTS ALL IMMEDIATE"
+	if s.stuck.suspects(t.batch) { // each part may wait for the same lock
+		limit := min(s.cfg.LockTimeout, s.cfg.StatementTimeout/2, 500*time.Millisecond)
+		sql += fmt.Sprintf("; SET LOCAL lock_timeout = %d", limit.Milliseconds())
+	}
+	_, err := t.conn.PgConn().Exec(ctx, sql).ReadAll()
+	return err
+}
+
+// writers are the parts of an attempt, one for each table that the batch has records for.
+func (s *Store) writers(conn *pgx.Conn, b Batch, careful bool) (all []*writer) {
 	for ti, t := range s.targets {
 		w := &writer{store: s, conn: conn, batch: b, target: t, index: ti, careful: careful, suspect: s.stuck.suspects(b)}
-		if !w.wanted() {
-			continue
+		if w.wanted() {
+			all = append(all, w)
 		}
-		if more != nil && w.forgets() {
-			last = len(all)
-		}
-		all = append(all, w)
-	}
-	if last >= 0 {
-		w := all[last]
-		w.more = more
-		all = append(slices.Delete(all, last, last+1), w)
 	}
 	return all
 }
@@ -72,10 +84,16 @@ type writer struct {
 	index   int
 	careful bool
 	suspect bool      // a record may be the cause of what looks like the moment's
-	more    More      // nil: the batch does not go on
 	sum     *Checksum // of the range in hand; nil: another table's writer adds it up
 	result  TableResult
+
+	feed    *feed // of an append: the COPY that is open
+	main    transform.Shape
+	pending []byte // encoded, and not given to the COPY yet
+	rows    int    // given to the COPY, or pending
 }
+
+func (w *writer) name() string { return w.target.sink.Name() }
 
 // wanted says whether any range of the batch has records for this table.
 func (w *writer) wanted() bool {
@@ -113,128 +131,144 @@ func (w *writer) enter(rng int) bool {
 	return slices.Contains(route, w.index)
 }
 
-func (w *writer) run(ctx context.Context) error {
-	w.result.Table = w.target.sink.Name()
+// write writes all records of the table that the batch has now, and notes the result.
+func (w *writer) write(ctx context.Context) (err error) {
+	w.result.Table = w.name()
 	switch {
-	case w.target.aggregate != nil:
-		return w.aggregate(ctx)
 	case w.target.upsert != nil:
-		return w.merge(ctx)
+		err = w.merge(ctx)
+	case w.careful && w.target.aggregate != nil:
+		err = w.aggregateCarefully(ctx)
+	case w.careful:
+		err = w.appendCarefully(ctx)
+	default:
+		if err = w.startWith(ctx); err == nil {
+			err = w.finish(ctx)
+		} else {
+			w.abort()
+		}
 	}
-	if w.careful {
-		return w.appendCarefully(ctx)
+	if err == nil {
+		w.store.buf.tables = append(w.store.buf.tables, w.result)
 	}
-	return w.stream(ctx)
+	return err
+}
+
+// Writing that goes on (see forgets) is in steps: startWith, add for each range that is given more, then finish or abort.
+
+// startWith begins to write with the records that the batch has now.
+func (w *writer) startWith(ctx context.Context) error {
+	w.result.Table = w.name()
+	if w.target.aggregate != nil {
+		w.target.aggregate.groups.Reset()
+	} else {
+		w.startCopy(ctx)
+	}
+	for rng := range w.batch {
+		if err := w.add(ctx, rng); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add writes the records that a range has now, and needs them no more, unless there is a dead letter.
+func (w *writer) add(ctx context.Context, rng int) error {
+	if !w.enter(rng) {
+		return nil
+	}
+	if w.target.aggregate != nil {
+		w.foldRange(rng)
+		return nil
+	}
+	return w.copyRange(rng)
+}
+
+// mayGoOn says whether more records may be added. Not after a dead letter, which is written at the end.
+func (w *writer) mayGoOn() bool {
+	st := &w.store.buf
+	if a := w.target.aggregate; a != nil && a.groups.Len() >= mostGroups {
+		return false
+	}
+	return len(st.letters) == 0 && st.aside.size <= mostAside
+}
+
+// finish ends the writing of what was added.
+func (w *writer) finish(ctx context.Context) error {
+	if w.target.aggregate != nil {
+		return w.mergeGroups(ctx)
+	}
+	return w.finishCopy(ctx)
+}
+
+// abort leaves nothing running; the transaction is to be rolled back.
+func (w *writer) abort() {
+	if w.feed != nil {
+		w.feed.abort()
+		w.feed = nil
+	}
 }
 
 // place is a record's place in the batch: the range and the index within it.
 type place struct{ rng, rec int }
 
-// stream copies the rows straight into the table: each time Postgres is ready for more, the next records are encoded,
-// so both work at the same time.
-func (w *writer) stream(ctx context.Context) error {
+// startCopy begins to copy rows straight into the table: the next ones are encoded while Postgres takes those before.
+func (w *writer) startCopy(ctx context.Context) {
 	w.target.reshape()
-	main := w.mainShape()
-	src := &rowReader{w: w, main: main, pending: append(w.store.buf.rows[:0], pgbin.CopyHeader()...)}
-	defer w.store.buf.aside.reset()
-	tag, err := w.copyIn(ctx, src, w.target.copySQL(main))
-	w.store.buf.rows = src.pending[:0]
-	if err != nil {
-		return err
-	}
-	w.sent(src.rows, tag.RowsAffected())
-	w.target.shaped.main = w.store.buf.aside.common(main, src.rows)
-	return w.writeAside(ctx)
+	w.store.buf.aside.reset()
+	w.main = w.mainShape()
+	w.pending = append(w.store.buf.rows[:0], pgbin.CopyHeader()...)
+	w.feed = w.newFeed(ctx, w.target.copySQL(w.main))
 }
 
-// rowReader is the stream of a COPY: it encodes records as the connection asks for bytes.
-type rowReader struct {
-	w       *writer
-	main    transform.Shape // rows of others are set aside
-	at      place
-	pending []byte // encoded and not yet read
-	off     int
-	rows    int // encoded so far
-	done    bool
-}
-
-// Read fills p whole unless the records end: pgx sends each Read as one message.
-func (r *rowReader) Read(p []byte) (n int, err error) {
-	if len(r.pending) > 0 && r.off == len(r.pending) {
-		if err := failpoint.Hit(failpoint.MidCopy); err != nil {
-			return 0, err
-		}
-	}
-	for n < len(p) {
-		if r.off == len(r.pending) {
-			if r.done {
-				break
-			}
-			r.pending, r.off = r.pending[:0], 0
-			r.fill(len(p) - n)
-		}
-		m := copy(p[n:], r.pending[r.off:])
-		n, r.off = n+m, r.off+m
-	}
-	if n == 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-// fill encodes records until there are at least want bytes or no more records.
-func (r *rowReader) fill(want int) {
-	for len(r.pending) < want {
-		if r.encodeTo(want) && (r.w.store.buf.aside.size > mostAside || !r.w.goOn()) {
-			r.pending = append(r.pending, pgbin.CopyTrailer()...)
-			r.done = true
-			return
-		}
-	}
-}
-
-// encodeTo encodes records until there are at least want bytes, or to the end of the batch: then it returns true, and is
-// at the beginning again.
-func (r *rowReader) encodeTo(want int) (end bool) {
-	b := r.w.batch
-	for ; r.at.rng < len(b); r.at = (place{rng: r.at.rng + 1}) {
-		if r.at.rec == 0 && !r.w.enter(r.at.rng) {
+// copyRange encodes the records of a range. Rows of another shape than main are set aside.
+func (w *writer) copyRange(rng int) error {
+	for rec, r := range w.batch[rng].Records {
+		before := len(w.pending)
+		var op transform.Op
+		if w.pending, op = w.encode(w.pending, place{rng, rec}, r); op == transform.Filter {
 			continue
 		}
-		for records := b[r.at.rng].Records; r.at.rec < len(records); r.at.rec++ {
-			if len(r.pending) >= want {
-				return false
-			}
-			before := len(r.pending)
-			var op transform.Op
-			if r.pending, op = r.w.encode(r.pending, r.at, records[r.at.rec]); op == transform.Filter {
-				continue
-			}
-			if shape := r.w.target.encoder.Shape(); shape != r.main {
-				r.w.store.buf.aside.add(shape, r.pending[before:])
-				r.pending = r.pending[:before]
-			} else {
-				r.rows++
+		if shape := w.target.encoder.Shape(); shape != w.main {
+			w.store.buf.aside.add(shape, w.pending[before:])
+			w.pending = w.pending[:before]
+			continue
+		}
+		w.rows++
+		if len(w.pending) >= feedSize {
+			if err := w.flush(); err != nil {
+				return err
 			}
 		}
 	}
-	r.at = place{}
-	return true
+	return nil
 }
 
-// goOn gets the batch more records when all it had are encoded. Not after a dead letter, which is written at the end.
-func (w *writer) goOn() bool {
-	st := &w.store.buf
-	if w.more == nil || len(st.letters) > 0 || !w.more(w.batch, w.takes) {
-		return false
+// flush gives the COPY what is pending, but for what would be a small message of its own.
+func (w *writer) flush() error {
+	whole := len(w.pending) / feedSize * feedSize
+	err := w.feed.write(w.pending[:whole])
+	w.pending = append(w.pending[:0], w.pending[whole:]...)
+	return err
+}
+
+// finishCopy ends the COPY, and copies what was set aside.
+func (w *writer) finishCopy(ctx context.Context) error {
+	err := w.feed.write(w.pending)
+	if err == nil {
+		err = w.feed.write(pgbin.CopyTrailer())
 	}
-	for i := range w.batch {
-		if w.takes(i) {
-			st.fold(i)
-			st.unmark(i, len(w.batch[i].Records))
-		}
+	w.store.buf.rows = w.pending[:0]
+	tag, closeErr := w.feed.close()
+	w.feed = nil
+	if err = cmp.Or(closeErr, err); err != nil {
+		return err
 	}
-	return true
+	aside := &w.store.buf.aside
+	defer aside.reset()
+	w.sent(w.rows, tag.RowsAffected())
+	w.target.shaped.main = aside.common(w.main, w.rows)
+	return w.writeAside(ctx)
 }
 
 // encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.

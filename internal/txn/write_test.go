@@ -48,7 +48,7 @@ func (l *loader) commit(values ...string) (Result, error) {
 }
 
 func (l *loader) commitRange(r Range) (Result, error) {
-	res, err := l.store.Commit(context.Background(), Batch{r}, nil)
+	res, err := commitBatch(context.Background(), l.store, Batch{r}, nil)
 	if err == nil {
 		l.pos.NextOffset = r.To
 	}
@@ -315,7 +315,7 @@ func TestPolicies(t *testing.T) {
 		_, err := l.commit(`{"id":1}`)
 		wantClass(t, err, Schema, "search_path")
 		s := l.storeWith(Config{URL: l.url + "&search_path=public", Owner: "a", Sinks: []Sink{orders()}})
-		if _, err := s.Commit(ctx, Batch{rangeOf(l.pos, `{"id":1}`)}, nil); err != nil {
+		if _, err := commitBatch(ctx, s, Batch{rangeOf(l.pos, `{"id":1}`)}, nil); err != nil {
 			t.Errorf("with a search_path in the URL: %v", err)
 		}
 		l.want(`SELECT (SELECT count(*) FROM orders) || ' ' || count(*) FROM audit`, "1 1")
