@@ -9,8 +9,10 @@ import (
 
 // Every key of sinker.yaml is declared once, as a key of a section (keys_*.go). The parser, the defaults, the
 // flags, the effective configuration, the hash, what an error may show of its line, docs/configuration.md and
-// sinker.schema.json all follow from the declaration. After a change `go test ./internal/config -update` writes
+// sinker.schema.json all follow from the declaration. After a change `go generate ./internal/config` writes
 // the page and the schema.
+
+//go:generate go test . -run TestWhatIsGenerated -update
 
 // section is a mapping of the file. Its owner is the value that its keys fill: a *Kafka, a *Sink.
 type section struct {

@@ -38,7 +38,7 @@ func TestWhatIsGenerated(t *testing.T) {
 			}
 		}
 		if !bytes.Equal([]byte(readRoot(t, name)), want) {
-			t.Errorf("%s is not what the declarations say: go test ./internal/config -update writes it", name)
+			t.Errorf("%s is not what the declarations say: go generate ./internal/config writes it", name)
 		}
 	}
 	for i, line := range strings.Split(string(reference), "\n") {
