@@ -14,6 +14,7 @@ import (
 
 	"sinker/internal/local"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -114,7 +115,7 @@ func (st *stage) overflow(ctx context.Context, s *sinker, dir string) (string, e
 			return errors.New("sinker has not taken its partition")
 		}
 		if _, err := numberOn(ctx, s.full, `INSERT INTO heavy SELECT -1, repeat('x', 4000000) RETURNING id`); !isCode(err,
-			"53100") {
+			pgerrcode.DiskFull) {
 			return fmt.Errorf("the disk is not full: %w", errors.Join(err,
 				execOn(ctx, s.full, `DELETE FROM heavy WHERE id = -1`)))
 		}

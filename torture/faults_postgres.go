@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -273,7 +274,7 @@ func noSlots(ctx context.Context, st *stage, rng *rand.Rand) (string, error) {
 			if len(held)%10 == 1 {
 				c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'sinker%'`)
 			}
-		case isCode(err, "53300"):
+		case isCode(err, pgerrcode.TooManyConnections):
 			full = true
 		default:
 			return "", err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -160,7 +161,7 @@ func (d *demo) position(ctx context.Context) (n int64, err error) {
 // isMissing says that a table is not there.
 func isMissing(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "42P01"
+	return errors.As(err, &pg) && pg.Code == pgerrcode.UndefinedTable
 }
 
 // pause is the time between two looks.
