@@ -44,7 +44,7 @@ func TestAggregateAllCommands(t *testing.T) {
 	}
 	s.sinker("check", "-c", s.file).want(t, exitOK, "aggregate: day, country, orders, ids, last") // a third of the sample has no country
 	s.sinker("status", "-c", s.file).want(t, exitOK, "orders")
-	s.sinker("verify", "-c", s.file).want(t, exitOK, `"public"."by_country" has one row a group of records`)
+	s.sinker("verify", "-c", s.file).want(t, exitOK, `"public"."by_country" has one row per group of records`)
 	s.exec(`ALTER TABLE by_country DROP CONSTRAINT by_country_pkey`)
 	s.sinker("check", "-c", s.file).want(t, exitConfig, `CREATE UNIQUE INDEX ON "public"."by_country" ("day", "country")`)
 }

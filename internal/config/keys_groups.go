@@ -35,28 +35,19 @@ var sinkGroups = part{
 	},
 }
 
-// checkGroups checks the keys of a sink that aggregates, and makes its rule of them.
+// checkGroups checks the keys of the sink's mode, and makes the rule of a sink that aggregates.
 func checkGroups(r *reader, _ *yaml.Node, s *Sink, g given) {
+	problems := transform.CheckKeys(func(key string) bool {
+		if key == transform.DeleteTombstone {
+			return g["delete"] != nil && s.Rule.Tombstones
+		}
+		return g[key] != nil
+	})
+	for _, p := range problems {
+		r.problem(g[p.Key], "%s", p.Text)
+	}
 	if g["group"] == nil {
-		for _, k := range []string{"add", "max", "min"} {
-			if g[k] != nil {
-				r.problem(g[k], "%s requires group, which says what makes a group of records", k)
-			}
-		}
 		return
-	}
-	if g["add"] == nil && g["max"] == nil && g["min"] == nil {
-		r.problem(g["group"], "group requires add, max or min: `add: { records: 1 }` counts the records")
-	}
-	for _, k := range []string{"columns", "key", "delete", "meta"} {
-		what := k
-		if k == "delete" {
-			what = "delete: tombstone"
-		}
-		if g[k] != nil && !(k == "delete" && s.Rule.IgnoreTombstones) {
-			r.problem(g[k], "%s does not go with group: the table's rows are groups of records, "+
-				"and group, add, max and min name its columns", what)
-		}
 	}
 	depth, ignore := s.Rule.MaxDepth, s.Rule.IgnoreTombstones
 	s.Rule, s.folded = s.folded, transform.Rule{}

@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"net"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
+
+	"sinker/internal/transform"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -80,12 +81,13 @@ func BadHTTP(s string) string {
 	return ""
 }
 
-// checkPipeline fills in the defaults that depend on the sinks. Sinks that aggregate keep groups and no records, and
-// larger batches merge more records per group: their batches may be larger.
+// checkPipeline fills in the defaults that depend on the sinks: the smallest of what their modes usually take.
 func checkPipeline(_ *reader, _ *yaml.Node, p *Pipeline, _ given) {
-	rows, size := 100_000, int64(32<<20)
-	if len(p.Sinks) > 0 && !slices.ContainsFunc(p.Sinks, func(s Sink) bool { return len(s.Rule.Folds) == 0 }) {
-		rows, size = 500_000, 128<<20
+	rows, size := transform.Rule{}.UsualBatch()
+	for i := range p.Sinks {
+		if r, s := p.Sinks[i].Rule.UsualBatch(); i == 0 || r < rows {
+			rows, size = r, s
+		}
 	}
 	p.Batch.Rows, p.Batch.Bytes = cmp.Or(p.Batch.Rows, rows), cmp.Or(p.Batch.Bytes, size)
 }

@@ -45,10 +45,6 @@ var sinkRows = part{
 const needsType = "to make the table, column %s needs a type: `%s: %s TYPE`"
 
 func checkRows(r *reader, _ *yaml.Node, s *Sink, g given) {
-	if s.Rule.Tombstones && g["key"] == nil && g["group"] == nil {
-		r.problem(g["delete"], "delete: tombstone requires `key` to identify the row; "+
-			"`delete: ignore` skips records with a null value")
-	}
 	for _, c := range s.Rule.Columns {
 		if s.Create && c.Type == "" {
 			r.problem(g["columns"], needsType, c.Name, c.Name, pathText(c))

@@ -30,26 +30,30 @@ type RowCount struct {
 	Absent        bool  // there is no table: `create: yes` has not made it yet, or somebody has dropped it
 }
 
-// CountRows counts a sink's rows of one partition below a position. ok is false when the table can not tell: it has no
-// provenance columns, it is upserted, or its rows come from several topics without saying which. It makes no table.
-func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, position int64) (n RowCount, ok bool, err error) {
+// CountRows counts a sink's rows of one partition below a position. It makes no table. why says why the rows cannot be
+// counted, as the end of a sentence about the table, and is "" when n holds them: the mode keeps no row per record, the
+// table has no provenance columns, or its rows come from several topics without saying which.
+func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, position int64) (n RowCount, why string, err error) {
 	conn, err := s.session(ctx)
 	if err != nil {
-		return n, false, err
+		return n, "", err
 	}
 	t := s.targets[sink]
 	if t.plan == nil && t.sink.Create {
 		oid, err := lookup(ctx, conn, t.sink.Schema, t.sink.Table)
 		if err != nil || oid == 0 {
-			return RowCount{Absent: true}, false, wrap("count", t.sink.Name(), err)
+			return RowCount{Absent: true}, "", wrap("count", t.sink.Name(), err)
 		}
 	}
 	if err := t.prepare(ctx, s, conn, nil); err != nil {
-		return n, false, wrap("count", t.sink.Name(), err)
+		return n, "", wrap("count", t.sink.Name(), err)
+	}
+	if why := t.mode.traits().uncounted; why != "" {
+		return n, why, nil
 	}
 	where, ok := t.provenance(tp)
 	if !ok {
-		return n, false, nil
+		return n, "cannot tell which rows came from where (meta: [partition, offset] would)", nil
 	}
 	sql := fmt.Sprintf(`SELECT count(*), count(DISTINCT kafka_offset), count(*) FILTER (WHERE kafka_offset >= $1) FROM %s WHERE %s`, t.sink.Name(), where)
 	args := []any{position, tp.Partition}
@@ -57,14 +61,11 @@ func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, posi
 		args = append(args, tp.Topic)
 	}
 	err = conn.QueryRow(ctx, sql, args...).Scan(&n.Rows, &n.Offsets, &n.Beyond)
-	return n, true, wrap("count", t.sink.Name(), err)
+	return n, "", wrap("count", t.sink.Name(), err)
 }
 
 // provenance is the condition that picks a partition's rows, if the table's columns can.
 func (t *target) provenance(tp TopicPartition) (where string, ok bool) {
-	if t.plan.KeyColumns() > 0 {
-		return "", false
-	}
 	has := map[string]bool{}
 	for _, c := range t.plan.Columns() {
 		has[c.Name] = true
@@ -80,9 +81,6 @@ func (t *target) provenance(tp TopicPartition) (where string, ok bool) {
 
 // SinksOf returns the indexes of the sinks that take a topic's records.
 func (s *Store) SinksOf(topic string) []int { return s.route(topic) }
-
-// Aggregates says whether a sink's rows are groups of records.
-func (s *Store) Aggregates(sink int) bool { return len(s.targets[sink].sink.Rule.Folds) > 0 }
 
 // SinkName returns the table of a sink.
 func (s *Store) SinkName(sink int) string { return s.targets[sink].sink.Name() }

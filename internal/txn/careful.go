@@ -2,7 +2,6 @@ package txn
 
 import (
 	"bytes"
-	"context"
 	"io"
 
 	"sinker/internal/pgbin"
@@ -90,17 +89,6 @@ func (r *itemReader) next() bool {
 		return false
 	}
 	return true
-}
-
-// appendCarefully appends rows, finding those that Postgres refuses.
-func (w *writer) appendCarefully(ctx context.Context) error {
-	return w.sift(ctx, w.collect(), func(ctx context.Context, before string, items []item) error {
-		rows, err := w.copyTable(ctx, before, items)
-		if err == nil {
-			w.sent(len(items), rows)
-		}
-		return err
-	})
 }
 
 // keyOf returns the key bytes of an item.

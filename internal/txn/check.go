@@ -13,7 +13,7 @@ import (
 type SinkCheck struct {
 	Table   string
 	Columns []string // that would be written
-	Mode    string   // append, upsert or aggregate
+	Mode    string   // the mode's name, or that the table will be made
 	Err     error
 	// Warnings are about a table that can be served.
 	Warnings []string
@@ -29,7 +29,7 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 	defer cancel()
 	var out []SinkCheck
 	for _, t := range s.targets {
-		c := SinkCheck{Table: t.sink.Name(), Mode: "append"}
+		c := SinkCheck{Table: t.sink.Name(), Mode: t.mode.traits().name}
 		oid, err := lookup(ctx, conn, t.sink.Schema, t.sink.Table)
 		switch {
 		case err != nil:
@@ -45,12 +45,6 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 		if t.plan != nil {
 			for _, col := range t.plan.Columns() {
 				c.Columns = append(c.Columns, col.Name)
-			}
-			if t.plan.KeyColumns() > 0 {
-				c.Mode = "upsert"
-			}
-			if t.plan.Folds() != nil {
-				c.Mode = "aggregate"
 			}
 		}
 		if c.Err == nil && needSchema(ctx, conn) == nil {

@@ -61,7 +61,7 @@ func (t *target) tryPlan(sample iter.Seq[*record.Record]) (*transform.Plan, *Pro
 	if err != nil {
 		return nil, nil, err
 	}
-	proposal.with(rule, createSQL(table, rule.Key, len(rule.Folds) > 0))
+	proposal.with(rule, createSQL(table, rule.Key, t.mode.traits().fillfactor))
 	plan, err := transform.Compile(rule, table)
 	return plan, proposal, err
 }

@@ -21,19 +21,10 @@ ORDER BY 1`
 // grant is an error at the start and not at the first record.
 func (t *target) checkPrivileges(ctx context.Context, conn *pgx.Conn, oid uint32, plan *transform.Plan) error {
 	var privileges, columns []string
-	need := func(privilege string, of []transform.TableColumn) {
-		for _, c := range of {
-			privileges, columns = append(privileges, privilege), append(columns, c.Name)
+	for _, p := range t.mode.traits().privileges {
+		for _, c := range p.on.pick(plan) {
+			privileges, columns = append(privileges, p.verb), append(columns, c.Name)
 		}
-	}
-	all := plan.Columns()
-	need("INSERT", all)
-	if keys := plan.KeyColumns(); keys > 0 {
-		need("SELECT", all)
-		need("UPDATE", all[keys:])
-	}
-	if t.sink.Rule.Tombstones {
-		need("DELETE", all[:1])
 	}
 	rows, err := conn.Query(ctx, missingPrivileges, oid, privileges, columns)
 	if err != nil {
@@ -49,7 +40,7 @@ func (t *target) checkPrivileges(ctx context.Context, conn *pgx.Conn, oid uint32
 		return unfit(t.sink, "privilege", fmt.Sprintf("GRANT %s ON %s TO %s", grants, t.sink.Name(), quote(user)),
 			"user %s has no %s privilege on its columns", user, grants)
 	}
-	return t.checkSequences(ctx, conn, oid, all)
+	return t.checkSequences(ctx, conn, oid, plan.Columns())
 }
 
 // closedSequences are those that the defaults of columns draw from and this user may not use. Identity columns need no

@@ -183,20 +183,19 @@ func TestSinkAtFault(t *testing.T) {
 }
 
 // restricted opens a store as a role of its own, with what grants say of %s.
-func (l *loader) restricted(grants string) *Store {
+func (l *loader) restricted(grants string, change ...func(*Sink)) *Store {
 	role := fmt.Sprintf("r%s_%d", l.one(`SELECT pg_backend_pid()::text`), time.Now().UnixNano())
 	l.exec(`CREATE ROLE ` + role + ` LOGIN; GRANT USAGE ON SCHEMA sinker, public TO ` + role + `; GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA sinker TO ` + role)
 	l.exec(strings.ReplaceAll(grants, "%s", role))
 	l.t.Cleanup(func() { l.exec(`DROP OWNED BY ` + role + `; DROP ROLE ` + role) })
-	return l.storeWith(Config{URL: withUser(l.t.(*testing.T), l.url, role), Owner: "r", Sinks: []Sink{orders()}})
+	return l.storeWith(Config{URL: withUser(l.t.(*testing.T), l.url, role), Owner: "r", Sinks: []Sink{orders(change...)}})
 }
 
 // TestRefusedByPolicy: a row-level policy that refuses one row is about that row.
 func TestRefusedByPolicy(t *testing.T) {
 	l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, note text); ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
 		CREATE POLICY p ON orders USING (true) WITH CHECK (note <> 'other')`, Config{Sinks: []Sink{orders(keyed)}})
-	l.store = l.restricted(`GRANT SELECT, INSERT, UPDATE ON orders TO %s`)
-	l.store.targets[0].sink.Rule.Key = []string{"id"}
+	l.store = l.restricted(`GRANT SELECT, INSERT, UPDATE ON orders TO %s`, keyed)
 	l.pos = l.take(l.store, claim(orders0, 0))[0]
 	for i := range 3 {
 		l.store.careful = 0

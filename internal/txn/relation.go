@@ -87,9 +87,10 @@ func ownSchema(schema string) bool {
 }
 
 // refuse returns why the relation cannot be served, or nil.
-func (r *relation) refuse(sink *Sink, user string) error {
+func (r *relation) refuse(t *target, user string) error {
+	sink, mode := t.sink, t.mode.traits()
 	name := sink.Name()
-	if err := r.refuseKind(sink); err != nil {
+	if err := r.refuseKind(sink, &mode); err != nil {
 		return err
 	}
 	switch {
@@ -102,18 +103,18 @@ func (r *relation) refuse(sink *Sink, user string) error {
 	case r.Kind == "p" && r.Partitions == 0:
 		return unfit(sink, "no_partitions", fmt.Sprintf("CREATE TABLE … PARTITION OF %s …", name), "it is partitioned and has no partition, so it takes no row")
 	}
-	if err := cmp.Or(r.refuseRules(sink), r.refusePolicies(sink, user)); err != nil {
+	if err := cmp.Or(r.refuseRules(sink, &mode), r.refusePolicies(sink, &mode, user)); err != nil {
 		return err
 	}
-	if sink.stages() && !r.MayTemp {
+	if mode.stages && !r.MayTemp {
 		return unfit(sink, "temp", fmt.Sprintf("GRANT TEMPORARY ON DATABASE %s TO %s", quote(r.Database), quote(user)),
-			"user %s may not make temporary tables in database %s, and an upsert needs them", user, r.Database)
+			"user %s may not make temporary tables in database %s, and mode %s needs them", user, r.Database, mode.name)
 	}
 	return nil
 }
 
 // refuseKind returns why nothing of the relation's kind can be served.
-func (r *relation) refuseKind(sink *Sink) error {
+func (r *relation) refuseKind(sink *Sink, mode *traits) error {
 	switch {
 	case ownSchema(sink.Schema) && !r.Temporary:
 		return unfit(sink, "own_schema", "load into a schema of your own", "schema %s holds tables of sinker's or Postgres' own", sink.Schema)
@@ -128,9 +129,9 @@ func (r *relation) refuseKind(sink *Sink) error {
 	case r.Kind == "f":
 		return unfit(sink, "foreign", "run sinker against the database that holds the table, or load into a table of this one",
 			"it is a foreign table, whose server commits apart from the offsets: rows could be lost or doubled")
-	case r.Kind == "v" && len(sink.Rule.Key) > 0:
+	case r.Kind == "v" && mode.word != "":
 		return unfit(sink, "view", "load into the table under it", "it is a view, which has no unique index to upsert by")
-	case r.Kind == "v" && !r.InsteadOf:
+	case r.Kind == "v" && mode.copies && !r.InsteadOf:
 		return unfit(sink, "view", "load into the table under it, or give the view an INSTEAD OF INSERT trigger", "it is a view without an INSTEAD OF INSERT trigger, into which COPY is refused")
 	case !slices.Contains([]string{"r", "p", "v"}, r.Kind):
 		return unfit(sink, "kind", "load into a table", "it is a relation of kind %q, which sinker does not know", r.Kind)
@@ -140,15 +141,15 @@ func (r *relation) refuseKind(sink *Sink) error {
 
 // refusePolicies: Postgres refuses COPY where policies hold. An upsert and an aggregate fail where they touch a hidden row,
 // which is safe; a deletion passes it over without a word.
-func (r *relation) refusePolicies(sink *Sink, user string) error {
+func (r *relation) refusePolicies(sink *Sink, mode *traits, user string) error {
 	if !r.RowSecurity {
 		return nil
 	}
 	hint := fmt.Sprintf("ALTER ROLE %s BYPASSRLS; or make it the table's owner, without FORCE; or ALTER TABLE %s DISABLE ROW LEVEL SECURITY", quote(user), sink.Name())
 	switch {
-	case len(sink.Rule.Key) == 0:
+	case mode.copies:
 		return unfit(sink, "row_security", hint, "row-level security holds for user %s, and Postgres takes no COPY then", user)
-	case sink.Rule.Tombstones:
+	case mode.deletes:
 		return unfit(sink, "row_security", hint, "row-level security holds for user %s: rows that a policy hides would not be deleted", user)
 	case len(r.Unpoliced) > 0:
 		return unfit(sink, "row_security", "CREATE POLICY for them; or "+hint, "row-level security holds for user %s, and no policy lets it %s", user, strings.Join(r.Unpoliced, ", "))
@@ -158,16 +159,16 @@ func (r *relation) refusePolicies(sink *Sink, user string) error {
 
 // refuseRules: COPY does not run rules, so an append would pass them by; and Postgres refuses ON CONFLICT where there is
 // an INSERT rule, or an UPDATE rule, even a disabled one.
-func (r *relation) refuseRules(sink *Sink) error {
+func (r *relation) refuseRules(sink *Sink, mode *traits) error {
 	for _, rule := range r.Rules {
 		insert, fires, rule := rule[0] == '3', rule[1] == '+', rule[2:]
 		disable := fmt.Sprintf("use a trigger instead: DROP RULE %s ON %s", quote(rule), sink.Name())
 		switch {
-		case len(sink.Rule.Key) > 0 && !insert:
+		case mode.word != "" && !insert:
 			return unfit(sink, "rules", disable, "its rule %s is ON UPDATE, and Postgres takes no ON CONFLICT then", rule)
-		case len(sink.Rule.Key) > 0 && fires:
+		case mode.word != "" && fires:
 			return unfit(sink, "rules", disable, "its rule %s is ON INSERT, and Postgres takes no ON CONFLICT then", rule)
-		case insert && fires:
+		case mode.copies && insert && fires:
 			return unfit(sink, "rules", disable, "COPY would pass by its rule %s, which is ON INSERT", rule)
 		}
 	}
@@ -175,16 +176,14 @@ func (r *relation) refuseRules(sink *Sink) error {
 }
 
 // warnings are what a user should know about a relation that can be served.
-func (r *relation) warnings(sink *Sink) (all []string) {
+func (r *relation) warnings(t *target) (all []string) {
+	sink := t.sink
 	if r.Unlogged && !r.Offsets {
 		all = append(all, fmt.Sprintf("%s is UNLOGGED: a crash of Postgres empties it, the offsets stay, and its records are not loaded again. "+
 			"ALTER TABLE … SET LOGGED", sink.Name()))
 	}
-	if r.Children && len(sink.Rule.Key) > 0 {
+	if r.Children && t.mode.traits().word != "" {
 		all = append(all, fmt.Sprintf("tables inherit from %s: a key that is in one of them is not found, and is inserted once more", sink.Name()))
 	}
 	return all
 }
-
-// stages says whether batches go through temporary tables.
-func (s *Sink) stages() bool { return len(s.Rule.Key) > 0 && len(s.Rule.Folds) == 0 }

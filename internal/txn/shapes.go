@@ -28,7 +28,6 @@ type shaped struct {
 	main   transform.Shape // of the rows that are streamed
 	known  bool            // main was chosen
 	copies []string        // COPY statements, by shape
-	merges []*mergeSQL     // of an upsert, by shape
 }
 
 // reshape begins with no shape but 0, if there are very many: then records have their fields at random.
@@ -52,18 +51,6 @@ func (t *target) copySQL(s transform.Shape) string {
 
 func copyInto(table string, columns []transform.TableColumn) string {
 	return fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", table, columnList(columns))
-}
-
-// mergeSQL merges rows of a shape into the table.
-func (t *target) mergeSQL(s transform.Shape) *mergeSQL {
-	for int(s) >= len(t.shaped.merges) {
-		t.shaped.merges = append(t.shaped.merges, nil)
-	}
-	m := &t.shaped.merges[s]
-	if *m == nil {
-		*m = t.upsert.mergeOf(t.sink, t.encoder.ColumnsOf(s), t.plan.KeyColumns())
-	}
-	return *m
 }
 
 // mainShape is the shape of the rows to be streamed: the most common one of the batch before, or in the first batch that

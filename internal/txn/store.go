@@ -121,7 +121,7 @@ func New(cfg Config) *Store {
 	}
 	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{}, places: places{}}
 	for i := range cfg.Sinks {
-		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i})
+		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i, mode: modeOf(&cfg.Sinks[i].Rule)})
 	}
 	return s
 }

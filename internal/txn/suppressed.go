@@ -25,7 +25,7 @@ func (s *Store) suppress(b Batch, res *Result) {
 				continue
 			}
 			n := min(left, c.written)
-			if len(route) == 1 && s.targets[route[0]].aggregate == nil {
+			if len(route) == 1 && !s.targets[route[0]].mode.traits().folds {
 				c.written, c.filtered = c.written-n, c.filtered+n
 			}
 			c.suppressed, left = c.suppressed+n, left-n

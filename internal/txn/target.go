@@ -18,19 +18,18 @@ import (
 type target struct {
 	sink  *Sink
 	index int
+	mode  mode
 
-	plan      *transform.Plan // nil: not looked at yet on this connection
-	encoder   *transform.Encoder
-	shaped    shaped
-	leftSaid  bool       // which columns are left to Postgres
-	upsert    *upsertSQL // both nil: append
-	aggregate *aggregate
-	warnings  []string          // about the table as it stands
-	closed    []closedColumn    // written columns that records must bring
-	absent    bool              // Check found no table, and one would be made
-	survey    *transform.Survey // nil: done, or not begun
-	marks     marks             // of the table that the plan was made for
-	looked    time.Time
+	plan     *transform.Plan // nil: not looked at yet on this connection
+	encoder  *transform.Encoder
+	shaped   shaped
+	leftSaid bool              // which columns are left to Postgres
+	warnings []string          // about the table as it stands
+	closed   []closedColumn    // written columns that records must bring
+	absent   bool              // Check found no table, and one would be made
+	survey   *transform.Survey // nil: done, or not begun
+	marks    marks             // of the table that the plan was made for
+	looked   time.Time
 }
 
 // forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
@@ -73,25 +72,8 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 	if err := t.checkPrivileges(ctx, conn, rel.OID, plan); err != nil {
 		return err
 	}
-	t.upsert, t.aggregate = nil, nil
-	if plan.KeyColumns() > 0 {
-		if err := needUnique(ctx, conn, rel, t.sink); err != nil {
-			return err
-		}
-		columns := plan.Columns()
-		types, err := arrayTypes(ctx, conn, columns)
-		if err != nil {
-			return err
-		}
-		if plan.Folds() != nil {
-			t.aggregate = newAggregate(t.sink, plan, types)
-		} else {
-			t.upsert = newUpsertSQL(t.sink, t.index, plan)
-			if t.upsert.looseKey, err = hasLooseKey(ctx, conn, rel.OID, t.sink.Rule.Key); err != nil {
-				return err
-			}
-			t.upsert.copyNew = newCopyNew(t.sink, columns[:plan.KeyColumns()], types[:plan.KeyColumns()])
-		}
+	if err := t.mode.prepare(ctx, conn, t, rel, plan); err != nil {
+		return err
 	}
 	t.plan, t.encoder, t.shaped, t.survey = plan, plan.NewEncoder(nil), shaped{}, plan.NewSurvey(nil)
 	t.marks, t.looked = marks, time.Now()
@@ -119,8 +101,8 @@ func (t *target) relation(ctx context.Context, conn *pgx.Conn) (*relation, error
 	if rel == nil {
 		return nil, unfit(t.sink, "no_table", "create it again", "the table was dropped a moment ago")
 	}
-	t.warnings = rel.warnings(t.sink)
-	return rel, rel.refuse(t.sink, conn.Config().User)
+	t.warnings = rel.warnings(t)
+	return rel, rel.refuse(t, conn.Config().User)
 }
 
 // create makes the table in a transaction of its own: DDL never shares the data's transaction, so a record that can not
@@ -145,7 +127,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample it
 	if err != nil {
 		return 0, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err}
 	}
-	ddl, made := createSQL(declared, rule.Key, len(rule.Folds) > 0), false
+	ddl, made := createSQL(declared, rule.Key, t.mode.traits().fillfactor), false
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// Two workers may find the table missing at once; the second waits here and then finds it there.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "sinker create "+t.sink.Name()); err != nil {
@@ -173,7 +155,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample it
 }
 
 // createSQL is the statement `create: yes` runs.
-func createSQL(t transform.Table, key []string, aggregates bool) string {
+func createSQL(t transform.Table, key []string, fillfactor int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE TABLE %s (", qualified(t.Schema, t.Name))
 	for i, c := range t.Columns {
@@ -189,8 +171,8 @@ func createSQL(t transform.Table, key []string, aggregates bool) string {
 		fmt.Fprintf(&b, ", PRIMARY KEY (%s)", quoteAll(key))
 	}
 	b.WriteString(")")
-	if aggregates {
-		b.WriteString(" WITH (fillfactor = 50)") // rows that are updated all the time: their new versions find room beside them
+	if fillfactor > 0 {
+		fmt.Fprintf(&b, " WITH (fillfactor = %d)", fillfactor)
 	}
 	return b.String()
 }

@@ -124,7 +124,7 @@ func (t *Tx) Write(ctx context.Context, rng int, p Piece) error {
 	r.Records = p.Records
 	if t.failed == nil {
 		start := time.Now()
-		t.fail(t.live.name(), t.live.add(ctx, rng))
+		t.fail(t.live.name(), t.live.add(rng))
 		t.phases.Write += since(&start)
 	}
 	return t.failed

@@ -31,7 +31,7 @@ LEFT JOIN pg_catalog.pg_constraint c ON c.conindid = i.indexrelid AND c.conrelid
 WHERE i.indrelid = $1 AND i.indisunique ORDER BY 1`
 
 // needUnique checks that a unique index stands on exactly the key: ON CONFLICT needs one.
-func needUnique(ctx context.Context, conn *pgx.Conn, rel *relation, sink *Sink) error {
+func needUnique(ctx context.Context, conn *pgx.Conn, rel *relation, t *target) error {
 	rows, err := conn.Query(ctx, readUniqueIndexes, rel.OID)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func needUnique(ctx context.Context, conn *pgx.Conn, rel *relation, sink *Sink) 
 	if err != nil {
 		return err
 	}
-	want := slices.SortedFunc(slices.Values(sink.Rule.Key), cmp.Compare[string])
+	want := slices.SortedFunc(slices.Values(t.sink.Rule.Key), cmp.Compare[string])
 	near, hint := "", ""
 	for _, x := range indexes {
 		slices.Sort(x.Columns)
@@ -53,10 +53,10 @@ func needUnique(ctx context.Context, conn *pgx.Conn, rel *relation, sink *Sink) 
 		}
 		near = reason
 		if hint = ""; !x.Valid && rel.Kind == "r" {
-			hint = "REINDEX INDEX " + qualified(sink.Schema, x.Name)
+			hint = "REINDEX INDEX " + qualified(t.sink.Schema, x.Name)
 		}
 	}
-	return refuseKey(rel, sink, near, hint)
+	return refuseKey(rel, t, near, hint)
 }
 
 // unusable says why Postgres does not take the index for ON CONFLICT (columns), or nothing.
@@ -79,11 +79,8 @@ func (x *uniqueIndex) unusable() string {
 }
 
 // refuseKey says that no index fits, and which one would. near says what keeps one that is on the key from it.
-func refuseKey(rel *relation, sink *Sink, near, hint string) error {
-	what, key := "key", sink.Rule.Key
-	if len(sink.Rule.Folds) > 0 {
-		what = "group"
-	}
+func refuseKey(rel *relation, t *target, near, hint string) error {
+	sink, what, key := t.sink, t.mode.traits().word, t.sink.Rule.Key
 	problem := fmt.Sprintf("no unique index on its %s (%s)", what, strings.Join(key, ", "))
 	if near != "" {
 		problem += " that ON CONFLICT can use: " + near

@@ -307,7 +307,7 @@ func benchUpsert(b *testing.B, keys func(*rand.Rand, int) []int64) {
 	prefill := u.rows(old, 0)
 	for i := range strategies {
 		declared.Name = fmt.Sprint("t", i)
-		u.db.exec(createSQL(declared, rule.Key, false))
+		u.db.exec(createSQL(declared, rule.Key, 0))
 		if err := u.copyTo(u.db.conn.PgConn(), declared.Name, prefill.part(nil)); err != nil {
 			b.Fatal(err)
 		}

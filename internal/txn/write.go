@@ -1,7 +1,6 @@
 package txn
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
-	"sinker/internal/pgbin"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -117,7 +115,7 @@ func (w *writer) forgets() bool {
 			return false
 		}
 	}
-	return w.target.upsert == nil
+	return w.target.streamer() != nil
 }
 
 // enter begins with the records of a range, if the table takes them. The first table that does adds up the ledger's
@@ -134,19 +132,12 @@ func (w *writer) enter(rng int) bool {
 // write writes all records of the table that the batch has now, and notes the result.
 func (w *writer) write(ctx context.Context) (err error) {
 	w.result.Table = w.name()
-	switch {
-	case w.target.upsert != nil:
-		err = w.merge(ctx)
-	case w.careful && w.target.aggregate != nil:
-		err = w.aggregateCarefully(ctx)
-	case w.careful:
-		err = w.appendCarefully(ctx)
-	default:
-		if err = w.startWith(ctx); err == nil {
-			err = w.finish(ctx)
-		} else {
-			w.abort()
-		}
+	if w.careful || w.target.streamer() == nil {
+		err = w.target.mode.write(ctx, w)
+	} else if err = w.startWith(ctx); err == nil {
+		err = w.finish(ctx)
+	} else {
+		w.abort()
 	}
 	if err == nil {
 		w.store.buf.tables = append(w.store.buf.tables, w.result)
@@ -159,13 +150,9 @@ func (w *writer) write(ctx context.Context) (err error) {
 // startWith begins to write with the records that the batch has now.
 func (w *writer) startWith(ctx context.Context) error {
 	w.result.Table = w.name()
-	if w.target.aggregate != nil {
-		w.target.aggregate.groups.Reset()
-	} else {
-		w.startCopy(ctx)
-	}
+	w.target.streamer().start(ctx, w)
 	for rng := range w.batch {
-		if err := w.add(ctx, rng); err != nil {
+		if err := w.add(rng); err != nil {
 			return err
 		}
 	}
@@ -173,33 +160,20 @@ func (w *writer) startWith(ctx context.Context) error {
 }
 
 // add writes the records that a range has now, and needs them no more, unless there is a dead letter.
-func (w *writer) add(ctx context.Context, rng int) error {
+func (w *writer) add(rng int) error {
 	if !w.enter(rng) {
 		return nil
 	}
-	if w.target.aggregate != nil {
-		w.foldRange(rng)
-		return nil
-	}
-	return w.copyRange(rng)
+	return w.target.streamer().add(w, rng)
 }
 
 // mayGoOn says whether more records may be added. Not after a dead letter, which is written at the end.
 func (w *writer) mayGoOn() bool {
-	st := &w.store.buf
-	if a := w.target.aggregate; a != nil && a.groups.Len() >= mostGroups {
-		return false
-	}
-	return len(st.letters) == 0 && st.aside.size <= mostAside
+	return len(w.store.buf.letters) == 0 && !w.target.streamer().full(w)
 }
 
 // finish ends the writing of what was added.
-func (w *writer) finish(ctx context.Context) error {
-	if w.target.aggregate != nil {
-		return w.mergeGroups(ctx)
-	}
-	return w.finishCopy(ctx)
-}
+func (w *writer) finish(ctx context.Context) error { return w.target.streamer().finish(ctx, w) }
 
 // abort leaves nothing running; the transaction is to be rolled back.
 func (w *writer) abort() {
@@ -211,65 +185,6 @@ func (w *writer) abort() {
 
 // place is a record's place in the batch: the range and the index within it.
 type place struct{ rng, rec int }
-
-// startCopy begins to copy rows straight into the table: the next ones are encoded while Postgres takes those before.
-func (w *writer) startCopy(ctx context.Context) {
-	w.target.reshape()
-	w.store.buf.aside.reset()
-	w.main = w.mainShape()
-	w.pending = append(w.store.buf.rows[:0], pgbin.CopyHeader()...)
-	w.feed = w.newFeed(ctx, w.target.copySQL(w.main))
-}
-
-// copyRange encodes the records of a range. Rows of another shape than main are set aside.
-func (w *writer) copyRange(rng int) error {
-	for rec, r := range w.batch[rng].Records {
-		before := len(w.pending)
-		var op transform.Op
-		if w.pending, op = w.encode(w.pending, place{rng, rec}, r); op == transform.Filter {
-			continue
-		}
-		if shape := w.target.encoder.Shape(); shape != w.main {
-			w.store.buf.aside.add(shape, w.pending[before:])
-			w.pending = w.pending[:before]
-			continue
-		}
-		w.rows++
-		if len(w.pending) >= feedSize {
-			if err := w.flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// flush gives the COPY what is pending, but for what would be a small message of its own.
-func (w *writer) flush() error {
-	whole := len(w.pending) / feedSize * feedSize
-	err := w.feed.write(w.pending[:whole])
-	w.pending = append(w.pending[:0], w.pending[whole:]...)
-	return err
-}
-
-// finishCopy ends the COPY, and copies what was set aside.
-func (w *writer) finishCopy(ctx context.Context) error {
-	err := w.feed.write(w.pending)
-	if err == nil {
-		err = w.feed.write(pgbin.CopyTrailer())
-	}
-	w.store.buf.rows = w.pending[:0]
-	tag, closeErr := w.feed.close()
-	w.feed = nil
-	if err = cmp.Or(closeErr, err); err != nil {
-		return err
-	}
-	aside := &w.store.buf.aside
-	defer aside.reset()
-	w.sent(w.rows, tag.RowsAffected())
-	w.target.shaped.main = aside.common(w.main, w.rows)
-	return w.writeAside(ctx)
-}
 
 // encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.
 func (w *writer) encode(dst []byte, at place, r *kgo.Record) ([]byte, transform.Op) {

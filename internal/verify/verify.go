@@ -161,7 +161,7 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicParti
 		rep.note("triggers or rules of the topic's tables took %d rows away (%d counted for this partition): its rows are held against the totals give or take so many", books.Suppressed, row.Suppressed)
 	}
 	for _, sink := range sinks {
-		n, ok, err := v.Store.CountRows(ctx, sink, tp, row.NextOffset)
+		n, why, err := v.Store.CountRows(ctx, sink, tp, row.NextOffset)
 		if err != nil {
 			return err
 		}
@@ -170,12 +170,8 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicParti
 			absent(rep, name, row.Written, len(sinks))
 			continue
 		}
-		if v.Store.Aggregates(sink) {
-			rep.note("%s has one row a group of records: it can not be counted back, and stands on the ledger, which is written in the same transactions", name)
-			continue
-		}
-		if !ok {
-			rep.note("%s can not tell which rows came from where (meta: [partition, offset] on an append sink would)", name)
+		if why != "" {
+			rep.note("%s %s", name, why)
 			continue
 		}
 		rep.TableRows += n.Rows

@@ -49,8 +49,8 @@ func newCopyNew(sink *Sink, keys []transform.TableColumn, types []uint32) *copyN
 }
 
 // copyNew copies the items if their keys look new, and says whether it did.
-func (w *writer) copyNew(ctx context.Context, items []item) (copied bool, err error) {
-	c := w.target.upsert.copyNew
+func (w merging) copyNew(ctx context.Context, items []item) (copied bool, err error) {
+	c := w.u.copyNew
 	if c == nil || len(items) == 0 {
 		return false, nil
 	}
@@ -78,7 +78,7 @@ func (w *writer) copyNew(ctx context.Context, items []item) (copied bool, err er
 }
 
 // anyIsThere looks some keys up, evenly spread over the items.
-func (w *writer) anyIsThere(ctx context.Context, items []item) (bool, error) {
+func (w merging) anyIsThere(ctx context.Context, items []item) (bool, error) {
 	step := (len(items) + mostLooked - 1) / mostLooked
 	keys := w.target.plan.Columns()[:w.target.plan.KeyColumns()]
 	arrays, formats := make([][]byte, len(keys)), make([]int16, len(keys))
@@ -96,7 +96,7 @@ func (w *writer) anyIsThere(ctx context.Context, items []item) (bool, error) {
 	}
 	ctx, cancel := w.store.bounded(ctx)
 	defer cancel()
-	c := w.target.upsert.copyNew
+	c := w.u.copyNew
 	res := w.conn.PgConn().ExecParams(ctx, c.lookup, arrays, c.types, formats, formats[:1]).Read()
 	if res.Err != nil {
 		return false, res.Err

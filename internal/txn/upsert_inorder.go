@@ -17,7 +17,7 @@ import (
 
 // mergeCarefully sifts the last items of each key. When rows collide, it begins again with all items in log order, before any of
 // them is a dead letter: another row of the batch may have made room by then, or only have passed through the value.
-func (w *writer) mergeCarefully(ctx context.Context, items, all []item) error {
+func (w merging) mergeCarefully(ctx context.Context, items, all []item) error {
 	if err := w.exec(ctx, "SAVEPOINT in_key_order"); err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func collides(err error) bool {
 // mergeInOrder writes items with the result that one statement for each, in their order, would have. Items that follow one another
 // share a statement as long as they have different keys and one shape, and all write or all delete: Postgres takes its rows in their order and
 // checks each.
-func (w *writer) mergeInOrder(ctx context.Context, before string, items []item) error {
-	u := w.target.upsert
+func (w merging) mergeInOrder(ctx context.Context, before string, items []item) error {
+	u := w.u
 	setup := before + u.stage + "; " + u.bin + "; "
 	for len(items) > 0 {
 		n := w.runLength(items)
@@ -124,7 +124,7 @@ func (w *writer) mergeInOrder(ctx context.Context, before string, items []item) 
 }
 
 // runLength is how many of the first items may share a statement.
-func (w *writer) runLength(items []item) int {
+func (w merging) runLength(items []item) int {
 	seen := map[string]bool{}
 	for n, it := range items {
 		key := string(w.keyOf(it))

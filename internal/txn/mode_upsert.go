@@ -10,13 +10,17 @@ import (
 	"strings"
 
 	"sinker/internal/transform"
+
+	"github.com/jackc/pgx/v5"
 )
 
-// upsertSQL is the statements that merge a batch into a table with a key. Unless copyNew can take them, the rows go by
+// upsert is the mode in which the last record of each key is the key's row. Unless copyNew can take them, the rows go by
 // COPY into a temporary table that is emptied at the end of the transaction, and from there by one INSERT … ON CONFLICT
 // into the target.
-type upsertSQL struct {
-	rows      string // the stage's name
+type upsert struct {
+	deletes bool   // records with a null value delete rows
+	rows    string // the stage's name
+
 	stage     string // CREATE TEMP TABLE IF NOT EXISTS for the rows
 	bin       string // the same for the keys to delete
 	copyKeys  string
@@ -24,6 +28,34 @@ type upsertSQL struct {
 	emptyBoth string
 	looseKey  bool // keys may be equal to Postgres that are not equal as bytes
 	copyNew   *copyNew
+	merges    []*mergeSQL // by shape
+}
+
+func newUpsert(rule *transform.Rule) mode { return &upsert{deletes: rule.Tombstones} }
+
+func (u *upsert) traits() traits {
+	t := traits{name: transform.ModeUpsert, word: "key", stages: true, deletes: u.deletes,
+		privileges: []privilege{{"INSERT", allColumns}, {"SELECT", allColumns}, {"UPDATE", restColumns}},
+		uncounted:  "keeps only the last record of each key: its rows cannot be counted back (an append sink with meta: [partition, offset] can)"}
+	if u.deletes {
+		t.privileges = append(t.privileges, privilege{"DELETE", wholeTable})
+	}
+	return t
+}
+
+func (u *upsert) prepare(ctx context.Context, conn *pgx.Conn, t *target, rel *relation, plan *transform.Plan) error {
+	if err := needUnique(ctx, conn, rel, t); err != nil {
+		return err
+	}
+	types, err := arrayTypes(ctx, conn, plan.Columns())
+	if err != nil {
+		return err
+	}
+	u.statements(t, plan)
+	keys := plan.KeyColumns()
+	u.copyNew = newCopyNew(t.sink, plan.Columns()[:keys], types[:keys])
+	u.looseKey, err = hasLooseKey(ctx, conn, rel.OID, t.sink.Rule.Key)
+	return err
 }
 
 // mergeSQL is the way of rows of one shape: into the stage, and from there into the table.
@@ -32,18 +64,20 @@ type mergeSQL struct {
 	keysOnly        bool // ON CONFLICT DO NOTHING: there is nothing to update
 }
 
-func newUpsertSQL(sink *Sink, index int, plan *transform.Plan) *upsertSQL {
+// statements makes what is the same for rows of all shapes.
+func (u *upsert) statements(t *target, plan *transform.Plan) {
 	columns := plan.Columns()
 	keys := columns[:plan.KeyColumns()]
 	// The name holds the columns, so that a table that was altered gets a new stage instead of an old one's shape.
-	tag := shapeTag(sink.Name(), columns)
-	stage := fmt.Sprintf("pg_temp.sinker_rows_%d_%s", index, tag)
-	bin := fmt.Sprintf("pg_temp.sinker_keys_%d_%s", index, tag)
+	table, tag := t.sink.Name(), shapeTag(t.sink.Name(), columns)
+	stage := fmt.Sprintf("pg_temp.sinker_rows_%d_%s", t.index, tag)
+	bin := fmt.Sprintf("pg_temp.sinker_keys_%d_%s", t.index, tag)
 	temp := "CREATE TEMP TABLE IF NOT EXISTS %s ON COMMIT DELETE ROWS AS SELECT %s FROM %s WITH NO DATA"
-	u := &upsertSQL{
+	*u = upsert{
+		deletes:   u.deletes,
 		rows:      stage,
-		stage:     fmt.Sprintf(temp, stage, columnList(columns), sink.Name()),
-		bin:       fmt.Sprintf(temp, bin, columnList(keys), sink.Name()),
+		stage:     fmt.Sprintf(temp, stage, columnList(columns), table),
+		bin:       fmt.Sprintf(temp, bin, columnList(keys), table),
 		copyKeys:  copyInto(bin, keys),
 		emptyBoth: fmt.Sprintf("TRUNCATE %s, %s", stage, bin),
 	}
@@ -51,13 +85,24 @@ func newUpsertSQL(sink *Sink, index int, plan *transform.Plan) *upsertSQL {
 	for i, c := range keys {
 		match[i] = "t." + quote(c.Name) + " = k." + quote(c.Name)
 	}
-	u.delete = fmt.Sprintf("DELETE FROM %s t USING %s k WHERE %s", sink.Name(), bin, strings.Join(match, " AND "))
-	return u
+	u.delete = fmt.Sprintf("DELETE FROM %s t USING %s k WHERE %s", table, bin, strings.Join(match, " AND "))
 }
 
-// mergeOf makes the statements for rows that have the columns. In a row that is there already the columns that are lacking
+// mergeOf returns the statements for rows of a shape.
+func (u *upsert) mergeOf(t *target, s transform.Shape) *mergeSQL {
+	for int(s) >= len(u.merges) {
+		u.merges = append(u.merges, nil)
+	}
+	m := &u.merges[s]
+	if *m == nil {
+		*m = u.newMerge(t.sink, t.encoder.ColumnsOf(s), t.plan.KeyColumns())
+	}
+	return *m
+}
+
+// newMerge makes the statements for rows that have the columns. In a row that is there already the columns that are lacking
 // stay as they are.
-func (u *upsertSQL) mergeOf(sink *Sink, columns []transform.TableColumn, keys int) *mergeSQL {
+func (u *upsert) newMerge(sink *Sink, columns []transform.TableColumn, keys int) *mergeSQL {
 	action := "DO NOTHING"
 	if rest := columns[keys:]; len(rest) > 0 {
 		sets := make([]string, len(rest))
@@ -94,11 +139,19 @@ func shapeTag(table string, columns []transform.TableColumn) string {
 
 var keySeed = maphash.MakeSeed()
 
+// merging is one attempt at an upsert.
+type merging struct {
+	*writer
+	u *upsert
+}
+
+func (u *upsert) write(ctx context.Context, w *writer) error { return merging{w, u}.merge(ctx) }
+
 // merge upserts: the last record of each key in the batch wins, in key order, so that two workers that meet on the same
-// rows lock them in the same order and can not deadlock.
-func (w *writer) merge(ctx context.Context) error {
+// rows lock them in the same order and cannot deadlock.
+func (w merging) merge(ctx context.Context) error {
 	items := w.collect()
-	loose := w.target.upsert.looseKey && (isMixed(items) || haveShapes(items))
+	loose := w.u.looseKey && (isMixed(items) || haveShapes(items))
 	if loose && !w.careful {
 		return w.mergeInOrder(ctx, "", items)
 	}
@@ -118,8 +171,8 @@ func (w *writer) merge(ctx context.Context) error {
 }
 
 // mergeItems stages and merges items that have a key once each.
-func (w *writer) mergeItems(ctx context.Context, before string, items []item) error {
-	u := w.target.upsert
+func (w merging) mergeItems(ctx context.Context, before string, items []item) error {
+	u := w.u
 	writes, deletes := items, []item(nil)
 	if slices.ContainsFunc(items, func(it item) bool { return isDelete(it) || it.delTo > 0 }) {
 		writes = nil
@@ -162,10 +215,10 @@ func (w *writer) mergeItems(ctx context.Context, before string, items []item) er
 // mergeWrites stages and merges rows, those of each shape by themselves and in the order of their keys. Two workers that
 // meet on rows of several shapes may lock them in different orders: Postgres ends one of the transactions then, and its
 // batch is tried again.
-func (w *writer) mergeWrites(ctx context.Context, items []item) error {
+func (w merging) mergeWrites(ctx context.Context, items []item) error {
 	for i, group := range byShape(items) {
 		if i > 0 {
-			if err := w.exec(ctx, w.target.upsert.emptyBoth); err != nil {
+			if err := w.exec(ctx, w.u.emptyBoth); err != nil {
 				return err
 			}
 		}
@@ -177,8 +230,8 @@ func (w *writer) mergeWrites(ctx context.Context, items []item) error {
 }
 
 // mergeShape stages and merges rows of one shape, in their order.
-func (w *writer) mergeShape(ctx context.Context, items []item) error {
-	m := w.target.mergeSQL(items[0].shape)
+func (w merging) mergeShape(ctx context.Context, items []item) error {
+	m := w.u.mergeOf(w.target, items[0].shape)
 	rows, err := w.apply(ctx, items, m.copyRows, m.merge)
 	if err != nil {
 		return err

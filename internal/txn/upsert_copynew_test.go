@@ -45,7 +45,7 @@ func TestCopyNew(t *testing.T) {
 			t.Errorf("%+v", res)
 		}
 		l.want(`SELECT count(*) || ' ' || count(*) FILTER (WHERE note = 'new') FROM orders`, "5000 5000")
-		if got := l.store.targets[0].upsert.copyNew.skip; got != afterFail {
+		if got := l.store.targets[0].mode.(*upsert).copyNew.skip; got != afterFail {
 			t.Errorf("%d batches without a look, want %d: was the COPY tried?", got, afterFail)
 		}
 	})
@@ -184,8 +184,8 @@ func TestUpsertTwoWorkersOneKey(t *testing.T) {
 // targetsHope makes the next batch look again, however the last ones went.
 func (s *Store) targetsHope() {
 	for _, t := range s.targets {
-		if t.upsert != nil && t.upsert.copyNew != nil {
-			t.upsert.copyNew.skip = 0
+		if u, ok := t.mode.(*upsert); ok && u.copyNew != nil {
+			u.copyNew.skip = 0
 		}
 	}
 }

@@ -1,0 +1,99 @@
+package txn
+
+import (
+	"cmp"
+	"context"
+
+	"sinker/internal/pgbin"
+	"sinker/internal/transform"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// appends is the mode in which each record is a new row.
+type appends struct{}
+
+func newAppend(*transform.Rule) mode { return appends{} }
+
+func (appends) traits() traits {
+	return traits{name: transform.ModeAppend, copies: true,
+		privileges: []privilege{{"INSERT", allColumns}}}
+}
+
+// prepare: the statements are those of the rows' shapes, which the target has.
+func (appends) prepare(context.Context, *pgx.Conn, *target, *relation, *transform.Plan) error {
+	return nil
+}
+
+// write is careful; what need not be is streamed.
+func (appends) write(ctx context.Context, w *writer) error {
+	return w.sift(ctx, w.collect(), func(ctx context.Context, before string, items []item) error {
+		rows, err := w.copyTable(ctx, before, items)
+		if err == nil {
+			w.sent(len(items), rows)
+		}
+		return err
+	})
+}
+
+// start begins to copy rows straight into the table: the next ones are encoded while Postgres takes those before.
+func (appends) start(ctx context.Context, w *writer) {
+	w.target.reshape()
+	w.store.buf.aside.reset()
+	w.main = w.mainShape()
+	w.pending = append(w.store.buf.rows[:0], pgbin.CopyHeader()...)
+	w.feed = w.newFeed(ctx, w.target.copySQL(w.main))
+}
+
+// add encodes the records of a range. Rows of another shape than main are set aside.
+func (appends) add(w *writer, rng int) error {
+	for rec, r := range w.batch[rng].Records {
+		before := len(w.pending)
+		var op transform.Op
+		if w.pending, op = w.encode(w.pending, place{rng, rec}, r); op == transform.Filter {
+			continue
+		}
+		if shape := w.target.encoder.Shape(); shape != w.main {
+			w.store.buf.aside.add(shape, w.pending[before:])
+			w.pending = w.pending[:before]
+			continue
+		}
+		w.rows++
+		if len(w.pending) >= feedSize {
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush gives the COPY what is pending, but for what would be a small message of its own.
+func (w *writer) flush() error {
+	whole := len(w.pending) / feedSize * feedSize
+	err := w.feed.write(w.pending[:whole])
+	w.pending = append(w.pending[:0], w.pending[whole:]...)
+	return err
+}
+
+// full keeps the rows that are set aside few.
+func (appends) full(w *writer) bool { return w.store.buf.aside.size > mostAside }
+
+// finish ends the COPY, and copies what was set aside.
+func (appends) finish(ctx context.Context, w *writer) error {
+	err := w.feed.write(w.pending)
+	if err == nil {
+		err = w.feed.write(pgbin.CopyTrailer())
+	}
+	w.store.buf.rows = w.pending[:0]
+	tag, closeErr := w.feed.close()
+	w.feed = nil
+	if err = cmp.Or(closeErr, err); err != nil {
+		return err
+	}
+	aside := &w.store.buf.aside
+	defer aside.reset()
+	w.sent(w.rows, tag.RowsAffected())
+	w.target.shaped.main = aside.common(w.main, w.rows)
+	return w.writeAside(ctx)
+}
