@@ -21,7 +21,8 @@ const (
 )
 
 // roots are the folders whose Go files are held to that.
-var roots = []string{"bench", "cmd", "e2e", "torture", "migrations", "internal/app", "internal/demo", "internal/failpoint", "internal/local",
+var roots = []string{"bench", "cmd", "e2e", "torture", "migrations", "internal/app", "internal/config", "internal/demo", "internal/failpoint",
+	"internal/local", "internal/nearest",
 	"internal/ops", "internal/orderdata", "internal/output", "internal/printable", "internal/table"}
 
 func TestEverythingFitsOnAScreen(t *testing.T) {

@@ -40,7 +40,8 @@ goes on. Behind a transaction pooler, set postgres.migrate_url to the server's o
 		},
 	}
 	cmd.Flags().BoolVar(&printSQL, "print-sql", false, "print the SQL that makes the schema, for a DBA to run with psql")
-	cmd.Flags().UintVar(&from, "from", 0, "with --print-sql: the version the database has, as sinker migrate version prints it")
+	cmd.Flags().UintVar(&from, "from", 0,
+		"with --print-sql: the version the database has, as sinker migrate version prints it")
 	cmd.AddCommand(newMigrateUpCommand(), newMigrateDownCommand(), newMigrateVersionCommand())
 	return cmd
 }

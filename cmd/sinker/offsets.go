@@ -82,8 +82,10 @@ func newOffsetsChangeCommand(action, short string) *cobra.Command {
 	fs.StringVar(&f.change.Note, "note", "", "why, for the audit")
 	if action == "set" {
 		fs.Int64Var(&f.change.Offset, "offset", -1, "offset to read next")
-		fs.BoolVar(&f.change.SkipRecords, "skip-records", false, "confirm: the records below the new position are never written")
-		fs.BoolVar(&f.change.WriteAgain, "write-again", false, "confirm: the records above the new position are written a second time")
+		fs.BoolVar(&f.change.SkipRecords, "skip-records", false,
+			"confirm: the records below the new position are never written")
+		fs.BoolVar(&f.change.WriteAgain, "write-again", false,
+			"confirm: the records above the new position are written a second time")
 	}
 	for _, name := range []string{"partition", "offset"} {
 		if flag := fs.Lookup(name); flag != nil {
