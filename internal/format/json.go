@@ -1,10 +1,13 @@
 package format
 
 import (
+	"bytes"
 	"fmt"
 
 	"sinker/internal/record"
 	"sinker/internal/value"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // scanner finds the wanted fields of JSON texts in one pass over the bytes. It checks the whole text's syntax (RFC 8259,
@@ -49,6 +52,9 @@ func (s *scanner) Decode(b []byte) (*record.BadRecord, error) {
 	s.forget()
 	i, _ := s.value(skipSpace(b, 0), 0, 0)
 	if i < 0 {
+		if rest, marked := bytes.CutPrefix(b, byteOrderMark); marked && !bytes.HasPrefix(rest, byteOrderMark) {
+			return s.Decode(rest)
+		}
 		return s.err, nil
 	}
 	if i = skipSpace(b, i); i < len(b) {
@@ -306,18 +312,23 @@ func skipSpace(b []byte, i int) int {
 	return i
 }
 
+// mostLead is how far into a record an error may be for its beginning to explain it.
+const mostLead = 8
+
 // syntax notes what is wrong at i and returns -1.
 func (s *scanner) syntax(i int, what string) int {
 	switch {
 	case len(s.b) == 0:
 		s.err = record.Bad(record.CodeNotJSON, "not JSON: it is empty")
-	case i == 0 && s.b[0] == 0 && len(s.b) >= 5:
-		id, _ := SchemaID(s.b)
-		s.err = record.Bad(record.CodeNotJSON, fmt.Sprintf("not JSON: it begins with byte 0 and the id %d, as the records of a schema registry do (Avro, Protobuf, JSON Schema), and sinker reads plain JSON only", id))
 	case i < len(s.b):
 		s.err = record.Bad(record.CodeNotJSON, fmt.Sprintf("not JSON: %s (byte %d: %s)", what, i, record.Glimpse(s.b[i:])))
 	default:
-		s.err = record.Bad(record.CodeNotJSON, fmt.Sprintf("not JSON: %s (after %d bytes)", what, len(s.b)))
+		s.err = record.Bad(record.CodeNotJSON, fmt.Sprintf("not JSON: %s (after %s)", what, english.Plural(len(s.b), "byte", "")))
+	}
+	if i < mostLead {
+		if looks := LooksLike(s.b); looks != "" {
+			s.err = record.Bad(record.CodeNotJSON, "not JSON: "+looks)
+		}
 	}
 	return -1
 }

@@ -52,9 +52,9 @@ func (f *jsonFields) Each(each func(name string, v *value.Value)) {
 	}
 }
 
-// SchemaID returns the id of the schema by which a record is written, if it begins as those of a schema registry do: a zero
+// schemaID returns the id of the schema by which a record is written, if it begins as those of a schema registry do: a zero
 // byte, which begins no JSON, and four bytes.
-func SchemaID(b []byte) (uint32, bool) {
+func schemaID(b []byte) (uint32, bool) {
 	if len(b) < 5 || b[0] != 0 {
 		return 0, false
 	}

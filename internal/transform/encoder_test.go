@@ -156,7 +156,7 @@ func TestWholeValue(t *testing.T) {
 		{`"x"`, "write \"x\"|\x01\"x\"|\"x\"|\"x\"|"},
 		{`null`, "write NULL|NULL|NULL|NULL|"},
 		{`{"a":"\u0000"}`, `nul column j: it holds \u0000, which Postgres' JSON cannot`},
-		{`{`, "not_json not JSON: it ends early (after 1 bytes)"},
+		{`{`, "not_json not JSON: it ends early (after 1 byte)"},
 	} {
 		if got := row(e, ofValue(test.value)); got != test.want {
 			t.Errorf("%s:\n got %s\nwant %s", test.value, got, test.want)

@@ -89,6 +89,9 @@ var pairs = [][2]string{
 
 const fuzzDepth = 11
 
+// unmarked is a text without one byte order mark at its beginning, which only sinker passes over.
+func unmarked(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }
+
 // FuzzDecode holds the encoder to the strict decoder: the same bytes for what both take, and both refuse the same. One
 // encoder that remembers the order of fields of earlier inputs must do what a new one does.
 func FuzzDecode(f *testing.F) {
@@ -110,7 +113,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	old := p.NewEncoder(nil)
 	f.Fuzz(func(t *testing.T, value, before []byte) {
-		want, wantErr := strictRow(value, strict, fuzzDepth)
+		want, wantErr := strictRow(unmarked(value), strict, fuzzDepth)
 		warmed := p.NewEncoder(nil)
 		warmed.Append(nil, &record.Record{Value: before})
 		for name, e := range map[string]*Encoder{"new": p.NewEncoder(nil), "warmed": warmed, "old": old} {

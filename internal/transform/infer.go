@@ -11,6 +11,8 @@ import (
 	"sinker/internal/nearest"
 	"sinker/internal/record"
 	"sinker/internal/value"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // Inference is the columns that records of which nothing is configured propose.
@@ -129,8 +131,9 @@ type inference struct {
 	format format.Fields
 	out    []byte // scratch
 
-	records, tombstones, noJSON, registry, tooDeep, noObject, empty int
-	id                                                              uint32 // the first schema's, of registry
+	records, tombstones, noJSON, tooDeep, noObject, empty int
+
+	looks string // like what, of the first record that is not JSON and looks like something
 }
 
 // saw is one value's shape, and how many bytes of a row it takes at most.
@@ -193,10 +196,8 @@ func (in *inference) refused(bad *BadRecord, b []byte) {
 		return
 	}
 	in.noJSON++
-	if id, ok := format.SchemaID(b); ok {
-		if in.registry++; in.registry == 1 {
-			in.id = id
-		}
+	if in.looks == "" {
+		in.looks = format.LooksLike(b)
 	}
 }
 
@@ -226,23 +227,28 @@ func (in *inference) note() {
 func (in *inference) nothing(left []LeftOut) error {
 	if len(left) > 0 {
 		f := left[0]
-		return fmt.Errorf("none of the fields of the %d sampled records can be a column; the first: %s, because %s",
-			in.records, ShowName(f.Field), f.Reason)
+		return fmt.Errorf("none of the fields of %s can be a column; the first: %s, because %s",
+			english.Plural(in.records, "sampled record", ""), ShowName(f.Field), f.Reason)
 	}
-	what := []string{}
+	notJSON := ""
+	if in.looks != "" {
+		notJSON = " (of one of them: " + in.looks + ")"
+	}
+	var what []string
 	for _, c := range []struct {
-		n    int
-		says string
+		n         int
+		one, many string
 	}{
-		{in.registry, fmt.Sprintf("begin with byte 0 and the id %d, as those of a schema registry do "+
-			"(Avro, Protobuf, JSON Schema), and sinker reads plain JSON only", in.id)},
-		{in.noJSON - in.registry, "are not JSON"}, {in.tooDeep, "are nested deeper than max_depth"}, {in.noObject, "are JSON without fields, such as an array"},
-		{in.empty, "are objects without a field"}, {in.tombstones, "have a null value"},
+		{in.noJSON, "is not JSON" + notJSON, "are not JSON" + notJSON},
+		{in.tooDeep, "is nested deeper than max_depth", "are nested deeper than max_depth"},
+		{in.noObject, "is JSON without fields, such as an array", "are JSON without fields, such as an array"},
+		{in.empty, "is an object without a field", "are objects without a field"},
+		{in.tombstones, "has a null value", "have a null value"},
 	} {
 		if c.n > 0 {
-			what = append(what, fmt.Sprintf("%d %s", c.n, c.says))
+			what = append(what, english.Plural(c.n, c.one, c.many))
 		}
 	}
-	return fmt.Errorf("none of the %d sampled records is a JSON object with a field, so there is nothing to make columns of: %s",
-		in.records, strings.Join(what, "; "))
+	return fmt.Errorf("none of %s is a JSON object with a field, so there is nothing to make columns of: %s",
+		english.Plural(in.records, "sampled record", ""), strings.Join(what, "; "))
 }

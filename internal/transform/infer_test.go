@@ -105,11 +105,12 @@ func TestInferErrors(t *testing.T) {
 		says   string
 	}{
 		{[]string{`[1]`, `5`, `"x"`}, "", "3 are JSON without fields, such as an array"},
-		{[]string{`{}`}, "", "1 are objects without a field"},
-		{[]string{`{}`, `x`, ``, `[]`, avro, avro}, "", "none of the 6 sampled records is a JSON object with a field, so there is nothing to make columns of: " +
-			"2 begin with byte 0 and the id 258, as those of a schema registry do (Avro, Protobuf, JSON Schema), and sinker reads plain JSON only; " +
-			"2 are not JSON; 1 are JSON without fields, such as an array; 1 are objects without a field"},
-		{[]string{`{"ctid":1}`}, "", "none of the fields of the 1 sampled records can be a column; the first: ctid, because Postgres has a column of that name"},
+		{[]string{`{}`}, "", "1 is an object without a field"},
+		{[]string{`{}`, `x`, ``, `[]`, avro, avro}, "", "none of 6 sampled records is a JSON object with a field, so there is nothing to make columns of: " +
+			"4 are not JSON (of one of them: it begins with byte 0 and the id 258, as the records of a schema registry do (Avro, Protobuf); " +
+			"sinker reads plain JSON only: let the producer write JSON, or convert the topic before); " +
+			"1 is JSON without fields, such as an array; 1 is an object without a field"},
+		{[]string{`{"ctid":1}`}, "", "none of the fields of 1 sampled record can be a column; the first: ctid, because Postgres has a column of that name"},
 		{[]string{`{"ID":1,"a":2}`}, "id", "no sampled record has a field for the key column id (did you mean ID?); they have ID, a"},
 		{[]string{`{"ctid":1,"a":2}`}, "ctid", "key column ctid cannot be made: Postgres has"},
 	} {
@@ -125,10 +126,10 @@ func TestInferErrors(t *testing.T) {
 			t.Errorf("%.40q:\n got %v\nwant %s", test.values, err, test.says)
 		}
 	}
-	if _, err := Infer(Rule{MaxDepth: 2}, nil, slices.Values([]*record.Record{ofValue(`{"a":[[]]}`)})); err == nil || !strings.Contains(err.Error(), "1 are nested deeper than max_depth") {
+	if _, err := Infer(Rule{MaxDepth: 2}, nil, slices.Values([]*record.Record{ofValue(`{"a":[[]]}`)})); err == nil || !strings.Contains(err.Error(), "1 is nested deeper than max_depth") {
 		t.Errorf("a deep record: %v", err)
 	}
-	if _, err := Infer(Rule{}, nil, slices.Values([]*record.Record{{}})); err == nil || !strings.Contains(err.Error(), "1 have a null value") {
+	if _, err := Infer(Rule{}, nil, slices.Values([]*record.Record{{}})); err == nil || !strings.Contains(err.Error(), "1 has a null value") {
 		t.Errorf("a tombstone: %v", err)
 	}
 	// A dead letter of such a record says it too.
