@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"sinker/internal/txn"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // BadBatch is a batch of records that cannot be read, now or later: it takes more memory than kafka.max_batch allows, or it
@@ -29,8 +31,8 @@ func (b *BadBatch) Error() string {
 		return fmt.Sprintf("%s takes %s of memory without what its records cost, more than kafka.max_batch, %s, allows. To load it, set kafka.max_batch to %s and restart",
 			at, inMiB(large.bytes), inMiB(b.limit), inMiB(2*large.bytes))
 	}
-	return fmt.Sprintf("%s takes %s of memory (%s, and %d bytes for each of its %d records), more than kafka.max_batch, %s, allows. To load it, set kafka.max_batch to %s and restart",
-		at, inMiB(large.memory()), inMiB(large.bytes), recordMemory, large.records, inMiB(b.limit), inMiB(large.memory()))
+	return fmt.Sprintf("%s takes %s of memory (%s, and %d bytes for each of its %s), more than kafka.max_batch, %s, allows. To load it, set kafka.max_batch to %s and restart",
+		at, inMiB(large.memory()), inMiB(large.bytes), recordMemory, english.Plural(large.records, "record", ""), inMiB(b.limit), inMiB(large.memory()))
 }
 
 // Unwrap returns why, for errors.As.
@@ -55,7 +57,7 @@ type largeBatch struct {
 }
 
 func (e *largeBatch) memory() int64 { return e.bytes + recordMemory*int64(e.records) }
-func (e *largeBatch) Error() string { return fmt.Sprintf("it takes %d bytes of memory", e.memory()) }
+func (e *largeBatch) Error() string { return fmt.Sprintf("it takes %s of memory", inMiB(e.memory())) }
 
 // stopAtBadBatches stops the partitions that have come to a batch that cannot be read, once the records before it are
 // committed.

@@ -23,8 +23,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
-// Dial is how to reach Kafka. Files are read anew at every dial or authentication, so certificates and secrets can be
-// rotated under a running sinker.
+// Dial is how to reach Kafka. Files are read at every dial or authentication, so certificates and
+// secrets can be rotated under a running sinker.
 type Dial struct {
 	Brokers []string
 	TLS     *TLS
@@ -32,27 +32,29 @@ type Dial struct {
 	Version string // of sinker, told to the brokers
 }
 
-// TLS encrypts the connection; empty fields mean the system's certificates, and no client certificate.
+// TLS encrypts the connection; empty fields mean the system's certificates, and no client
+// certificate.
 type TLS struct {
 	CA, Cert, Key, ServerName string
 	Insecure                  bool
 }
 
-// SASL proves who we are.
+// SASL is how sinker authenticates.
 type SASL struct {
 	Mechanism, Username, Password, PasswordFile, Token, TokenFile string
 	Extensions                                                    map[string]string
 }
 
-// Format, MarshalJSON and LogValue say who, and never with what.
+// Format, MarshalJSON and LogValue print the mechanism and the user, never a secret.
 func (s SASL) Format(f fmt.State, _ rune)   { fmt.Fprintf(f, "{%s %s}", s.Mechanism, s.Username) }
 func (s SASL) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(s)) }
 func (s SASL) LogValue() slog.Value         { return slog.StringValue(fmt.Sprint(s)) }
 
-// Options makes the client options. It reads the files once, so that a wrong one is known now: the error names the key,
-// the file and what to do, and nothing was dialled.
+// Options makes the client options. It reads the files once, so that a wrong file is an error now.
+// The error names the key, the file and what to do. Options does not dial.
 func (d Dial) Options() ([]kgo.Opt, error) {
-	opts := []kgo.Opt{kgo.SeedBrokers(d.Brokers...), kgo.ClientID("sinker"), kgo.SoftwareNameAndVersion("sinker", safeVersion(d.Version)), kgo.DialTimeout(dialTimeout)}
+	opts := []kgo.Opt{kgo.SeedBrokers(d.Brokers...), kgo.ClientID("sinker"),
+		kgo.SoftwareNameAndVersion("sinker", safeVersion(d.Version)), kgo.DialTimeout(dialTimeout)}
 	if d.TLS != nil {
 		if _, err := d.TLS.config(); err != nil {
 			return nil, err
@@ -83,7 +85,7 @@ func safeVersion(v string) string {
 	return v
 }
 
-// dialTimeout bounds a connection, and once more the TLS handshake on it.
+// dialTimeout bounds the connection, and again the TLS handshake.
 const dialTimeout = 5 * time.Second
 
 const handshake = "TLS handshake with"
@@ -143,7 +145,8 @@ func (t *TLS) pair() (tls.Certificate, error) {
 		return tls.Certificate{}, err
 	}
 	if bytes.Contains(key, []byte("ENCRYPTED")) {
-		return tls.Certificate{}, fmt.Errorf("kafka.tls.key: %s is encrypted, and sinker asks for no passphrase: `openssl pkey -in %s -out plain.pem`, and keep that file readable by sinker alone", t.Key, t.Key)
+		return tls.Certificate{}, fmt.Errorf("kafka.tls.key: %s is encrypted, and sinker asks for no passphrase: "+
+			"`openssl pkey -in %s -out plain.pem`, and keep that file readable by sinker alone", t.Key, t.Key)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {

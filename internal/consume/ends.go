@@ -1,13 +1,16 @@
 package consume
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"sinker/internal/txn"
 )
 
-// Ends are the offsets at which a bounded run ends, fixed at its start. A nil *Ends is never reached.
+// Ends are the offsets at which a bounded run ends, fixed at its start. A nil *Ends is never
+// reached.
 type Ends struct {
 	mu    sync.Mutex
 	start map[txn.TopicPartition]int64 // the first position known
@@ -17,6 +20,22 @@ type Ends struct {
 	done  chan struct{} // closed when the run is over, at the ends or not
 	left  []Left        // what was given up
 	other others
+	held  map[txn.TopicPartition]int64 // offsets behind each end that an open transaction held back at the start
+}
+
+// HeldBack is what a bounded run leaves in a partition because a transaction in Kafka was open when
+// the run started.
+type HeldBack struct {
+	txn.TopicPartition
+	From, Offsets int64 // the first of them, and how many: records, and Kafka's own marks
+}
+
+// HeldBack returns what is left behind open transactions, in the order of the partitions.
+func (e *Ends) HeldBack() (all []HeldBack) {
+	for _, tp := range slices.SortedFunc(maps.Keys(e.held), txn.TopicPartition.Compare) {
+		all = append(all, HeldBack{tp, e.end[tp], e.held[tp]})
+	}
+	return all
 }
 
 // NewEnds makes the goal of a bounded run.
@@ -29,7 +48,8 @@ func NewEnds(end map[txn.TopicPartition]int64) *Ends {
 	return e
 }
 
-// Moved notes a position, as committed in Postgres. It may be told of positions by several workers, in any order.
+// Moved notes a position, as committed in Postgres. It may be told of positions by several workers,
+// in any order.
 func (e *Ends) Moved(tp txn.TopicPartition, next int64) {
 	if e == nil {
 		return
@@ -81,8 +101,8 @@ func (e *Ends) over() bool {
 	}
 }
 
-// Progress returns how many offsets of the goal are behind and how many there are in all, from where this run found
-// the partitions.
+// Progress returns how many offsets of the goal are behind and how many there are in all, from
+// where this run found the partitions.
 func (e *Ends) Progress() (done, total int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"sinker/internal/txn"
 )
 
-// A bounded run ends also when it cannot reach its ends: once everything that can be loaded is loaded. What is left then is
-// stopped, or has been waiting for Config.Wait.
+// A bounded run ends also when it cannot reach its ends: once everything that can be loaded is
+// loaded. What is left then is stopped, or has been waiting for Config.Wait.
 
 // Left is a partition that a bounded run could not load up to its end, and why.
 type Left struct {
@@ -30,9 +30,10 @@ type others struct {
 	moved time.Time // when any position last moved towards its end
 }
 
-// Saw notes the offset rows of the pipeline as they are in Postgres: partitions of the goal may be another process's. A row
-// counts only when that is certain, and when it does not say that the partition is not read: of a partition of its own this
-// process finds out whether the position fits the log, and a position beyond the end is no reason to call it loaded.
+// Saw notes the offset rows of the pipeline as they are in Postgres: partitions of the goal may be
+// another process's. A row counts only when that is certain, and when it does not say that the
+// partition is not read: of a partition of its own this process finds out whether the position fits
+// the log, and a position beyond the end is no reason to call it loaded.
 func (s *Service) Saw(rows []txn.PartitionStatus) {
 	if s.ends == nil {
 		return
@@ -58,7 +59,8 @@ func (s *Service) Saw(rows []txn.PartitionStatus) {
 	s.ends.other.rows = seen
 }
 
-// Left returns what was given up, in the order of the offset rows. It is empty while the run goes on, and when it reached its ends.
+// Left returns what was given up, in the order of the offset rows. It is empty while the run goes
+// on, and when it reached its ends.
 func (e *Ends) Left() []Left {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -108,8 +110,8 @@ type place struct {
 	part   *PartitionState
 }
 
-// lost says whether a partition will not get to its end, and why. A stopped one will not, at once; what waits is given the
-// patience.
+// lost says whether a partition will not get to its end, and why. A stopped one will not, at once;
+// what waits is given the patience.
 func (j *judge) lost(tp txn.TopicPartition) (Left, bool) {
 	l := Left{TopicPartition: tp, Position: -1, End: j.ends.end[tp], State: txn.Waiting}
 	ours, ok := j.ours[tp]
@@ -125,6 +127,11 @@ func (j *judge) lost(tp txn.TopicPartition) (Left, bool) {
 		return j.elsewhere(l)
 	case ours.part.State == txn.Reading:
 		l.Reason = fmt.Sprintf("Kafka has sent nothing for %s, though the log goes on to offset %d", j.patience, l.End)
+		if ours.part.HeldBack > 0 {
+			l.Reason = fmt.Sprintf("a transaction in Kafka is open, and holds back offsets from %d on: sinker reads them when its producer, or "+
+				"Kafka after the transaction's timeout, ends it", ours.part.End)
+			l.Command = FindHanging
+		}
 		writing := ours.part.Read > ours.part.Position || time.Since(ours.worker.At) > 5*time.Second
 		return l, !writing && j.tooLong(j.ends.other.moved)
 	}
@@ -137,7 +144,8 @@ func (j *judge) tooLong(since time.Time) bool {
 	return time.Since(since) >= j.patience && time.Since(j.began) >= j.patience
 }
 
-// elsewhere is about a partition that no worker of this process has. While any position moves, somebody works.
+// elsewhere is about a partition that no worker of this process has. While any position moves,
+// somebody works.
 func (j *judge) elsewhere(l Left) (Left, bool) {
 	row := j.ends.other.rows[l.TopicPartition]
 	if l.Reason = j.whyNone(); l.Reason != "" {
@@ -156,7 +164,8 @@ func (j *judge) elsewhere(l Left) (Left, bool) {
 	return l, j.tooLong(j.ends.other.moved)
 }
 
-// whyNone is why this process was given no partitions, or could not take them; empty: there is no such reason.
+// whyNone is why this process was given no partitions, or could not take them; empty: there is no
+// such reason.
 func (j *judge) whyNone() string {
 	for _, s := range j.states {
 		if why := cmp.Or(s.Trouble, s.Refused); why != "" {

@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -8,13 +9,16 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
+
+	"sinker/internal/probe"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Refusal is a connection that Kafka refused, or that we refused, for a reason that only the configuration, or an
-// administrator, can mend. Nothing was read or written.
+// Refusal is a connection that Kafka or sinker refused, for a reason that only a change of the
+// configuration or an administrator can remove. Nothing was read or written.
 type Refusal struct {
 	Err  error
 	Hint string // what to do
@@ -23,11 +27,14 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Err.Error() + " (" + r.Hint + ")" }
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// Explain adds what to do to an error of reaching Kafka. It returns a *Refusal where it is certain that trying again is
-// of no use, and the error itself where it has nothing to say.
+// Explain adds a hint to an error of reaching Kafka. It returns a *Refusal if another attempt is
+// certain to fail, and the error itself if it has no hint.
 func (d Dial) Explain(err error) error {
 	if err == nil {
 		return nil
+	}
+	if hint := d.wrongPort(err); hint != "" {
+		return &Refusal{err, hint}
 	}
 	if hint := d.refusal(err); hint != "" {
 		return &Refusal{err, hint}
@@ -38,7 +45,30 @@ func (d Dial) Explain(err error) error {
 	return err
 }
 
-// refusal is the hint of what is certain.
+// wrongPort is the hint for brokers that do not answer in Kafka's protocol, where it is certain
+// what they speak instead; empty otherwise.
+func (d Dial) wrongPort(err error) string {
+	var eof *kgo.ErrFirstReadEOF
+	var plaintext tls.RecordHeaderError
+	silent := errors.As(err, &eof) || errors.As(err, &plaintext) || errors.Is(err, syscall.ECONNRESET)
+	if msg := err.Error(); !silent && !strings.Contains(msg, "invalid large response size") && !strings.Contains(msg, handshake) {
+		return ""
+	}
+	hint := ""
+	for _, b := range d.Brokers {
+		switch who := probe.Who(context.Background(), b); who {
+		case probe.Postgres:
+			hint = b + " is a Postgres server: it belongs into the connection URL (--to, postgres.url), and --brokers needs the address of Kafka"
+		case probe.HTTP:
+			hint = b + " speaks HTTP and not Kafka's protocol: give the address of a broker; its port is mostly 9092"
+		default:
+			return ""
+		}
+	}
+	return hint
+}
+
+// refusal is the hint for an error whose cause is certain.
 func (d Dial) refusal(err error) string {
 	var (
 		authority x509.UnknownAuthorityError
@@ -57,15 +87,15 @@ func (d Dial) refusal(err error) string {
 	case errors.As(err, &authority):
 		return "kafka.tls.ca must hold the certificate of the authority that signed the broker's"
 	case errors.As(err, &name):
-		return "the broker's certificate is for another name: give the one it is for as kafka.tls.server_name, or reach the broker by it"
+		return "the broker's certificate is for another name: set kafka.tls.server_name to that name, or connect to the broker by it"
 	case errors.As(err, &invalid):
-		return "the broker's certificate is not valid now, or not for this use; look at the clocks too"
+		return "the broker's certificate is not valid now, or not for this use: renew it, and check the clocks"
 	case errors.As(err, &plaintext):
 		return "the broker speaks no TLS on this port: leave kafka.tls out, or use the port that does"
 	case strings.Contains(msg, "plaintext connection speaking to a tls endpoint"):
 		return "the broker wants TLS on this port: `tls: yes` under kafka"
 	case strings.Contains(msg, "remote error: tls:"):
-		return "the broker refused our side of TLS: kafka.tls.cert and key must be a valid client certificate that its authority signed"
+		return "the broker refused the client certificate: kafka.tls.cert and key must be a valid one that its authority signed"
 	}
 	return ""
 }
@@ -80,7 +110,7 @@ func (d Dial) credentials() string {
 	return "username, password or password_file, mechanism; the broker refuses user " + d.SASL.Username
 }
 
-// guess is the hint of what is likely.
+// guess is the hint for an error whose cause is likely.
 func (d Dial) guess(err error) string {
 	var eof *kgo.ErrFirstReadEOF
 	var dns *net.DNSError
@@ -92,7 +122,7 @@ func (d Dial) guess(err error) string {
 	case errors.As(err, &eof) && d.TLS == nil && strings.Contains(eof.Error(), "is TLS missing"):
 		return "if it is: `tls: yes` under kafka"
 	case strings.Contains(err.Error(), handshake), errors.As(err, &eof) && d.TLS != nil:
-		return "a broker that speaks no TLS on this port answers like this: see kafka.tls"
+		return "a broker without TLS on this port answers like this: see kafka.tls"
 	case strings.Contains(err.Error(), "invalid large response size"):
 		return "what answers there does not speak Kafka's protocol on this port: check kafka.brokers, and kafka.tls"
 	case d.SASL != nil && errors.Is(err, io.EOF):

@@ -94,19 +94,27 @@ func (s *Service) States() []*WorkerState {
 
 // FindEnds makes the goal of a bounded run: the present end of every partition that the configuration reads.
 func FindEnds(ctx context.Context, c Config) (*Ends, error) {
-	end, err := EndOffsets(ctx, c)
+	end, held, err := endOffsets(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	return NewEnds(end), nil
+	e := NewEnds(end)
+	e.held = held
+	return e, nil
 }
 
 // EndOffsets asks Kafka for the present end of every partition that the configuration reads, as a read_committed reader
 // sees it.
 func EndOffsets(ctx context.Context, c Config) (map[txn.TopicPartition]int64, error) {
+	end, _, err := endOffsets(ctx, c)
+	return end, err
+}
+
+// endOffsets is EndOffsets, and how many offsets follow each end because an open transaction holds them back.
+func endOffsets(ctx context.Context, c Config) (end, held map[txn.TopicPartition]int64, err error) {
 	cl, err := kgo.NewClient(c.Kafka...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
@@ -114,21 +122,26 @@ func EndOffsets(ctx context.Context, c Config) (map[txn.TopicPartition]int64, er
 	admin := kadm.NewClient(cl)
 	topics, err := matchTopics(ctx, admin, &c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	high, _ := admin.ListEndOffsets(ctx, topics...) // first: it may only grow until the other is asked for
 	listed, err := admin.ListCommittedOffsets(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("ask Kafka for the end of the log: %w", err)
+		return nil, nil, fmt.Errorf("ask Kafka for the end of the log: %w", err)
 	}
-	end := map[txn.TopicPartition]int64{}
+	end, held = map[txn.TopicPartition]int64{}, map[txn.TopicPartition]int64{}
 	var failed error
 	listed.Each(func(o kadm.ListedOffset) {
 		if o.Err != nil {
 			failed = fmt.Errorf("ask Kafka for the end of %s/%d: %w", o.Topic, o.Partition, o.Err)
 		}
-		end[txn.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
+		tp := txn.TopicPartition{Topic: o.Topic, Partition: o.Partition}
+		end[tp] = o.Offset
+		if h, ok := high.Lookup(o.Topic, o.Partition); ok && h.Err == nil && h.Offset > o.Offset {
+			held[tp] = h.Offset - o.Offset
+		}
 	})
-	return end, failed
+	return end, held, failed
 }
 
 // matchTopics returns the topics that exist and are read.

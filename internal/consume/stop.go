@@ -13,8 +13,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// stop ends the reading of a partition until an operator decides; command is the one that does, or empty. The others go
-// on. Why is logged once, shown by status and metrics, and written down with the position.
+// stop ends the reading of a partition until an operator decides. command is the command that
+// decides, or empty. The other partitions continue. The reason is logged once, shown by status and
+// metrics, and stored with the position.
 func (w *Worker) stop(p *part, reason, command string) {
 	delete(w.waits, p.TopicPartition)
 	w.drop(p, txn.Stop{Reason: reason, Command: command})
@@ -35,9 +36,9 @@ func (w *Worker) drop(p *part, why txn.Stop) {
 	w.publish()
 }
 
-// lookAtRows looks, now and then, at the offset rows of partitions that commit nothing: of a stopped one an operator may
-// have decided, and under an idle one the database may have gone back, which without a batch no compare would find.
-// A partition whose row is not as we left it is taken again.
+// lookAtRows looks every lookGap at the offset rows of partitions that commit nothing. An operator
+// may have decided about a stopped one. Under an idle one the database may have gone back, and
+// without a batch no compare finds that. A partition whose row changed is taken again.
 func (w *Worker) lookAtRows(ctx context.Context) {
 	if time.Since(w.looked) < lookGap {
 		return
@@ -52,10 +53,11 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 	}
 	touched, err := w.store.Touched(ctx, quiet)
 	if err != nil {
-		return // whoever needs the database says so
+		return // the next step that needs the database logs it
 	}
 	for _, tp := range touched {
-		w.cfg.Log.Info("an offset row is not as this worker left it (an operator, another owner, a failover): taking the partition again", "worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
+		w.cfg.Log.Info("an offset row is not as this worker left it (an operator, another owner, a failover): taking the partition again",
+			"worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
 		if p := w.parts[tp]; p.active() {
 			w.stood[tp] = p.NextOffset
 		}
@@ -64,7 +66,8 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 	}
 }
 
-// markStopped is best effort: the reason is in the log and in the metrics already.
+// markStopped stores the reason with the position. It is best effort: the reason is in the log and
+// in the metrics already.
 func (w *Worker) markStopped(p *part) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -73,24 +76,25 @@ func (w *Worker) markStopped(p *part) {
 	}
 }
 
-// The flags that say in words what a change of the position means.
+// The flags that allow a change of the position.
 const (
 	skipRecords = "--skip-records"
 	writeAgain  = "--write-again"
 )
 
-// decide is the command that goes on from an offset.
+// decide is the command that continues from an offset.
 func decide(tp txn.TopicPartition, offset int64, flag string) string {
 	return fmt.Sprintf("sinker offsets set --topic %s --partition %d --offset %d %s", tp.Topic, tp.Partition, offset, flag)
 }
 
 func otherLog(m txn.Miss, now txn.LogID) (reason, command string) {
 	if m.Log.ClusterID != "" && now.ClusterID != "" && m.Log.ClusterID != now.ClusterID {
-		return fmt.Sprintf("its position %d belongs to Kafka cluster %s, but this is cluster %s: is kafka.brokers right? The command is for a log that was moved here with its offsets", m.Stored, m.Log.ClusterID, now.ClusterID),
+		return fmt.Sprintf("its position %d belongs to Kafka cluster %s, but this is cluster %s: is kafka.brokers right? "+
+				"The command is for a log that was moved here with its offsets", m.Stored, m.Log.ClusterID, now.ClusterID),
 			fmt.Sprintf("sinker offsets adopt --topic %s --partition %d", m.Topic, m.Partition)
 	}
-	return fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. The command reads the new one from its start",
-			m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:])),
+	return fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. "+
+			"The command reads the new one from its start", m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:])),
 		fmt.Sprintf("sinker offsets reset --topic %s --partition %d", m.Topic, m.Partition)
 }
 
@@ -105,22 +109,26 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 		return
 	case tp.Topic == "" && time.Since(w.saidTooLarge) > 30*time.Second: // of a broker's whole answer
 		w.saidTooLarge = time.Now()
-		w.cfg.Log.Error("a broker's answer cannot be read: a batch in it is larger than kafka.max_batch as it comes; none of that broker's partitions is read until it is raised",
+		w.cfg.Log.Error("a broker's answer cannot be read: it has a batch that is larger than kafka.max_batch even compressed; "+
+			"no partition of that broker is read until kafka.max_batch is raised",
 			"worker", w.id, "max_batch", inMiB(w.cfg.MaxBatch), "err", err)
 	case p == nil || !p.active() || p.verdict != nil:
 		return
 	case errors.As(err, &loss):
 		p.verdict = func() {
-			w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?), what this sink wrote of [%d, %d) is not in Kafka any more", loss.ResetTo, loss.ResetTo, loss.ConsumedTo),
+			w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?); "+
+				"the records of [%d, %d), which sinker has written, are not in Kafka any more", loss.ResetTo, loss.ResetTo, loss.ConsumedTo),
 				decide(tp, loss.ResetTo, writeAgain))
 		}
-	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
-		// What it means depends on the log as it is now: taking the partition again looks.
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition),
+		errors.Is(err, kerr.InconsistentTopicID):
+		// What it means depends on the log as it is now. Taking the partition again finds out.
 		if p.read > p.NextOffset {
-			return // first what is in hand; the error comes again
+			return // first commit the records before it; the error comes again
 		}
 		p.verdict = func() {
-			w.cfg.Log.Warn("Kafka refuses a fetch: looking at the log again", "topic", tp.Topic, "partition", tp.Partition, "position", p.NextOffset, "err", err)
+			w.cfg.Log.Warn("Kafka refuses a fetch: looking at the log again",
+				"topic", tp.Topic, "partition", tp.Partition, "position", p.NextOffset, "err", err)
 			w.takeAgain(p, time.Now().Add(turn))
 		}
 	case errors.As(err, &bad):
@@ -134,12 +142,13 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 
 func refusedFetch(p *part, err error) string {
 	if errors.Is(err, kerr.TopicAuthorizationFailed) {
-		return fmt.Sprintf("Kafka does not let this user read topic %s (%v): allow it, for example with kafka-acls.sh --add --operation Read --topic %s", p.Topic, err, p.Topic)
+		return fmt.Sprintf("Kafka does not let this user read topic %s (%v): allow it, for example with "+
+			"kafka-acls.sh --add --operation Read --topic %s", p.Topic, err, p.Topic)
 	}
 	return fmt.Sprintf("Kafka's answer for offset %d cannot be used: %v", p.read, err)
 }
 
-// isFatalFetch says whether the client will not get over the error by itself.
+// isFatalFetch says whether the client cannot recover from the error by itself.
 func isFatalFetch(err error) bool {
 	var ke *kerr.Error
 	if errors.As(err, &ke) {

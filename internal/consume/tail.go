@@ -13,18 +13,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// tails is where the logs of a worker's partitions end, asked every few seconds beside the loop. Fetches tell of the end
-// as well, but not while the worker waits for Postgres, nor when there is nothing that may be read: an open transaction
-// holds back what lies behind it, and without a look the lag would be 0.
+// FindHanging is the command that finds transactions whose producers are gone; it comes with Kafka.
+const FindHanging = "kafka-transactions.sh --bootstrap-server … find-hanging"
+
+// tails is where the logs of a worker's partitions end. A goroutine asks every few seconds. Fetches
+// tell the end as well, but not while the worker waits for Postgres, and not when nothing may be
+// read: an open transaction holds back what follows it, and without asking the lag would be 0.
 type tails struct {
-	look chan struct{} // to look now: partitions were taken
+	look chan struct{} // asks for a look now, because partitions were taken
 
 	mu   sync.Mutex
 	at   map[txn.TopicPartition]logTail
 	away outage // of Kafka
 }
 
-// outage is for how long something has not answered, and when that was last said.
+// outage is how long something has not answered, and when that was last logged.
 type outage struct {
 	err         error // nil: it answers
 	since, said time.Time
@@ -67,8 +70,8 @@ func (t *tails) lookSoon() {
 	}
 }
 
-// lookAtTails asks for both ends of what the worker has. It is also what notices that Kafka is away: the fetching client tries
-// again without a word.
+// lookAtTails asks Kafka for both ends of the worker's partitions. It also notices when Kafka is
+// away: the fetching client retries silently.
 func (w *Worker) lookAtTails(ctx context.Context) {
 	state := w.state.Load()
 	var topics []string
@@ -104,7 +107,8 @@ func (w *Worker) lookAtTails(ctx context.Context) {
 	}
 }
 
-// answered notes whether Kafka answered at all, and says so when that changes, and every 30 s while it does not.
+// answered notes whether Kafka answered. It logs a change, and every 30 s that Kafka does not
+// answer.
 func (t *tails) answered(w *Worker, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -122,11 +126,11 @@ func (t *tails) answered(w *Worker, err error) {
 	t.away.err = fmt.Errorf("Kafka does not answer: %w", err)
 	if now.Sub(t.away.said) >= sayAgain {
 		t.away.said = now
-		w.cfg.Log.Warn("waiting and trying again; nothing is lost, nothing is written twice", "worker", w.id, "since", t.away.since.Round(time.Millisecond), "err", t.away.err)
+		w.cfg.Log.Warn(retrying, "worker", w.id, "since", t.away.since.Round(time.Millisecond), "err", t.away.err)
 	}
 }
 
-// saw notes the ends of a partition, and says when a transaction has been open for long.
+// saw notes the ends of a partition, and logs a transaction that has been open for long.
 func (t *tails) saw(w *Worker, p *PartitionState, stable, high kadm.ListedOffsets) {
 	s, ok1 := stable.Lookup(p.Topic, p.Partition)
 	h, ok2 := high.Lookup(p.Topic, p.Partition)
@@ -152,14 +156,15 @@ func (t *tails) saw(w *Worker, p *PartitionState, stable, high kadm.ListedOffset
 	at.stable, at.high = s.Offset, h.Offset
 	if at.high > at.stable && now.Sub(at.since) >= w.cfg.openAfter && now.Sub(at.said) >= 10*w.cfg.openAfter {
 		at.said = now
-		w.cfg.Log.Warn("a transaction in Kafka is open and holds back what lies behind it; sinker reads on when its producer, or Kafka after the transaction's timeout, ends it. "+
-			"If neither does, find and abort it: kafka-transactions.sh --bootstrap-server … find-hanging",
-			"topic", p.Topic, "partition", p.Partition, "open_at", at.stable, "held_back", at.high-at.stable, "since", at.since.Round(time.Second))
+		w.cfg.Log.Warn("a transaction in Kafka is open and holds back what follows it; sinker reads on when its producer, or Kafka after "+
+			"the transaction's timeout, ends it. If neither does, find and abort it",
+			"topic", p.Topic, "partition", p.Partition, "open_at", at.stable, "held_back", at.high-at.stable,
+			"since", at.since.Round(time.Second), "command", FindHanging)
 	}
 	t.at[tp] = at
 }
 
-// fill completes a state with what was seen.
+// fill completes a state with the ends.
 func (t *tails) fill(s *WorkerState) *WorkerState {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"sinker/internal/mutant"
 	"sinker/internal/txn"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -132,7 +133,7 @@ func countTopics(parts []txn.TopicPartition) string {
 	var b strings.Builder
 	for i, topic := range slices.Sorted(maps.Keys(count)) {
 		if i == 10 {
-			fmt.Fprintf(&b, " and %d more topics", len(count)-i)
+			fmt.Fprintf(&b, " and %s", english.Plural(len(count)-i, "more topic", ""))
 			break
 		}
 		if i > 0 {
@@ -366,8 +367,8 @@ func (v *logView) check(p txn.Position) (reason, command string) {
 	end, _ := v.ends.Lookup(p.Topic, p.Partition)
 	switch {
 	case p.NextOffset < start.Offset:
-		return fmt.Sprintf("Kafka has deleted offsets [%d, %d) before they were read (retention?): up to %d records are lost",
-			p.NextOffset, start.Offset, start.Offset-p.NextOffset), decide(p.TopicPartition, start.Offset, skipRecords)
+		return fmt.Sprintf("Kafka has deleted offsets [%d, %d) before they were read (retention?): up to %s lost",
+			p.NextOffset, start.Offset, english.Plural(int(start.Offset-p.NextOffset), "record is", "records are")), decide(p.TopicPartition, start.Offset, skipRecords)
 	case p.NextOffset > end.Offset:
 		return fmt.Sprintf("the position %d lies beyond the end of the log, %d: Kafka has lost [%d, %d), or this is a restored or another cluster",
 			p.NextOffset, end.Offset, end.Offset, p.NextOffset), decide(p.TopicPartition, end.Offset, writeAgain)

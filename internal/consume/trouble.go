@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// backoff is the wait between attempts: doubling from 50 ms to 3 s, a quarter of it by chance. The top is low because
-// a database that is back should be noticed within 5 s.
+// backoff is the wait between attempts. It doubles from 50 ms to 3 s, less up to a quarter at
+// random. The maximum is low, so that a database that is back is noticed within 5 s.
 type backoff struct{ d time.Duration }
 
 func newBackoff() *backoff { return &backoff{} }
@@ -22,9 +22,9 @@ func (b *backoff) next() time.Duration {
 	return b.d - time.Duration(rand.Int64N(int64(b.d)/4+1))
 }
 
-const changedGap = 5 * time.Second // between two words about what lasts, when it is said in other words
+const changedGap = 5 * time.Second // least time between two log lines about one trouble whose texts differ
 
-// trouble says once that something is wrong, once more every 30 s while it lasts, and once that it is over.
+// trouble logs an error once, again every 30 s while it lasts, and once when it is over.
 type trouble struct {
 	since   time.Time
 	said    time.Time
@@ -37,7 +37,7 @@ func (t *trouble) met(w *Worker, err error) {
 	if t.since.IsZero() {
 		t.since = now
 	}
-	quiet := changedGap // texts may differ in nothing but a time or a port
+	quiet := changedGap // texts may differ only in a time or a port
 	if t.err != nil && t.err.Error() == err.Error() {
 		quiet = sayAgain
 	}
@@ -51,8 +51,11 @@ func (t *trouble) met(w *Worker, err error) {
 	if errors.As(err, &e) && e.Class != txn.Retry && e.Class != txn.Timeout {
 		level = w.cfg.Log.Error
 	}
-	level("waiting and trying again; nothing is lost, nothing is written twice", "worker", w.id, "since", t.since.Round(time.Millisecond), "err", err)
+	level(retrying, "worker", w.id, "since", t.since.Round(time.Millisecond), "err", err)
 }
+
+// retrying is the log message while Kafka or Postgres does not answer.
+const retrying = "waiting and trying again; nothing is lost, nothing is written twice"
 
 func (t *trouble) over(w *Worker) {
 	if t.since.IsZero() {
@@ -62,11 +65,12 @@ func (t *trouble) over(w *Worker) {
 	*t = trouble{}
 }
 
-// errInstanceFenced says that another member has joined with our static membership's id.
+// errInstanceFenced is the end of a membership because another member joined with its static id.
 var errInstanceFenced = errors.New("another process has joined the group with the same instance id")
 
-// refusedByGroup says why this worker is given no partitions: at once, and every 30 s while it lasts. It runs on the member's
-// watching goroutine; the assignment keeps the reason until the group gives partitions after all.
+// refusedByGroup logs why this worker gets no partitions: at once, and every 30 s while it lasts.
+// It runs on the member's watching goroutine. The assignment keeps the reason until the group
+// assigns partitions.
 func (w *Worker) refusedByGroup(err error) {
 	said := w.assign.refuse(err)
 	if said {
@@ -74,7 +78,8 @@ func (w *Worker) refusedByGroup(err error) {
 	}
 }
 
-// memberFailed sorts what the group client reports. It goes on by itself after nearly everything.
+// memberFailed classifies an error of the group client, which continues by itself after nearly all
+// of them.
 func (w *Worker) memberFailed(topic string, err error, failed chan<- error) {
 	fatal := func(err error) {
 		select {
@@ -87,10 +92,12 @@ func (w *Worker) memberFailed(topic string, err error, failed chan<- error) {
 	case errors.Is(err, kerr.FencedInstanceID):
 		fatal(errInstanceFenced)
 	case errors.Is(err, kerr.InconsistentGroupProtocol):
-		w.refusedByGroup(fmt.Errorf("the members of group %s write to another database, so this one is kept out and loads nothing: give the pipeline a name of its own (name: in the configuration), "+
-			"or end those members if this pipeline has moved (%w)", w.cfg.Group, err))
+		w.refusedByGroup(fmt.Errorf("the members of group %s write to another database, so this one is kept out and loads nothing: "+
+			"give the pipeline a name of its own (name: in the configuration), or stop those members if this pipeline has moved (%w)",
+			w.cfg.Group, err))
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		w.refusedByGroup(fmt.Errorf("Kafka does not let this user join group %s (%w): allow it, for example with kafka-acls.sh --add --operation Read --group %s", w.cfg.Group, err, w.cfg.Group))
+		w.refusedByGroup(fmt.Errorf("Kafka does not let this user join group %s (%w): allow it, for example with "+
+			"kafka-acls.sh --add --operation Read --group %s", w.cfg.Group, err, w.cfg.Group))
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		w.refusedByGroup(fmt.Errorf("Kafka does not let this user see topic %s (%w): allow it to describe and to read the topic", topic, err))
 	case errors.Is(err, kerr.SaslAuthenticationFailed):

@@ -39,7 +39,7 @@ func gzipSize(src []byte) (size int64, exact bool, err error) {
 	}
 	claim := int64(binary.LittleEndian.Uint32(src[len(src)-4:]))
 	if claim > most*int64(len(src)) {
-		return 0, false, fmt.Errorf("it claims %d bytes, more than its %d bytes can hold", claim, len(src))
+		return 0, false, fmt.Errorf("it claims a size of %d, more than a compressed size of %d can hold", claim, len(src))
 	}
 	return claim, true, nil
 }
@@ -64,7 +64,7 @@ func snappySize(src []byte) (size int64, exact bool, err error) {
 func snappyBlock(block []byte) (int64, error) {
 	n, err := s2.DecodedLen(block)
 	if err == nil && n > 22*len(block)+64 {
-		err = fmt.Errorf("it claims %d bytes, more than its %d bytes can hold", n, len(block))
+		err = fmt.Errorf("it claims a size of %d, more than a compressed size of %d can hold", n, len(block))
 	}
 	return int64(n), err
 }
@@ -174,7 +174,7 @@ func zstdSize(src []byte) (size int64, exact bool, err error) {
 			return size, false, err
 		}
 		if h.HasFCS && h.FrameContentSize > uint64(n) {
-			return size, false, fmt.Errorf("it claims %d bytes, and its blocks hold %d at most", h.FrameContentSize, n)
+			return size, false, fmt.Errorf("it claims a size of %d, and its blocks hold %d at most", h.FrameContentSize, n)
 		}
 		if h.HasFCS {
 			size += int64(h.FrameContentSize)

@@ -4,10 +4,13 @@ import (
 	"time"
 
 	"sinker/internal/txn"
+
+	"github.com/dustin/go-humanize/english"
 )
 
-// wait is why a partition waits, from the first time on until it is certain to read again. The partition is taken again and
-// again meanwhile, and stands there as if nothing were wrong until the same thing happens; who looks should not see that.
+// wait is why a partition waits. It lasts from the first time until the partition is certain to
+// read again. Meanwhile the partition is taken again and again, and looks well until the same thing
+// happens; an observer should not see that.
 type wait struct {
 	reason  string
 	command string // that helps; empty: there is none
@@ -17,8 +20,8 @@ type wait struct {
 	tryIn   time.Duration // until it is taken again
 }
 
-// park is stop for a reason that may pass by itself: the partition is taken again after a while. It is said at once, and
-// every 30 s while it lasts. command is one that helps, or empty.
+// park is stop for a reason that may pass by itself: the partition is taken again after a while. It
+// is logged at once, and every 30 s while it lasts. command is one that helps, or empty.
 func (w *Worker) park(p *part, reason, command string) { w.parkFor(p, reason, command, w.cfg.parkFor) }
 
 func (w *Worker) parkFor(p *part, reason, command string, d time.Duration) {
@@ -38,8 +41,8 @@ func (w *Worker) parkFor(p *part, reason, command string, d time.Duration) {
 	w.markStopped(p)
 }
 
-// endWaits notes which partitions do not wait any more though nothing of them was committed: those that stand at the end of
-// their log, and have stood there for long enough for Kafka to refuse a fetch.
+// endWaits ends the waits of partitions of which nothing was committed, but that have been at the
+// end of their log for longer than Kafka needs to refuse a fetch.
 func (w *Worker) endWaits() {
 	for tp := range w.waits {
 		p := w.parts[tp]
@@ -50,7 +53,8 @@ func (w *Worker) endWaits() {
 	w.sayWaits()
 }
 
-// sayWaits logs what came to wait, and what reads again, since the last time: a line for each reason, of however many partitions.
+// sayWaits logs the partitions that wait, and those that read again, since the last call: one line
+// per reason.
 func (w *Worker) sayWaits() {
 	type cause struct{ reason, command string }
 	by := map[cause][]txn.TopicPartition{}
@@ -65,25 +69,18 @@ func (w *Worker) sayWaits() {
 		if c.command != "" {
 			attrs = append(attrs, "command", c.command)
 		}
-		w.cfg.Log.Error(plural(len(parts), "partition waiting", "partitions waiting"), attrs...)
+		w.cfg.Log.Error(english.PluralWord(len(parts), "partition waiting", "partitions waiting"), attrs...)
 		for _, tp := range parts {
 			w.waits[tp].toSay = false
 		}
 	}
 	if n := len(w.again); n > 0 {
-		w.cfg.Log.Info(plural(n, "partition reading again", "partitions reading again"), w.which(w.again)...)
+		w.cfg.Log.Info(english.PluralWord(n, "partition reading again", "partitions reading again"), w.which(w.again)...)
 		w.again = nil
 	}
 }
 
-func plural(n int, one, more string) string {
-	if n == 1 {
-		return one
-	}
-	return more
-}
-
-// which names a partition with its position, and counts several.
+// which is the attributes of one partition with its position, or the count of several.
 func (w *Worker) which(parts []txn.TopicPartition) []any {
 	if len(parts) > 1 {
 		return []any{"worker", w.id, "partitions", len(parts), "topics", countTopics(parts)}

@@ -47,7 +47,7 @@ func (s *sift) brokenDefault(ctx context.Context, shape transform.Shape, met err
 			Err:  fmt.Errorf("%s: %s (SQLSTATE %s)", what, printable.Text(pe.Message), pe.Code)}
 	}
 	if pe.Code == sequenceEnded { // this role may not ask an identity column's
-		return broken(pe, "a sequence that the row draws from is at its end")
+		return broken(pe, "a sequence that the row draws from is at its end"+inFunctionOf(pe))
 	}
 	defaults, err := s.lackedDefaults(ctx, shape)
 	if err != nil {
@@ -143,7 +143,7 @@ func defaultHint(pe *pgconn.PgError, user string) string {
 		return "a function of the default finds no such name, because sinker keeps search_path empty: " +
 			"ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
 	case pe.Code == sequenceEnded, pe.Code == "22003":
-		return "ALTER SEQUENCE, or make the column and its sequence bigint; records that draw from it wait until then"
+		return "raise its end with ALTER SEQUENCE … MAXVALUE, or make the column and its sequence bigint; records that draw from it wait until then"
 	}
 	return "correct the default with ALTER TABLE … ALTER COLUMN … SET DEFAULT; records that lack the field wait until then"
 }

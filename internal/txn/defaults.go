@@ -53,7 +53,7 @@ const (
 // that can change, or that Postgres cannot store, stays to be computed by Postgres (HasDefault without Default).
 // Whatever a function in a default does, nothing is written: the transaction is read-only and rolled back.
 func readDefaults(ctx context.Context, conn *pgx.Conn, oid uint32, columns []transform.TableColumn) (err error) {
-	begin, end := "BEGIN; ", "ROLLBACK"
+	begin, end := beginPatiently(conn, ""), "ROLLBACK"
 	if conn.PgConn().TxStatus() != 'I' {
 		begin, end = "SAVEPOINT defaults; ", "ROLLBACK TO SAVEPOINT defaults; RELEASE SAVEPOINT defaults"
 	}

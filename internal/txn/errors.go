@@ -10,14 +10,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Error is a failed step. When Op is "commit" and Class is Retry it is not known whether the transaction was
-// committed; in every other case nothing of it was written.
+// Error is a failed step. When Op is "commit" and Class is Retry, the transaction may be committed
+// or not. In every other case nothing of it was written.
 type Error struct {
 	Class Class
 	Op    string // what was being done: "connect", "take", "compare", "write", "commit"
-	Table string // the target table, when one is meant
+	Table string // the target table, if the step has one
 	Code  string // a short name of the reason, where sinker itself found it: "row_security"
-	// Topics says which topics the trouble holds up, when it is not all of them.
+	// Topics says which topics the error holds up; nil: all of them.
 	Topics func(topic string) bool
 	Err    error
 	Hint   string
@@ -38,8 +38,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// classify sorts an error of Postgres or of the connection to it. The classes by SQLSTATE follow appendix A of the
-// Postgres manual.
+// classify sorts an error of Postgres or of the connection to it. The classes by SQLSTATE follow
+// appendix A of the Postgres manual.
 func classify(err error) Class {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
@@ -66,7 +66,8 @@ func classify(err error) Class {
 	return Schema
 }
 
-// wrap makes an *Error of a failed step, or returns err when it already is one of this package's errors.
+// wrap makes an *Error of a failed step. It returns err as it is when that is one of this package's
+// errors.
 func wrap(op, table string, err error) error {
 	var e *Error
 	var m *MissError
@@ -85,7 +86,8 @@ func wrap(op, table string, err error) error {
 	return &Error{Class: class, Op: op, Table: table, Err: err, Hint: h}
 }
 
-// readHint is hint for what only `sinker verify` needs, and so `sinker check` does not ask for.
+// readHint is hint for a privilege that only `sinker verify` needs. `sinker check` does not look
+// for it.
 func readHint(op, table string, err error) string {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) || pe.Code != "42501" {
@@ -95,12 +97,13 @@ func readHint(op, table string, err error) string {
 	case "count":
 		return "`sinker verify` counts its rows: GRANT SELECT ON " + table + " to the user sinker connects as"
 	case "read the ledger":
-		return "`sinker verify` reads them: GRANT SELECT ON sinker.offsets, sinker.ledger, sinker.audit to the user sinker connects as"
+		return "`sinker verify` reads them: GRANT SELECT ON sinker.offsets, sinker.ledger, sinker.audit " +
+			"to the user sinker connects as"
 	}
 	return ""
 }
 
-// connectHint is hint for a session that could not be begun.
+// connectHint is hint for a session that could not be opened.
 func connectHint(err error) string {
 	var pe *pgconn.PgError
 	switch {
@@ -115,14 +118,14 @@ func connectHint(err error) string {
 			return "check the host in postgres.url"
 		}
 	case pe.Code == "42704":
-		return "take it out of postgres.url: it is a parameter of another driver, and not one of Postgres' settings"
+		return "take it out of postgres.url: it is a parameter of another driver and not a setting of Postgres"
 	case pe.Code == "28P01", pe.Code == "28000":
 		return pgHBAHint(err, pe)
 	}
 	return hint(err)
 }
 
-// inFunction says whether a name was missed by a function's body and not by a statement of ours, which has no context.
+// inFunction says whether a function's body missed a name. A statement of ours has no context.
 func inFunction(pe *pgconn.PgError) bool {
 	switch pe.Code {
 	case "42P01", "42883", "42704", "3F000": // a table, function, type, schema
@@ -133,7 +136,8 @@ func inFunction(pe *pgconn.PgError) bool {
 
 // hint is the next thing to do about errors that an operator meets often.
 func hint(err error) string {
-	const readOnly = "this server is read-only (a standby?); point postgres.url at the primary. A running sinker waits and tries again, and nothing is lost"
+	const readOnly = "this server is read-only (a standby?): point postgres.url at the primary. " +
+		"A running sinker waits and tries again; nothing is lost"
 	if errors.Is(err, pgconn.ErrReadOnlyConnection) {
 		return readOnly
 	}
@@ -142,10 +146,11 @@ func hint(err error) string {
 		return ""
 	}
 	if raised(pe) {
-		return "" // the function's author says what it is about, and may have chosen any SQLSTATE
+		return "" // the message is the author's, who may have chosen any SQLSTATE
 	}
 	if inFunction(pe) {
-		return "a function that the table calls, of a trigger perhaps, finds no such name, because sinker keeps search_path empty: ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
+		return "a function that the table calls, perhaps of a trigger, does not find this name, because sinker keeps search_path empty: " +
+			"ALTER FUNCTION … SET search_path = public, or set search_path=public in postgres.url"
 	}
 	if pe.Where != "" || pe.Routine == "ExecWithCheckOptions" {
 		return functionHint(pe)
@@ -154,9 +159,9 @@ func hint(err error) string {
 	case "42501":
 		return "grant the missing privilege to the user sinker connects as; `sinker check` lists what it needs"
 	case "53100":
-		return "free disk space on the Postgres server; sinker goes on by itself, nothing is lost"
+		return freeDisk
 	case "53300":
-		return "raise max_connections or free connections; sinker needs one a worker"
+		return "raise max_connections or free connections; sinker needs one per worker"
 	case "25006":
 		return readOnly
 	case "42P01":
@@ -174,18 +179,22 @@ func hint(err error) string {
 	return ""
 }
 
-// functionHint is hint for what came up in a function that the table calls, or of one row: nothing is wrong with the connection.
+const freeDisk = "free disk space on the Postgres server; sinker goes on by itself, nothing is lost"
+
+// functionHint is hint for an error of a function that the table calls, or of one row.
 func functionHint(pe *pgconn.PgError) string {
 	switch {
 	case pe.Routine == "ExecWithCheckOptions":
 		return ""
 	case pe.Code == "42501":
-		return "a function that the table calls lacks this privilege: grant it to the user sinker connects as, or make the function SECURITY DEFINER"
+		return "a function that the table calls lacks this privilege: grant it to the user sinker connects as, " +
+			"or make the function SECURITY DEFINER"
 	case pe.Code == "53100":
-		return "free disk space on the Postgres server; sinker goes on by itself, nothing is lost"
+		return freeDisk
 	}
 	return ""
 }
 
-// functionLine finds the function in the context of an error. The rest of a context may quote a record.
+// functionLine finds the function in an error's context. The rest of the context may quote a
+// record.
 var functionLine = regexp.MustCompile(`PL/\w+ function [\w."]+(\([^()\n]*\))?( line \d+)?`)

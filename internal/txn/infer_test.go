@@ -153,11 +153,11 @@ func TestInferOddSamples(t *testing.T) {
 		l.want(`SELECT string_agg(id::text, ' ' ORDER BY id) FROM orders`, "1 2")
 	}
 	for says, values := range map[string][]string{
-		"are objects without a field":   {`{}`, `{}`},
-		"are JSON without fields":       {`[]`, `[1]`, `"x"`, `null`},
-		"are not JSON":                  {`order 7`, ``},
-		"as those of a schema registry": {"\x00\x00\x00\x00\x07\x02abc", "\x00\x00\x00\x00\x07{\"id\":1}"},
-		"Postgres has a column of that": {`{"ctid":1}`},
+		"are objects without a field":         {`{}`, `{}`},
+		"are JSON without fields":             {`[]`, `[1]`, `"x"`, `null`},
+		"are not JSON":                        {`order 7`, ``},
+		"as the records of a schema registry": {"\x00\x00\x00\x00\x07\x02abc", "\x00\x00\x00\x00\x07{\"id\":1}"},
+		"Postgres has a column of that":       {`{"ctid":1}`},
 	} {
 		l := newLoader(t, "", cfg)
 		if _, err := l.commit(values...); !isClass(err, Schema) || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "list its columns with their types") {

@@ -11,8 +11,9 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// Checksum sums up records: their offsets, keys and values, in order. A nil key or value counts as other than an empty
-// one. It finds mistakes; it is no defence against somebody who wants to make one.
+// Checksum sums up records: their offsets, keys and values, in order. A nil key or value counts as
+// other than an empty one. It finds mistakes; it is no defence against somebody who wants to make
+// one.
 type Checksum struct {
 	Records, Bytes int64
 	Sum            uint64
@@ -29,8 +30,8 @@ func (c *Checksum) Add(r *record.Record) {
 	c.Sum = sum*odd + bytesSum(r.Value)
 }
 
-// sumThen is the sum of records followed by those of c: each record that follows multiplies what was there by odd three
-// times (see Add). It is arithmetic modulo 2^64, as Add's is.
+// sumThen is the sum of records followed by those of c: each record that follows multiplies what
+// was there by odd three times (see Add). It is arithmetic modulo 2^64, as Add's is.
 func (c *Checksum) sumThen(before uint64) uint64 {
 	factor := uint64(1)
 	for base, n := uint64(odd), 3*c.Records; n > 0; n >>= 1 {
@@ -58,9 +59,12 @@ func checksumOf(records []*kgo.Record) (c Checksum) {
 }
 
 const (
-	rangeAge     = time.Minute // an open range that began longer ago is closed by the next commit …
-	rangeAgeEach = time.Second // … but with so much for each partition of the store where that is more: one row a second at most …
-	rangeRecords = 1_000_000   // … and so is one of so many records
+	// The next commit closes an open range that is older than rangeAge, or than rangeAgeEach per
+	// partition of the store where that is longer (so a store closes at most one per second); and
+	// one of rangeRecords records or more.
+	rangeAge     = time.Minute
+	rangeAgeEach = time.Second
+	rangeRecords = 1_000_000
 )
 
 // rangeAge is how long an open range may go on.
@@ -75,8 +79,8 @@ type openRange struct {
 	sum    uint64
 }
 
-// closeRanges turns open ranges into rows of the ledger. Whoever calls it holds the lock on the offset rows, and begins
-// a new range or none in the same transaction.
+// closeRanges turns open ranges into rows of the ledger. The caller holds the lock on the offset
+// rows, and begins a new range or none in the same transaction.
 const closeRanges = `
 INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence, began_at, committed_at, suppressed)
 SELECT o.pipeline, o.topic, o.partition, o.open_from, o.open_to, o.open_written + o.open_filtered + o.open_dead, o.open_written, o.open_filtered, o.open_dead,
@@ -126,8 +130,8 @@ const pruneLedger = `
 DELETE FROM sinker.batches WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM sinker.batches WHERE pipeline = $1 AND committed_at < now() - $2::interval LIMIT $3))`
 
-// prune drops old rows of the ledger now and then, after a commit and in a transaction of its own. It is best effort:
-// what it does not get done now it does later.
+// prune deletes old rows of the ledger every pruneGap, after a commit and in a transaction of its
+// own. It is best effort: the rest is deleted later.
 func (s *Store) prune(ctx context.Context, conn *pgx.Conn) {
 	if time.Since(s.pruned) < pruneGap {
 		return
@@ -136,11 +140,12 @@ func (s *Store) prune(ctx context.Context, conn *pgx.Conn) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if _, err := conn.Exec(ctx, pruneLedger, s.cfg.Pipeline, s.cfg.LedgerKeep, pruneBatch); err != nil && classify(err) != Retry {
-		s.cfg.Log.Warn("could not prune the ledger sinker.batches: it grows until that works (is DELETE granted?)", "err", err)
+		s.cfg.Log.Warn("cannot prune the ledger; sinker.batches grows until this works (is DELETE granted?)", "err", err)
 	}
 }
 
-// LedgerRow is one committed range: of one transaction, or of several that followed one another under one fence.
+// LedgerRow is one committed range: of one transaction, or of several that followed one another
+// under one fence.
 type LedgerRow struct {
 	TopicPartition
 	From, To int64
@@ -153,20 +158,20 @@ const readLedger = `
 SELECT from_offset, to_offset, records, bytes, checksum, written, filtered, dead, committed_at
 FROM sinker.ledger WHERE pipeline = $1 AND topic = $2 AND partition = $3 ORDER BY committed_at, from_offset`
 
-// Books is what Postgres has written down of a partition, all of one moment.
+// Books is what Postgres knows of a partition, all of one moment.
 type Books struct {
 	Row    PartitionStatus
 	Ledger []LedgerRow // the committed ranges, in the order in which they were committed
 	Jumps  []Jump      // changes of the position by hand, oldest first
-	// Suppressed counts the rows that the tables of the topic suppressed, of all its partitions: which partition they came from
-	// is not known where a transaction had several.
+	// Suppressed counts the rows of all partitions that the topic's tables suppressed. Of a
+	// transaction with several partitions it is not known which one they came from.
 	Suppressed int64
 }
 
-// ReadBooks reads a partition's books. They are read in one snapshot, which ends before it returns: the last range of the
-// ledger grows with every commit, as the position does.
+// ReadBooks reads a partition's books in one snapshot, because the latest range of the ledger grows
+// with every commit, as the position does. The snapshot ends before it returns.
 func ReadBooks(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPartition) (books Books, err error) {
-	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+	err = inTransaction(ctx, conn, " ISOLATION LEVEL REPEATABLE READ READ ONLY", func(tx pgx.Tx) (err error) {
 		rows, err := tx.Query(ctx, readStatus+` AND topic = $2 AND partition = $3`, pipeline, tp.Topic, tp.Partition)
 		if err != nil {
 			return err

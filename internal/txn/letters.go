@@ -13,9 +13,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-var letterColumns = []string{"pipeline", "topic", "partition", "record_offset", "record_timestamp", "table_name", "column_name", "code", "reason", "key", "value", "headers", "config_hash"}
+var letterColumns = []string{"pipeline", "topic", "partition", "record_offset", "record_timestamp", "table_name", "column_name",
+	"code", "reason", "key", "value", "headers", "config_hash"}
 
-// writeLetters writes the batch's dead letters, in the transaction that moves the position past their records.
+// writeLetters writes the batch's dead letters, in the transaction that moves the position past
+// their records.
 func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	letters := s.buf.letters
 	if len(letters) == 0 {
@@ -32,13 +34,14 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 			c := clean(l.bad.Column)
 			column = &c
 		}
-		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Timestamp), l.table, column, l.bad.Code, text(l.reason()), r.Key, r.Value, headersJSON(r.Headers, text), s.cfg.Hash}, nil
+		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Timestamp), l.table, column,
+			l.bad.Code, text(l.reason()), r.Key, r.Value, headersJSON(r.Headers, text), s.cfg.Hash}, nil
 	}))
 	return wrap("write", "sinker.dead_letters", err)
 }
 
-// storableTime is a record's timestamp, or nil where Postgres' timestamptz cannot hold it: a producer may send any number of
-// milliseconds.
+// storableTime is a record's timestamp, or nil where Postgres' timestamptz cannot hold it. A
+// producer may send any number of milliseconds.
 func storableTime(t time.Time) *time.Time {
 	const first, end = -210_866_803_200_000, 9_224_318_016_000_000 // 4714-11-24 BC and 294277-01-01, in milliseconds
 	if ms := t.UnixMilli(); ms < first || ms >= end {
@@ -47,7 +50,8 @@ func storableTime(t time.Time) *time.Time {
 	return &t
 }
 
-// reason is why a record is dead. It has the record's timestamp where the column for it cannot.
+// reason is why the record is a dead letter. It includes a timestamp that the column for timestamps
+// cannot hold.
 func (l *letter) reason() string {
 	if t := l.record.Timestamp; storableTime(t) == nil {
 		return fmt.Sprintf("%s (the record's timestamp is %d ms, which Postgres cannot hold)", l.bad.Reason, t.UnixMilli())
@@ -55,8 +59,8 @@ func (l *letter) reason() string {
 	return l.bad.Reason
 }
 
-// storable returns what makes a message storable as text in a database of the encoding: the message may quote a record
-// that was not, and then the letter must not share its fate.
+// storable returns a function that makes a message storable as text in a database of the encoding.
+// The message may quote a record that was not storable, and the letter must be.
 func storable(encoding string) func(string) string {
 	if encoding == "UTF8" || encoding == "SQL_ASCII" { // the latter takes any bytes
 		return clean
@@ -68,7 +72,7 @@ func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", `\0`)
 }
 
-// ascii writes what is not ASCII as \u65e5: ASCII is what all encodings have in common.
+// ascii writes other characters as \u65e5. All of Postgres' encodings contain ASCII.
 func ascii(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -87,7 +91,8 @@ type headerJSON struct {
 	Base64 *string `json:"value_base64,omitempty"`
 }
 
-// headersJSON keeps headers with their order and repetitions; a value that can not be stored as text is kept whole in base64.
+// headersJSON keeps headers in their order, repeated ones too. A value that is not text is kept
+// whole in base64.
 func headersJSON(headers []kgo.RecordHeader, text func(string) string) []byte {
 	if len(headers) == 0 {
 		return nil

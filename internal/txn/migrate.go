@@ -18,18 +18,18 @@ import (
 const (
 	versionTable = "schema_migrations" // in schema sinker: never the application's own
 
-	// createSchema asks before it creates, because CREATE SCHEMA IF NOT EXISTS wants the privilege to create schemas also
-	// where there is nothing to create.
+	// createSchema asks before it creates, because CREATE SCHEMA IF NOT EXISTS wants the privilege
+	// to create schemas also where there is nothing to create.
 	createSchema = `DO $$ BEGIN IF to_regnamespace('sinker') IS NULL THEN CREATE SCHEMA sinker; END IF; END $$;`
 
 	migrationLock = 0x73696e6b6572 // "sinker": the advisory lock of whoever migrates
 )
 
-// Migrate brings schema sinker to this binary's version and says from which to which. It may be killed at any point and
-// run by several processes at once: one migrates, the others wait for it, for as long as ctx lets them. A schema that
-// is newer than this binary is left alone and refused. It needs a connection to the server itself, because a session's
-// lock is what the others wait for; through a transaction pooler it refuses to work. When it fails nothing of the
-// migration that failed is left behind; the ones before it stay.
+// Migrate brings schema sinker to this binary's version, and returns the versions before and after.
+// It may be killed at any point, and several processes may run it at once: one migrates, and the
+// others wait for it until ctx ends. It refuses a schema that is newer than this binary, and a
+// transaction pooler, because the others wait for the lock of a session. When a migration fails,
+// nothing of it is left, and the ones before it stay.
 func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, err error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -57,16 +57,18 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 
 func poolerError() error {
 	return &Error{Class: Schema, Op: "migrate",
-		Err:  errors.New("the connection goes through a transaction pooler, where the lock that keeps two processes from migrating at once holds nobody"),
+		Err:  errors.New("the connection goes through a transaction pooler, where two processes could migrate at once"),
 		Hint: "give the server's own address as postgres.migrate_url, or to `sinker migrate up --to URL`; nothing was changed"}
 }
 
 func newerError(have, want uint) error {
-	return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is at version %d, this binary knows up to %d", have, want), Hint: "run a newer sinker; nothing was changed"}
+	return &Error{Class: Schema, Op: "migrate", Hint: "run a newer sinker; nothing was changed",
+		Err: fmt.Errorf("schema sinker is at version %d, this binary knows up to %d", have, want)}
 }
 
-// migrator holds the lock of whoever migrates. golang-migrate has a lock of its own; its wait can not be cancelled and
-// gives up after 15 s, and it does not cover the repair of what a killed process left.
+// migrator holds the lock of the process that migrates. golang-migrate's own lock is not enough:
+// its wait cannot be cancelled and gives up after 15 s, and it does not cover the repair after a
+// killed process.
 type migrator struct {
 	url  string
 	log  *slog.Logger
@@ -82,7 +84,7 @@ func lockMigrations(ctx context.Context, url string, log *slog.Logger) (*migrato
 	var free bool
 	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, migrationLock).Scan(&free)
 	if err == nil && !free {
-		log.Info("another process is migrating schema sinker: waiting for it")
+		log.Info("another process is migrating schema sinker; waiting for it")
 		if _, err = conn.Exec(ctx, `SET statement_timeout = 0; SET lock_timeout = 0`); err == nil {
 			_, err = conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, migrationLock)
 		}
@@ -115,22 +117,22 @@ func (m *migrator) run(ctx context.Context, want uint) (from uint, err error) {
 	if err := m.up(ctx); err != nil {
 		failed, settleErr := m.settle(context.WithoutCancel(ctx))
 		if settleErr != nil {
-			m.log.Warn("the version table still names the migration that failed; the next `sinker migrate up` mends that", "err", settleErr)
+			m.log.Warn("the version table still names the migration that failed; the next `sinker migrate up` corrects that", "err", settleErr)
 		}
 		return have, migrationError(failed, err)
 	}
 	return have, wrap("migrate", "", ctx.Err())
 }
 
-// settle takes back the mark of a migration that was begun and did not come to its end, and returns its number.
-// The mark is set before a migration and cleared in its transaction (see the source in upfiles.go): where it stands and
-// nobody holds the lock, the migration was rolled back.
+// settle removes the mark of a migration that did not finish, and returns its number. The mark is
+// set before a migration and cleared in its transaction (upfiles.go). If it is there and nobody
+// holds the lock, the migration was rolled back.
 func (m *migrator) settle(ctx context.Context) (failed uint, err error) {
 	have, dirty, err := readVersion(ctx, m.conn)
 	if err != nil || !dirty {
 		return 0, err
 	}
-	m.log.Warn("a migration of schema sinker was cut off and has left nothing behind", "version", have)
+	m.log.Warn("a migration of schema sinker was interrupted; nothing of it is left", "version", have)
 	before, err := versionBefore(have)
 	if err != nil {
 		return have, err
@@ -143,7 +145,8 @@ func (m *migrator) settle(ctx context.Context) (failed uint, err error) {
 	return have, err
 }
 
-// up runs golang-migrate on a connection of its own. When ctx ends it stops after the migration under way.
+// up runs golang-migrate on a connection of its own. When ctx ends it stops after the migration
+// under way.
 func (m *migrator) up(ctx context.Context) error {
 	cfg, err := connConfig(m.url, "sinker migrate")
 	if err != nil {
@@ -169,7 +172,11 @@ func newMigrate(cfg *pgx.ConnConfig) (*migrate.Migrate, error) {
 	}
 	// A preset of the role or the database must not end a migration between two statements.
 	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = 0")
+		sql := "SET idle_in_transaction_session_timeout = 0"
+		if serverVersion(conn) >= 17 {
+			sql += "; SET transaction_timeout = 0"
+		}
+		_, err := conn.Exec(ctx, sql)
 		return err
 	}))
 	target, err := driver.WithInstance(db, &driver.Config{MigrationsTable: versionTable, SchemaName: "sinker"})
@@ -180,7 +187,8 @@ func newMigrate(cfg *pgx.ConnConfig) (*migrate.Migrate, error) {
 	return migrate.NewWithInstance("iofs", files, "pgx5", target)
 }
 
-// migrationError says which migration failed, where, and what to do. failed is 0 when it was none of them.
+// migrationError says which migration failed, where, and what to do. failed is 0 when it was none
+// of them.
 func migrationError(failed uint, err error) error {
 	query, cause := driverError(err)
 	var pe *pgconn.PgError
@@ -191,17 +199,19 @@ func migrationError(failed uint, err error) error {
 	if s := statementAt(query, int(pe.Position)); s != "" {
 		msg += ", at " + s
 	}
-	next := "it ran in one transaction, so nothing of it is left; mend the cause and run `sinker migrate up` again"
+	next := "it ran in one transaction, so nothing of it is left; fix the cause and run `sinker migrate up` again"
 	switch pe.Code {
 	case "42P06", "42P07", "42701", "42710": // something of that name exists
-		next = fmt.Sprintf("it was rolled back. Drop what is in its way; or, if somebody made by hand all that this migration makes: %s Then run `sinker migrate up` again", setVersion(failed))
+		next = fmt.Sprintf("it was rolled back. Drop what is in its way. Or, if somebody already created by hand all that this migration "+
+			"creates: %s Then run `sinker migrate up` again", setVersion(failed))
 	case "42501":
 		next = "nothing of it is left; run `sinker migrate up --to URL` as a role that may, or give a DBA the output of `sinker migrate --print-sql`"
 	}
 	return &Error{Class: classify(cause), Op: msg, Err: cause, Hint: next}
 }
 
-// driverError opens golang-migrate's error, which does not unwrap and comes as a value or as a pointer.
+// driverError unwraps golang-migrate's error, which has no Unwrap and comes as a value or as a
+// pointer.
 func driverError(err error) (query string, cause error) {
 	var byValue migration.Error
 	var byPointer *migration.Error
@@ -214,8 +224,8 @@ func driverError(err error) (query string, cause error) {
 	return "", err
 }
 
-// statementAt returns the statement that holds a position, as Postgres counts them: in characters, from 1. It is empty
-// where Postgres gave none.
+// statementAt returns the statement that holds a position, as Postgres counts them: in characters,
+// from 1. It is empty where Postgres gave none.
 func statementAt(sql string, position int) string {
 	chars := []rune(sql)
 	if position < 1 || position > len(chars) {

@@ -31,7 +31,8 @@ func PlanDowngrade(ctx context.Context, url string, to uint) (*Downgrade, error)
 	case have > want:
 		return nil, newerError(have, want)
 	case dirty:
-		return nil, &Error{Class: Schema, Op: "migrate", Err: errors.New("a migration is under way or was cut off"), Hint: "`sinker migrate up` waits for it, or goes on"}
+		return nil, &Error{Class: Schema, Op: "migrate", Err: errors.New("a migration is running or was interrupted"),
+			Hint: "`sinker migrate up` waits for it, or finishes it"}
 	}
 	return planDowngrade(have, to)
 }
@@ -74,8 +75,8 @@ func lossOf(sql string) string {
 	return ""
 }
 
-// Run goes back, in one transaction: when it fails, or is killed, nothing was changed. It refuses to while a worker of any
-// pipeline is connected, and while another process migrates.
+// Run goes back in one transaction. When it fails or is killed, nothing was changed. It refuses
+// while a worker of any pipeline is connected, and while another process migrates.
 func (d *Downgrade) Run(ctx context.Context, url string, log *slog.Logger) error {
 	if transactionPooler(ctx, url) {
 		return poolerError()
@@ -85,16 +86,18 @@ func (d *Downgrade) Run(ctx context.Context, url string, log *slog.Logger) error
 		return wrap("migrate", "", err)
 	}
 	defer m.unlock()
-	err = pgx.BeginFunc(ctx, m.conn, func(tx pgx.Tx) error { return d.inside(ctx, tx) })
+	err = inTransaction(ctx, m.conn, "", func(tx pgx.Tx) error { return d.inside(ctx, tx) })
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && pe.Code == "55P03" {
-		return &Error{Class: Schema, Op: "migrate", Err: err, Hint: "another session uses a table of schema sinker: end it, and run the command again; nothing was changed"}
+		return &Error{Class: Schema, Op: "migrate", Err: err,
+			Hint: "another session uses a table of schema sinker: end it, and run the command again; nothing was changed"}
 	}
 	return wrap("migrate", "", err)
 }
 
 const (
-	// stillRunning finds the connections of workers: their application's name is sinker's and the pipeline's.
+	// stillRunning finds the connections of workers: their application's name is sinker's and the
+	// pipeline's.
 	stillRunning = `
 SELECT coalesce(string_agg(DISTINCT application_name, ', '), '') FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'sinker %'
@@ -106,14 +109,16 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_n
 func (d *Downgrade) inside(ctx context.Context, tx pgx.Tx) error {
 	var have uint
 	if err := tx.QueryRow(ctx, `SELECT version FROM sinker.`+versionTable+` WHERE NOT dirty`).Scan(&have); err != nil || have != d.From {
-		return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is no longer at version %d", d.From), Hint: "look at `sinker migrate version`; nothing was changed"}
+		return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is no longer at version %d", d.From),
+			Hint: "look at `sinker migrate version`; nothing was changed"}
 	}
 	var running string
 	if err := tx.QueryRow(ctx, stillRunning).Scan(&running); err != nil {
 		return err
 	}
 	if running != "" {
-		return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("workers are connected: %s", running), Hint: "stop sinker on every host first; nothing was changed"}
+		return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("workers are connected: %s", running),
+			Hint: "stop sinker on every host first; nothing was changed"}
 	}
 	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lockWait.Milliseconds())); err != nil {
 		return err
@@ -130,8 +135,9 @@ func (d *Downgrade) inside(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// CheckVersion says whether schema sinker is at the version that this binary works with, for a run that does not migrate.
-// unknown is an error of a role that may not look; the rest is for the caller to find out.
+// CheckVersion says whether schema sinker is at the version that this binary works with, for a run
+// that does not migrate. unknown is an error of a role that may not look; the rest is for the
+// caller to find out.
 func CheckVersion(ctx context.Context, url string) (unknown, err error) {
 	have, want, dirty, err := SchemaVersion(ctx, url)
 	var pe *pgconn.PgError
@@ -143,7 +149,8 @@ func CheckVersion(ctx context.Context, url string) (unknown, err error) {
 	case have > want:
 		return nil, newerError(have, want)
 	case dirty || have < want:
-		return nil, &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is at version %d, this binary needs %d", have, want), Hint: "run `sinker migrate up`; nothing was changed"}
+		return nil, &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is at version %d, this binary needs %d", have, want),
+			Hint: "run `sinker migrate up`; nothing was changed"}
 	}
 	return nil, nil
 }

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/jackc/pgx/v5"
 )
 
-// Change is what an operator wants of one partition's offset row.
+// Change is an operator's change of one partition's offset row.
 type Change struct {
 	TopicPartition
 	Action string // set, adopt or reset: for the audit
@@ -17,19 +18,21 @@ type Change struct {
 	Log    *LogID // the new identity; nil keeps the stored one
 	// SkipRecords allows a position above the stored one: the records between are never written.
 	SkipRecords bool
-	// WriteAgain allows a position below the stored one: the records between are written a second time.
+	// WriteAgain allows a position below the stored one: the records between are written a second
+	// time.
 	WriteAgain bool
 	By, Note   string
 }
 
-// Changed says what a change did.
+// Changed is what a change did.
 type Changed struct {
 	From, To int64
 	Fence    int64
-	Owner    string // who held the partition and has been fenced
+	Owner    string // the partition's owner, which is fenced now
 }
 
-// ErrRefused says that a change would lose or double records and was not told to. Nothing was changed.
+// ErrRefused is a change that would lose or double records, without the flag that allows it.
+// Nothing was changed.
 var ErrRefused = errors.New("refused")
 
 // ErrNoRow says that the pipeline has no offset row of the partition. Nothing was changed.
@@ -49,11 +52,12 @@ const auditChange = `
 INSERT INTO sinker.audit (pipeline, topic, partition, action, from_offset, to_offset, old_log, new_log, fence, by_client, note)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
-// ChangeOffset changes a partition's position or identity by hand, whether sinker is running or not: the fence is
-// raised in the same transaction, so a running worker can write nothing from where it was and takes the partition anew.
-// The change and its row in sinker.audit are committed together.
+// ChangeOffset changes a partition's position or identity by hand, whether sinker is running or
+// not. It raises the fence in the same transaction, so a running worker writes nothing from where
+// it was and takes the partition again. The change and its row in sinker.audit are committed
+// together.
 func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change) (done Changed, err error) {
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	err = inTransaction(ctx, conn, "", func(tx pgx.Tx) error {
 		var old LogID
 		err := tx.QueryRow(ctx, lockForChange, pipeline, c.Topic, c.Partition).Scan(&old.ClusterID, &old.TopicID, &done.From, &done.Fence, &done.Owner)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -86,24 +90,26 @@ func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change
 	return done, err
 }
 
-// allowed refuses what would lose or double records unless it was said in words. Only another log than the position's own
-// may be begun without them: none of its records were written.
+// allowed refuses a change that would lose or double records, unless a flag allows it. A reset to
+// another log than the position's own needs no flag: none of that log's records were written.
 func (c *Change) allowed(old LogID, from, to int64) error {
 	otherLog := c.Log != nil && c.Action == "reset" && !sameLog(old, *c.Log)
 	switch {
 	case to > from && c.WriteAgain:
-		return fmt.Errorf("%w: --write-again is for moving a position back, but it is %d and %d lies above it", ErrRefused, from, to)
+		return fmt.Errorf("%w: --write-again is for moving a position back, but the position is %d, and %d is above it", ErrRefused, from, to)
 	case to < from && c.SkipRecords:
-		return fmt.Errorf("%w: --skip-records is for moving a position on, but it is %d and %d lies below it", ErrRefused, from, to)
+		return fmt.Errorf("%w: --skip-records is for moving a position on, but the position is %d, and %d is below it", ErrRefused, from, to)
 	case to != from && c.Action == "reset" && !otherLog:
 		flag := map[bool]string{true: "--skip-records", false: "--write-again"}[to > from]
-		return fmt.Errorf("%w: %s is still the log that the position %d belongs to, as far as Kafka tells: it was not deleted and made again. "+
-			"Beginning it again at %d %s. If that is what you want: sinker offsets set --topic %s --partition %d --offset %d %s",
+		return fmt.Errorf("%w: according to Kafka, %s is still the log that the position %d belongs to: it was not deleted and made again. "+
+			"Reading it again from %d %s. If that is what you want: sinker offsets set --topic %s --partition %d --offset %d %s",
 			ErrRefused, c.Topic, from, to, effect(from, to), c.Topic, c.Partition, to, flag)
 	case to > from && !c.SkipRecords && !otherLog:
-		return fmt.Errorf("%w: the position is %d; moving it to %d %s. If that is what you want, add --skip-records", ErrRefused, from, to, effect(from, to))
+		return fmt.Errorf("%w: the position is %d; moving it to %d %s. If that is what you want, add --skip-records",
+			ErrRefused, from, to, effect(from, to))
 	case to < from && !c.WriteAgain && !otherLog:
-		return fmt.Errorf("%w: the position is %d; moving it to %d %s. If that is what you want (their rows were deleted, or the table is upserted), add --write-again", ErrRefused, from, to, effect(from, to))
+		return fmt.Errorf("%w: the position is %d; moving it to %d %s. If that is what you want (their rows were deleted, or the sink upserts), "+
+			"add --write-again", ErrRefused, from, to, effect(from, to))
 	}
 	return nil
 }
@@ -111,9 +117,9 @@ func (c *Change) allowed(old LogID, from, to int64) error {
 // effect says what a move of the position within one log does to the records between.
 func effect(from, to int64) string {
 	if to > from {
-		return fmt.Sprintf("means that up to %d records are never written", to-from)
+		return fmt.Sprintf("means that up to %s never written", english.Plural(int(to-from), "record is", "records are"))
 	}
-	return fmt.Sprintf("means that up to %d records are written a second time", from-to)
+	return fmt.Sprintf("means that up to %s written a second time", english.Plural(int(from-to), "record is", "records are"))
 }
 
 func logText(l LogID) string { return l.ClusterID + "/" + hex.EncodeToString(l.TopicID[:]) }
@@ -125,8 +131,9 @@ JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $7::boolean[]) AS
 	ON o.topic = c.topic AND o.partition = c.partition
 WHERE o.pipeline = $1 AND (o.fence <> c.fence OR o.next_offset <> c.position OR coalesce(o.owner, '') <> $6 AND NOT c.foreign_row)`
 
-// Touched says which of the positions' rows are not as we left them: an operator or another owner has been there, or
-// the database went back. It is a plain read and so only a hint to take the partition again.
+// Touched returns the partitions whose offset rows are not as this store left them: an operator or
+// another owner changed them, or the database went back. It is a plain read, and so only a hint to
+// take the partition again.
 func (s *Store) Touched(ctx context.Context, positions []Position) ([]TopicPartition, error) {
 	conn, err := s.session(ctx)
 	if err != nil {

@@ -19,7 +19,8 @@ func ParseURL(url string) error {
 	return hidePassword(err)
 }
 
-// hidePassword drops the connection string from pgx's error: its redaction is best effort by its own words.
+// hidePassword drops the connection string from pgx's error. pgx documents its own redaction as
+// best effort.
 func hidePassword(err error) error {
 	var pe *pgconn.ParseConfigError
 	if errors.As(err, &pe) {
@@ -31,10 +32,11 @@ func hidePassword(err error) error {
 	return err
 }
 
-// Connect dials Postgres for a worker or a command. Only a server that accepts writes is taken, unless the connection
-// string itself says otherwise by target_session_attrs.
+// Connect dials Postgres for a command. It takes only a server that accepts writes, unless
+// target_session_attrs in the connection string says otherwise.
 func Connect(ctx context.Context, url, application string) (*pgx.Conn, error) {
-	return connect(ctx, url, application, nil)
+	conn, err := connect(ctx, url, application, nil)
+	return conn, wrongPort(ctx, url, err)
 }
 
 func connect(ctx context.Context, url, application string, lineage *Lineage) (*pgx.Conn, error) {
@@ -50,12 +52,34 @@ func connect(ctx context.Context, url, application string, lineage *Lineage) (*p
 			return lineage.check(ctx, conn)
 		}
 	}
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	return openSession(ctx, cfg)
+}
+
+// ConnectToRead is Connect for a command that only reads: it takes a standby where no server
+// accepts writes. What it reads there may be behind.
+func ConnectToRead(ctx context.Context, url, application string) (*pgx.Conn, error) {
+	conn, err := Connect(ctx, url, application)
+	if !errors.Is(err, pgconn.ErrReadOnlyConnection) {
+		return conn, err
+	}
+	cfg, err := connConfig(url, application)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ValidateConnect = nil
+	return openSession(ctx, cfg)
+}
+
+// openSession dials, and arranges for a pooler between sinker and the server. Its errors are *Error
+// with a hint.
+func openSession(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
+	conn, err := dial(ctx, cfg)
 	if err == nil && cfg.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement && pooled(ctx, conn) {
-		// A prepared statement is the server process's, and the next transaction may get another one.
+		// A prepared statement belongs to a server process, and the next transaction may get
+		// another one.
 		conn.Close(ctx)
 		cfg.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-		conn, err = pgx.ConnectConfig(ctx, cfg)
+		conn, err = dial(ctx, cfg)
 	}
 	if err != nil {
 		return nil, &Error{Class: classifyConnect(err), Op: "connect", Err: hidePassword(err), Hint: connectHint(err)}
@@ -63,14 +87,15 @@ func connect(ctx context.Context, url, application string, lineage *Lineage) (*p
 	return conn, nil
 }
 
-// pooled says whether a pooler answers for the server, which tells its process number when a session begins.
+// pooled says whether a pooler stands between: a server tells its process number when a session
+// begins.
 func pooled(ctx context.Context, conn *pgx.Conn) bool {
 	var pid uint32
 	err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeSimpleProtocol).Scan(&pid)
 	return err == nil && pid != conn.PgConn().PID()
 }
 
-// connConfig reads a connection string and adds what every connection of sinker has.
+// connConfig reads a connection string and adds the settings of every connection of sinker.
 func connConfig(url, application string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -82,9 +107,11 @@ func connConfig(url, application string) (*pgx.ConnConfig, error) {
 	if cfg.ValidateConnect == nil {
 		cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}}).DialContext
+	alive := net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 4}
+	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: alive}).DialContext
 	cfg.RuntimeParams["application_name"] = application
-	// What we send, whatever the database or the role say; pgx asks for nothing. Poolers know these two.
+	// sinker sends text in this form, whatever the database or the role presets. pgx sets neither.
+	// Poolers know both.
 	cfg.RuntimeParams["client_encoding"], cfg.RuntimeParams["standard_conforming_strings"] = "UTF8", "on"
 	return cfg, nil
 }
@@ -95,7 +122,7 @@ func (s *Store) session(ctx context.Context) (*pgx.Conn, error) {
 		return s.conn, nil
 	}
 	s.conn = nil
-	conn, err := connect(ctx, s.cfg.URL, "sinker "+s.cfg.Pipeline, s.cfg.Lineage)
+	conn, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +135,13 @@ func (s *Store) session(ctx context.Context) (*pgx.Conn, error) {
 		t.forget() // another server may have other tables
 	}
 	return conn, nil
+}
+
+func (s *Store) connect(ctx context.Context) (*pgx.Conn, error) {
+	if s.cfg.OnlyReads {
+		return ConnectToRead(ctx, s.cfg.URL, "sinker "+s.cfg.Pipeline)
+	}
+	return connect(ctx, s.cfg.URL, "sinker "+s.cfg.Pipeline, s.cfg.Lineage)
 }
 
 // drop closes the connection without waiting for the server; the next use dials again.
@@ -127,19 +161,22 @@ func (s *Store) Close() { s.drop() }
 // Connected says whether the store has a usable connection.
 func (s *Store) Connected() bool { return s.conn != nil && !s.conn.IsClosed() }
 
-// settings are set for the transaction only, by the statement that begins it: nothing of the session is relied on, so
-// a transaction pooler may stand between. They bound how long an owner that is frozen, or cut off, holds an offset row
-// (held by TestFrozenOwnerLetsGo): idle_in_transaction_session_timeout frees it between statements, the tcp settings
-// when the network is gone, and what is frozen in the middle of a COPY or of a round trip is ended by whoever waits for
-// it (endFrozen).
+// settings is the statement that begins a transaction's settings. They hold for the transaction
+// only, so a transaction pooler may stand between. They bound how long an owner that is frozen or
+// cut off holds an offset row (TestFrozenOwnerLetsGo): idle_in_transaction_session_timeout frees
+// the row between statements, tcp_user_timeout frees it when the network is gone. A backend that is
+// frozen in the middle of a COPY or of a round trip is ended by whoever waits for it (endFrozen).
 func (s *Store) settings(conn *pgx.Conn) (sql string) {
 	ms := func(d time.Duration) string { return "'" + strconv.FormatInt(d.Milliseconds(), 10) + "'" }
-	path := conn.Config().RuntimeParams["search_path"] // for triggers whose functions rely on it; we name everything in full
+	path := conn.Config().RuntimeParams["search_path"] // for triggers that rely on it; sinker's own SQL names everything in full
 	sql = `SELECT set_config('search_path', ` + literal(path) + `, true), set_config('timezone', 'UTC', true)` +
 		`, set_config('statement_timeout', ` + ms(s.cfg.StatementTimeout) + `, true)` +
 		`, set_config('lock_timeout', ` + ms(s.cfg.LockTimeout) + `, true)` +
 		`, set_config('idle_in_transaction_session_timeout', ` + ms(s.cfg.StatementTimeout) + `, true)`
-	version, _ := strconv.Atoi(firstNumber(conn.PgConn().ParameterStatus("server_version")))
+	version := serverVersion(conn)
+	if version >= 17 {
+		sql += `, set_config('transaction_timeout', '0', true)` // a batch is bounded by its statements, and may have many
+	}
 	if host := conn.Config().Host; host != "" && host[0] != '/' && version >= 12 {
 		sql += `, set_config('tcp_user_timeout', ` + ms(s.cfg.StatementTimeout) + `, true)`
 	}
@@ -149,7 +186,34 @@ func (s *Store) settings(conn *pgx.Conn) (sql string) {
 	return sql
 }
 
-// literal quotes a string for SQL, which standard_conforming_strings makes this simple.
+// serverVersion is the number of the server's major version.
+func serverVersion(conn *pgx.Conn) int {
+	version, _ := strconv.Atoi(firstNumber(conn.PgConn().ParameterStatus("server_version")))
+	return version
+}
+
+// patience bounds how long a transaction outside of the loop may wait for sinker between two
+// statements.
+const patience = "1min"
+
+// beginPatiently begins a transaction outside of the loop. A preset of the role or the database for
+// idle transactions, or for how long a transaction may take, would end it between two of its
+// statements; so both are set in the message that begins it.
+func beginPatiently(conn *pgx.Conn, options string) string {
+	sql := "BEGIN" + options + "; SET LOCAL idle_in_transaction_session_timeout = '" + patience + "'; "
+	if serverVersion(conn) >= 17 {
+		sql += "SET LOCAL transaction_timeout = 0; "
+	}
+	return sql
+}
+
+// inTransaction runs f in a transaction that beginPatiently begins.
+func inTransaction(ctx context.Context, conn *pgx.Conn, options string, f func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: beginPatiently(conn, options)}, f)
+}
+
+// literal quotes a string for SQL. It relies on standard_conforming_strings, which every connection
+// sets.
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func firstNumber(s string) string {

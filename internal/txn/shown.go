@@ -12,9 +12,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// What is said of an error goes into logs, pages and metrics, which more people read than may read the table. Postgres
-// puts rows into its messages (invalid input syntax for type integer: "…", whatever a trigger raises) and into DETAIL
-// (Key (email)=(…) already exists): they are kept in sinker.dead_letters only.
+// What is said of an error goes into logs, pages and metrics, which more people read than may read
+// the table. Postgres puts rows into its messages (invalid input syntax for type integer: "…",
+// whatever a trigger raises) and into DETAIL (Key (email)=(…) already exists): they are kept in
+// sinker.dead_letters only.
 
 // describe says what an error of the step is, without any row's contents, on one line.
 func describe(op string, err error) string {
@@ -35,7 +36,8 @@ func describe(op string, err error) string {
 	return s
 }
 
-// oneLine joins the lines of a message, each once: the client library's has a line per address and attempt.
+// oneLine joins the lines of a message, each once: the client library's has a line per address and
+// attempt.
 func oneLine(text string) string {
 	head, rest, more := strings.Cut(text, "\n")
 	if !more {
@@ -50,8 +52,9 @@ func oneLine(text string) string {
 	return strings.TrimSpace(strings.TrimSpace(head) + " " + strings.Join(lines, "; "))
 }
 
-// ofServer says whether a message that came while rows were written is about the server, the session or a name of our
-// statement, and so holds no value of a row. A function may raise any SQLSTATE with any text; then Where names it.
+// ofServer says whether a message that came while rows were written is about the server, the
+// session or a name of our statement, and so holds no value of a row. A function may raise any
+// SQLSTATE with any text; then Where names it.
 func ofServer(pe *pgconn.PgError) bool {
 	if strings.Contains(pe.Where, "function") {
 		return false
@@ -112,5 +115,15 @@ func refusal(err error) *transform.BadRecord {
 	if pe.Detail != "" {
 		reason += ": " + pe.Detail
 	}
-	return &transform.BadRecord{Column: pe.ColumnName, Code: pe.Code, Reason: reason, Shown: refusedRow(pe)}
+	shown := refusedRow(pe)
+	if in := inFunctionOf(pe); in != "" && pe.Code == "22003" {
+		reason += in + sequenceOutgrown
+		shown += sequenceOutgrown
+	}
+	return &transform.BadRecord{Column: pe.ColumnName, Code: pe.Code, Reason: reason, Shown: shown}
 }
+
+// sequenceOutgrown is what else may be behind a number that is too large in a function: no value of
+// the record.
+const sequenceOutgrown = ". If the function draws from a sequence (or inserts into a table that does), the sequence may have outgrown its " +
+	"column: look at pg_sequences, and make the column bigint"

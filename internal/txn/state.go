@@ -6,6 +6,7 @@ import (
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -164,7 +165,8 @@ func (s *Store) judgeFloods(b Batch) error {
 		next := flood{f.consumed + int64(b[i].Count()), f.dead + deads[i]}
 		if deads[i] > 0 && next.dead >= floodMinimum && float64(next.dead) > s.cfg.StopAfter*float64(next.consumed) {
 			return &StopError{TopicPartition: b[i].TopicPartition, Offset: firsts[i].record.Offset, Reason: fmt.Sprintf(
-				"%d of its last %d records cannot become rows, more than stop_after allows; the last reason: %s: %v", next.dead, next.consumed, firsts[i].table, firsts[i].bad)}
+				"%d of its last %s cannot become rows, more than stop_after allows; the last reason: %s: %v",
+				next.dead, english.Plural(int(next.consumed), "record", ""), firsts[i].table, firsts[i].bad)}
 		}
 	}
 	for i := range b { // only a batch that passes counts

@@ -15,7 +15,7 @@ FROM sinker.offsets WHERE pipeline = $1`
 
 // Status reads a pipeline's offset rows, whether sinker is running or not.
 func Status(ctx context.Context, url, pipeline string) ([]PartitionStatus, error) {
-	conn, err := Connect(ctx, url, "sinker status")
+	conn, err := ConnectToRead(ctx, url, "sinker status")
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ type Overview struct {
 
 // Look reads the overview of a pipeline, whether sinker is running or not.
 func Look(ctx context.Context, url, pipeline string) (*Overview, error) {
-	conn, err := Connect(ctx, url, "sinker status")
+	conn, err := ConnectToRead(ctx, url, "sinker status")
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,8 @@ type Config struct {
 	// StopAfter stops a partition when more than this share of its last records became dead letters; 0 never does.
 	StopAfter float64
 
+	// OnlyReads is of a command that changes nothing: a standby will do where no server accepts writes.
+	OnlyReads bool
 	// Lineage is shared by the stores of a process; nil: an old primary is not noticed.
 	Lineage *Lineage
 	// Fields is shared by the stores of a process, so that what it says about fields is said once; nil: the store has its own.

@@ -11,6 +11,7 @@ import (
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -178,7 +179,8 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 		return Taken{}, err
 	}
 	if n := tag.RowsAffected(); n != int64(len(taken.Positions)) {
-		return Taken{}, fmt.Errorf("raised the fence of %d offset rows instead of %d: does a trigger or a row-level policy stand on sinker.offsets?", n, len(taken.Positions))
+		return Taken{}, fmt.Errorf("raised the fence of %s instead of %d: is there a trigger or a row-level policy on sinker.offsets?",
+			english.Plural(int(n), "offset row", ""), len(taken.Positions))
 	}
 	if err := failpoint.Hit(failpoint.TakeRaised); err != nil {
 		return Taken{}, err

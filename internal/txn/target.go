@@ -128,7 +128,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample it
 		return 0, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err}
 	}
 	ddl, made := createSQL(declared, rule.Key, t.mode.traits().fillfactor), false
-	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+	err = inTransaction(ctx, conn, "", func(tx pgx.Tx) error {
 		// Two workers may find the table missing at once; the second waits here and then finds it there.
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "sinker create "+t.sink.Name()); err != nil {
 			return err

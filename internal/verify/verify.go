@@ -10,6 +10,8 @@ import (
 	"sinker/internal/consume"
 	"sinker/internal/record"
 	"sinker/internal/txn"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // Report is what was found of one partition.
@@ -112,7 +114,7 @@ func (v *Verifier) reread(ctx context.Context, rep *Report, tp txn.TopicPartitio
 		}
 	}
 	if skipped := len(ledger) - rep.Compared; skipped > 0 {
-		rep.note("%d ranges begin below offset %d, where Kafka's log starts now: not compared", skipped, start)
+		rep.note("%s below offset %d, where Kafka's log starts now: not compared", english.Plural(skipped, "range begins", "ranges begin"), start)
 	}
 	return nil
 }
@@ -141,14 +143,18 @@ func (v *Verifier) compareRun(ctx context.Context, rep *Report, tp txn.TopicPart
 		case sums[i].Records < r.Records:
 			compacted++
 		default:
-			rep.differ("range [%d, %d): the ledger has %d records, %d bytes, checksum %016x; Kafka has %d records, %d bytes, checksum %016x",
-				r.From, r.To, r.Records, r.Bytes, r.Sum, sums[i].Records, sums[i].Bytes, sums[i].Sum)
+			rep.differ("range [%d, %d): the ledger has %s; Kafka has %s", r.From, r.To, sumText(r.Checksum), sumText(sums[i]))
 		}
 	}
 	if compacted > 0 {
-		rep.note("%d ranges have fewer records in Kafka now than when they were written (compaction?): not comparable", compacted)
+		rep.note("%s fewer records in Kafka now than when sinker wrote them (compaction?): not comparable",
+			english.Plural(compacted, "range has", "ranges have"))
 	}
 	return nil
+}
+
+func sumText(c txn.Checksum) string {
+	return fmt.Sprintf("%s, %s, checksum %016x", english.Plural(int(c.Records), "record", ""), english.Plural(int(c.Bytes), "byte", ""), c.Sum)
 }
 
 func off(a, b int64) int64 { return max(a-b, b-a) }
@@ -158,7 +164,8 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicParti
 	row, sinks := books.Row, v.Store.SinksOf(tp.Topic)
 	rep.Suppressed = row.Suppressed
 	if books.Suppressed > 0 {
-		rep.note("triggers or rules of the topic's tables took %d rows away (%d counted for this partition): its rows are held against the totals give or take so many", books.Suppressed, row.Suppressed)
+		rep.note("triggers or rules of the topic's tables suppressed %s (%d counted for this partition): its row counts may differ from the totals by as many",
+			english.Plural(int(books.Suppressed), "row", ""), row.Suppressed)
 	}
 	for _, sink := range sinks {
 		n, why, err := v.Store.CountRows(ctx, sink, tp, row.NextOffset)
@@ -176,13 +183,14 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicParti
 		}
 		rep.TableRows += n.Rows
 		if n.Rows != n.Offsets {
-			rep.differ("%s has %d rows from %d offsets: some are there more than once", name, n.Rows, n.Offsets)
+			rep.differ("%s has %s from %s: some are there more than once", name,
+				english.Plural(int(n.Rows), "row", ""), english.Plural(int(n.Offsets), "offset", ""))
 		}
 		switch {
 		case len(books.Jumps) > 0:
-			rep.note("the position was changed by hand: rows of %s are not held against the totals", name)
+			rep.note("the position was changed by hand: the rows of %s are not compared with the totals", name)
 		case len(sinks) == 1 && off(n.Rows-n.Beyond, row.Written) > books.Suppressed && off(n.Rows, row.Written) > books.Suppressed:
-			rep.differ("%s has %d rows below the position, sinker wrote %d", name, n.Rows-n.Beyond, row.Written)
+			rep.differ("%s has %s below the position, sinker wrote %d", name, english.Plural(int(n.Rows-n.Beyond), "row", ""), row.Written)
 		}
 	}
 	return nil
@@ -194,7 +202,7 @@ func absent(rep *Report, name string, written int64, sinks int) {
 	case written == 0:
 		rep.note("%s does not exist yet: sinker has written no record of this partition", name)
 	case sinks == 1:
-		rep.differ("%s does not exist, and sinker wrote %d rows of this partition into it", name, written)
+		rep.differ("%s does not exist, and sinker wrote %s of this partition into it", name, english.Plural(int(written), "row", ""))
 	default:
 		rep.note("%s does not exist: none of its rows could be counted", name)
 	}
