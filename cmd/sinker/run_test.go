@@ -286,7 +286,7 @@ func TestBadDays(t *testing.T) {
 		{"NoDatabaseServer", flags(s.brokers, "orders", "postgres://postgres@"+deadPort(t)+"/x?connect_timeout=2"), exitUnavailable, "connect"},
 		{"NoSuchDatabase", flags(s.brokers, "orders", s.url[:strings.LastIndex(s.url, "/")]+"/nothing_here"), exitConfig, "create the database, or correct it"},
 		{"NoSuchUser", flags(s.brokers, "orders", bad), exitConfig, "check the user and password"},
-		{"NotAKafka", flags(strings.Split(strings.Split(s.url, "@")[1], "/")[0], "orders", s.url), exitUnavailable, "cannot be reached"},
+		{"NotAKafka", flags(strings.Split(strings.Split(s.url, "@")[1], "/")[0], "orders", s.url), exitConfig, "is a Postgres server"},
 		{"NoSuchTopic", flags(s.brokers, "order", s.url), exitConfig, "did you mean orders?"},
 		{"NoSuchTable", with("sinks: [{ topic: orders, table: nothing_here }]\n"), exitConfig, "create: yes"},
 		{"NoSuchSchema", with("sinks: [{ topic: orders, table: far.away, create: yes, columns: { id: id int } }]\n"), exitConfig, `schema "far" does not exist`},

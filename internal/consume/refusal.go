@@ -50,7 +50,8 @@ func (d Dial) Explain(err error) error {
 func (d Dial) wrongPort(err error) string {
 	var eof *kgo.ErrFirstReadEOF
 	var plaintext tls.RecordHeaderError
-	silent := errors.As(err, &eof) || errors.As(err, &plaintext) || errors.Is(err, syscall.ECONNRESET)
+	silent := errors.As(err, &eof) || errors.As(err, &plaintext) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, context.DeadlineExceeded)
 	if msg := err.Error(); !silent && !strings.Contains(msg, "invalid large response size") && !strings.Contains(msg, handshake) {
 		return ""
 	}
@@ -95,7 +96,8 @@ func (d Dial) refusal(err error) string {
 	case strings.Contains(msg, "plaintext connection speaking to a tls endpoint"):
 		return "the broker wants TLS on this port: `tls: yes` under kafka"
 	case strings.Contains(msg, "remote error: tls:"):
-		return "the broker refused the client certificate: kafka.tls.cert and key must be a valid one that its authority signed"
+		return "the broker refused the client certificate: kafka.tls.cert and key must be a valid client certificate " +
+			"that its authority signed"
 	}
 	return ""
 }
@@ -122,7 +124,7 @@ func (d Dial) guess(err error) string {
 	case errors.As(err, &eof) && d.TLS == nil && strings.Contains(eof.Error(), "is TLS missing"):
 		return "if it is: `tls: yes` under kafka"
 	case strings.Contains(err.Error(), handshake), errors.As(err, &eof) && d.TLS != nil:
-		return "a broker without TLS on this port answers like this: see kafka.tls"
+		return "a broker that speaks no TLS on this port answers like this: see kafka.tls"
 	case strings.Contains(err.Error(), "invalid large response size"):
 		return "what answers there does not speak Kafka's protocol on this port: check kafka.brokers, and kafka.tls"
 	case d.SASL != nil && errors.Is(err, io.EOF):
