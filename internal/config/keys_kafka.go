@@ -64,7 +64,7 @@ var kafkaSection = section{
 		},
 		{
 			name: "max_batch", value: of(size(), func(k *Kafka) *int64 { return &k.MaxBatch }), initial: "256MiB",
-			doc: "Most memory for one of Kafka's record batches: its bytes unpacked, and about 230 bytes per " +
+			doc: "Maximum memory for one of Kafka's record batches: its bytes unpacked, and about 230 bytes per " +
 				"record. A partition stops before a larger batch and names its offsets and size. `check` and " +
 				"`verify` use the same limit. Memory grows with it ([guide](guide.md#memory)).",
 			example: "max_batch: 512MiB",

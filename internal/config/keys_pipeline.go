@@ -98,14 +98,14 @@ var batchSection = section{
 		{
 			name: "rows", value: of(number(1, 10_000_000), func(b *Batch) *int { return &b.Rows }),
 			unsaid:  "`100000`; `500000` where every sink aggregates, because larger batches merge more",
-			doc:     "Most records in a transaction.",
+			doc:     "Maximum number of records per transaction.",
 			example: "rows: 50000",
 		},
 		{
 			name: "bytes", value: of(size(), func(b *Batch) *int64 { return &b.Bytes }),
 			unsaid: "`32MiB`; `128MiB` where every sink aggregates",
-			doc: "Most bytes of keys and values in a transaction. A larger record is written in a transaction of " +
-				"its own. Memory grows with it ([guide](guide.md#memory)).",
+			doc: "Maximum bytes of keys and values per transaction. A larger record is written in a transaction " +
+				"of its own. Memory grows with it ([guide](guide.md#memory)).",
 			example: "bytes: 64MiB",
 		},
 		{
@@ -181,7 +181,7 @@ var postgresSection = section{
 		{
 			name: "statement_timeout", value: of(duration(time.Second, time.Hour),
 				func(p *Postgres) *time.Duration { return &p.StatementTimeout }), initial: "9s",
-			doc: "Longest time for a statement, and so for a frozen sinker to hold its offset rows. A batch that " +
+			doc: "Maximum time for a statement, and so for a frozen sinker to hold its offset rows. A batch that " +
 				"takes longer is made smaller.",
 			example: "url: ${DATABASE_URL}\nstatement_timeout: 30s",
 		},

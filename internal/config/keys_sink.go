@@ -199,7 +199,7 @@ var sinkLimits = part{
 		},
 		{
 			name: "max_depth", value: of(number(1, 10_000), func(s *Sink) *int { return &s.Rule.MaxDepth }), initial: "512",
-			hashed: true, doc: "Most objects and arrays within one another.", example: "max_depth: 64",
+			hashed: true, doc: "Maximum nesting of objects and arrays.", example: "max_depth: 64",
 		},
 	},
 }
@@ -224,7 +224,7 @@ var sinkErrorsSection = section{
 			name: "at_most", value: of(duration(time.Second, 10*time.Minute),
 				func(e *SinkErrors) *time.Duration { return &e.AtMost }),
 			initial: "30s", hashed: true,
-			doc: "Longest wait since the record's batch was refused first. After that the records that are still " +
+			doc: "Maximum wait since the record's batch was refused first. After that the records that are still " +
 				"refused become dead letters, or stop the partition (`errors.do`).",
 			example: "wait_for: [23503]\nat_most: 2m",
 		},
