@@ -74,7 +74,7 @@ func (w *Worker) committed(b txn.Batch, res txn.Result, start time.Time, retries
 			continue
 		}
 		p := w.parts[r.TopicPartition]
-		rr := RangeReport{TopicPartition: r.TopicPartition, From: r.From, To: r.To, Records: r.Streamed + len(r.Records), Timestamp: r.Timestamp}
+		rr := RangeReport{TopicPartition: r.TopicPartition, From: r.From, To: r.To, Records: r.Count(), Timestamp: r.Timestamp}
 		rr.Bytes = p.advance(r)
 		rep.Records += rr.Records
 		rep.Bytes += rr.Bytes
@@ -140,7 +140,7 @@ func (w *Worker) refused(ctx context.Context, b txn.Batch, err error) (rest txn.
 
 func batchRows(b txn.Batch) (n int) {
 	for i := range b {
-		n += b[i].Streamed + len(b[i].Records)
+		n += b[i].Count()
 	}
 	return n
 }
@@ -208,10 +208,8 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 		if r.TopicPartition != stop.TopicPartition {
 			continue
 		}
-		n := 0
-		for n < len(r.Records) && r.Records[n].Offset < stop.Offset {
-			n++
-		}
+		below := p.below(stop.Offset)
+		n := below.Count()
 		if n == 0 && stop.Wait {
 			w.parkFor(p, fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record", stop.Reason, stop.Offset),
 				decide(p.TopicPartition, stop.Offset+1, skipRecords), cmp.Or(stop.Again, w.cfg.parkFor))
@@ -221,8 +219,7 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 			w.stop(p, fmt.Sprintf("%s (offset %d). Remove the cause and restart sinker, or pass over the record with the command", stop.Reason, stop.Offset), decide(p.TopicPartition, stop.Offset+1, skipRecords))
 			break
 		}
-		r.Records, r.To = r.Records[:n], stop.Offset
-		r.LeaderEpoch, r.Timestamp = r.Records[n-1].LeaderEpoch, r.Records[n-1].Timestamp
+		*r = below
 	}
 	return w.stillOurs(b)
 }

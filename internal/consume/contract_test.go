@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"sinker/internal/local/localtest"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 	"sinker/migrations"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // TestStoreContract holds the memory store of these tests to the behaviour of the real one, so that it can not lie.
@@ -72,11 +72,13 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		return taken.Positions[0]
 	}
 	batch := func(p txn.Position, n int64) txn.Batch {
-		r := txn.Range{TopicPartition: place, Log: p.Log, Fence: p.Fence, From: p.NextOffset, To: p.NextOffset + n, LeaderEpoch: 2, Timestamp: time.Unix(1, 0)}
+		r := record.Range{TopicPartition: place, Log: p.Log, Fence: p.Fence, From: p.NextOffset}
+		var records []*record.Record
 		for i := range n {
-			r.Records = append(r.Records, &kgo.Record{Topic: place.Topic, Offset: r.From + i, LeaderEpoch: 2, Timestamp: time.Unix(1, 0), Value: []byte(`{}`)})
+			records = append(records, &record.Record{TopicPartition: place, Offset: r.From + i, LeaderEpoch: 2, Timestamp: 1000, Value: []byte(`{}`)})
 		}
-		return txn.Batch{r}
+		r.Add(record.NewList(r.From, r.From+n, records...))
+		return record.Ranges{r}
 	}
 	commit := func(s Store, b txn.Batch) (txn.Result, error) {
 		tx, err := s.Begin(ctx, b)
@@ -85,7 +87,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		}
 		defer tx.Rollback()
 		for i := range b {
-			if err := tx.Write(ctx, i, b[i].Piece()); err != nil {
+			if err := give(ctx, tx, i, &b[i]); err != nil {
 				return txn.Result{}, err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/internal/txn"
 )
 
@@ -134,18 +135,27 @@ func (s *memoryStore) Begin(_ context.Context, ranges txn.Batch) (Tx, error) {
 	case !already && ranges.Streamed():
 		return nil, txn.ErrSpent
 	}
-	return &memoryTx{memoryStore: s, batch: slices.Clone(ranges), resolved: already}, nil
+	t := &memoryTx{memoryStore: s, batch: slices.Clone(ranges), resolved: already}
+	for i := range t.batch {
+		t.batch[i].Batches = nil
+		if !already {
+			t.batch[i].To = t.batch[i].From
+		}
+	}
+	return t, nil
 }
 
-func (t *memoryTx) Write(_ context.Context, rng int, p txn.Piece) error {
+func (t *memoryTx) Write(_ context.Context, rng int, b record.Batch) error {
 	r := &t.batch[rng]
 	if t.live {
-		r.Streamed, t.went = r.Streamed+len(r.Records), true
+		r.Stream()
+		t.went = true
 	}
-	r.Records, r.To, r.LeaderEpoch, r.Timestamp = p.Records, p.To, p.LeaderEpoch, p.Timestamp
-	for _, rec := range p.Records {
+	r.Add(b)
+	b.Walk(b.From(), func(rec *record.Record) bool {
 		t.staged = append(t.staged, fmt.Sprintf("%s/%d@%d", rec.Topic, rec.Partition, rec.Offset))
-	}
+		return true
+	})
 	return nil
 }
 
@@ -210,7 +220,7 @@ func (s *memoryStore) apply(b txn.Batch, staged []string) (res txn.Result, err e
 	for i := range b {
 		r := &b[i]
 		row := s.db.rows[r.TopicPartition]
-		n := int64(r.Streamed + len(r.Records))
+		n := int64(r.Count())
 		row.next = r.To
 		if !r.Timestamp.IsZero() {
 			row.last = r.Timestamp

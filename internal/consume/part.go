@@ -1,10 +1,11 @@
 package consume
 
 import (
+	"slices"
 	"time"
 
 	"sinker/internal/mutant"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -12,23 +13,24 @@ import (
 // part is a partition that is ours: where it stands in Postgres, and the records in hand that are not there yet.
 // It belongs to the worker's loop.
 type part struct {
-	txn.Position // NextOffset is what Postgres has: the From of the next range
+	record.Position // NextOffset is what Postgres has: the From of the next range
 
-	read    int64         // the offset after the last record in hand
-	records []*kgo.Record // in hand: within [NextOffset, read)
-	size    int64         // of their keys and values, in bytes
-	gone    streamed      // what came before them and is not in Postgres yet either
-	end     int64         // the last stable offset the broker told of; -1 when not known yet
-	top     int64         // where the log ended when the partition was taken, open transactions included
-	seen    time.Time     // timestamp of the last record committed, at first as the offset row has it
-	oldest  time.Time     // timestamp of the record at NextOffset, the next one to be committed; zero: not known
-	atEnd   time.Time     // when the position was last known to be at the end of the log; zero: not since it was taken
-	taken   time.Time     // by this process, at this position
-	began   time.Time     // when it was last taken: a partition that waits is taken again and again
+	read    int64          // the offset after the last record in hand
+	batches []record.Batch // in hand, in offset order: up to read, without gaps between them
+	records int            // of the batches
+	size    int64          // of their keys and values, in bytes
+	gone    streamed       // what came before them and is not in Postgres yet either
+	end     int64          // the last stable offset the broker told of; -1 when not known yet
+	top     int64          // where the log ended when the partition was taken, open transactions included
+	seen    time.Time      // timestamp of the last record committed, at first as the offset row has it
+	oldest  time.Time      // timestamp of the record at NextOffset, the next one to be committed; zero: not known
+	atEnd   time.Time      // when the position was last known to be at the end of the log; zero: not since it was taken
+	taken   time.Time      // by this process, at this position
+	began   time.Time      // when it was last taken: a partition that waits is taken again and again
 
 	verdict func() // what is to be done about the partition once no transaction is open; its records are not taken any more
 
-	stop      *txn.Stop // why the partition is not read; nil: it is
+	stop      *record.Stop // why the partition is not read; nil: it is
 	stopSince time.Time
 	again     time.Time // when a waiting one is taken again
 }
@@ -40,7 +42,7 @@ type streamed struct {
 }
 
 // take starts the partition at a position that the Store gave.
-func (p *part) start(pos txn.Position) {
+func (p *part) start(pos record.Position) {
 	*p = part{Position: pos, read: pos.NextOffset, end: -1, seen: pos.LastTimestamp, taken: time.Now(), began: time.Now()}
 }
 
@@ -57,7 +59,7 @@ func (p *part) heard(f *kgo.FetchPartition) {
 // add puts fetched records in hand. A record below the position means that the log was cut off and written again:
 // nothing is added then, and it returns that record's offset.
 func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
-	next, size, control := p.read, int64(0), false
+	next, control := p.read, false
 	for _, r := range records {
 		if mutant.On(mutant.ControlDropped) && r.Attrs.IsControl() {
 			continue
@@ -66,28 +68,23 @@ func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 			return r.Offset, false
 		}
 		next = r.Offset + 1
-		size += recordBytes(r)
 		control = control || r.Attrs.IsControl()
 	}
-	if p.oldest.IsZero() && len(records) > 0 {
-		p.oldest = records[0].Timestamp
-	}
-	p.read = next
-	if !control {
-		p.size += size
-		if len(p.records) == 0 {
-			p.records = records // the fetch's own slice: nobody else has it
-		} else {
-			p.records = append(p.records, records...)
-		}
+	if len(records) == 0 {
 		return 0, true
 	}
-	for _, r := range records {
-		if !r.Attrs.IsControl() {
-			p.records = append(p.records, r)
-			p.size += recordBytes(r)
-		}
+	if p.oldest.IsZero() {
+		p.oldest = records[0].Timestamp
 	}
+	if control {
+		records = slices.DeleteFunc(records, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
+	}
+	b := newFetched(p.TopicPartition, p.read, next, records) // the fetch's own slice: nobody else has it
+	p.read = next
+	if mutant.On(mutant.ToIsEndOfLog) {
+		b.to = max(b.to, p.end)
+	}
+	p.batches, p.records, p.size = append(p.batches, b), p.records+b.Count(), p.size+b.Bytes()
 	return 0, true
 }
 
@@ -97,46 +94,73 @@ func (p *part) behind() bool { return max(p.end, p.top) > p.read }
 // ready says whether there is anything to commit: records, or a position that moved past control records alone.
 func (p *part) ready() bool { return p.active() && p.read > p.NextOffset }
 
-// cut makes a range of at most rows records and about size bytes of what is in hand, at least one record.
-func (p *part) cut(rows int, size int64) (r txn.Range, bytes int64) {
-	n := len(p.records)
-	bytes = p.size
-	if n > rows || bytes > size {
-		for n, bytes = 0, 0; n < len(p.records) && n < rows && (bytes < size || n == 0); n++ {
-			bytes += recordBytes(p.records[n])
+// cut makes a range of at most rows records and about size bytes of what is in hand, at least one record. A batch that
+// goes beyond these bounds is split there.
+func (p *part) cut(rows int, size int64) (r record.Range, bytes int64) {
+	r = p.emptyRange()
+	records := 0
+	for i := 0; i < len(p.batches); i++ {
+		whole := p.batches[i]
+		if n := whole.Count(); n > 0 && (records+n > rows || bytes+whole.Bytes() > size) {
+			p.split(i, bound(whole, rows-records, size-bytes, records == 0))
 		}
-	}
-	r = txn.Range{
-		TopicPartition: p.TopicPartition, Log: p.Log, Fence: p.Fence,
-		From: p.NextOffset, To: p.read, LeaderEpoch: -1, Records: p.records[:n:n], Streamed: p.gone.records,
-	}
-	if n < len(p.records) {
-		r.To = p.records[n-1].Offset + 1
-	}
-	if mutant.On(mutant.ToIsEndOfLog) {
-		r.To = max(r.To, p.end)
-	}
-	if n > 0 {
-		last := p.records[n-1]
-		r.LeaderEpoch, r.Timestamp = last.LeaderEpoch, last.Timestamp
+		b := p.batches[i]
+		if b.Count() > 0 && (records >= rows || records > 0 && bytes >= size) {
+			break
+		}
+		r.Add(b)
+		records, bytes = records+b.Count(), bytes+b.Bytes()
 	}
 	return r, bytes
 }
 
-// goOn makes the range go on with the records in hand that follow its own, which are encoded and so not needed any more.
-func (p *part) goOn(r *txn.Range) {
-	before, n := p.size, len(r.Records)
-	p.spend(r)
-	p.gone.records, p.gone.size = p.gone.records+n, p.gone.size+before-p.size
-	next, _ := p.cut(len(p.records), p.size)
-	if len(next.Records) == 0 {
-		next.LeaderEpoch, next.Timestamp = r.LeaderEpoch, r.Timestamp
+func (p *part) emptyRange() record.Range {
+	return record.Range{TopicPartition: p.TopicPartition, Log: p.Log, Fence: p.Fence,
+		From: p.NextOffset, To: p.NextOffset, LeaderEpoch: -1, Streamed: p.gone.records}
+}
+
+// bound is the offset at which a batch has come to so many records or bytes. With first it has one record at least.
+func bound(b record.Batch, rows int, size int64, first bool) (at int64) {
+	at = b.From()
+	b.Walk(at, func(r *record.Record) bool {
+		if rows <= 0 || size <= 0 && !first {
+			return false
+		}
+		at, rows, size, first = r.Offset+1, rows-1, size-r.Size(), false
+		return true
+	})
+	return at
+}
+
+// split parts a batch in hand at an offset.
+func (p *part) split(i int, at int64) {
+	if head, tail := record.Split(p.batches[i], at); head != nil && tail != nil {
+		p.batches = slices.Replace(p.batches, i, i+1, head, tail)
 	}
-	*r = next
+}
+
+// below is the range of what is in hand below an offset.
+func (p *part) below(offset int64) record.Range {
+	r := p.emptyRange()
+	for i := 0; i < len(p.batches) && p.batches[i].From() < offset; i++ {
+		p.split(i, offset)
+		r.Add(p.batches[i])
+	}
+	return r
+}
+
+// goOn makes the range go on with what is in hand after it. What it had is encoded, and so not needed any more.
+func (p *part) goOn(r *record.Range) {
+	records, size := p.spend(r)
+	p.gone.records, p.gone.size = p.gone.records+records, p.gone.size+size
+	r.Stream()
+	for _, b := range p.batches {
+		r.Add(b)
+	}
 }
 
 // advance notes that the range is committed, and returns how many bytes its keys and values had.
-func (p *part) advance(r *txn.Range) (bytes int64) {
+func (p *part) advance(r *record.Range) (bytes int64) {
 	p.NextOffset = r.To
 	if r.LeaderEpoch >= 0 {
 		p.LeaderEpoch = r.LeaderEpoch
@@ -144,40 +168,40 @@ func (p *part) advance(r *txn.Range) (bytes int64) {
 	if !r.Timestamp.IsZero() {
 		p.seen = r.Timestamp
 	}
-	bytes = p.gone.size + p.size
-	p.gone = streamed{}
-	p.spend(r)
-	p.oldest = time.Time{}
-	if len(p.records) > 0 {
-		p.oldest = p.records[0].Timestamp
-	} else if p.end >= 0 && p.NextOffset >= p.end {
-		p.atEnd = time.Now()
-	}
-	return bytes - p.size
-}
-
-// spend takes the range's records, the first ones in hand, out of it. They are used again for other ones from then on.
-func (p *part) spend(r *txn.Range) {
-	if n := len(r.Records); n >= len(p.records) {
-		p.records, p.size = nil, 0
-	} else {
-		p.records = p.records[n:]
-		for _, rec := range r.Records {
-			p.size -= recordBytes(rec)
+	_, size := p.spend(r)
+	bytes = p.gone.size + size
+	p.gone, p.oldest = streamed{}, time.Time{}
+	for _, b := range p.batches {
+		b.Walk(b.From(), func(next *record.Record) bool {
+			p.oldest = next.Time()
+			return false
+		})
+		if !p.oldest.IsZero() {
+			return bytes
 		}
 	}
-	for _, rec := range r.Records {
-		rec.Recycle()
+	if p.end >= 0 && p.NextOffset >= p.end {
+		p.atEnd = time.Now()
 	}
-	r.Records = nil
+	return bytes
+}
+
+// spend takes the range's batches, the first ones in hand, out of it, and returns how much they were. Their memory is used
+// again for other records from then on.
+func (p *part) spend(r *record.Range) (records int, size int64) {
+	for _, b := range r.Batches {
+		records, size = records+b.Count(), size+b.Bytes()
+		b.Release()
+	}
+	p.batches = slices.Delete(p.batches, 0, len(r.Batches))
+	p.records, p.size = p.records-records, p.size-size
+	return records, size
 }
 
 // forget drops what is in hand, for instance because the position turned out to be another one.
 func (p *part) forget() {
-	p.records, p.size, p.gone, p.read, p.verdict = nil, 0, streamed{}, p.NextOffset, nil
+	p.batches, p.records, p.size, p.gone, p.read, p.verdict = nil, 0, 0, streamed{}, p.NextOffset, nil
 }
 
 // held is how many records are in hand or in the open transaction: what is lost with the partition, and read again.
-func (p *part) held() int { return p.gone.records + len(p.records) }
-
-func recordBytes(r *kgo.Record) int64 { return int64(len(r.Key) + len(r.Value)) }
+func (p *part) held() int { return p.gone.records + p.records }

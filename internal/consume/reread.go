@@ -26,7 +26,7 @@ func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64
 		return err
 	}
 	defer cl.Close()
-	var w record.Wrapper
+	v := view{record: record.Record{TopicPartition: tp}}
 	for next := from; next < to; {
 		poll, cancel := context.WithTimeout(ctx, quiet)
 		fetches := cl.poll(poll, -1, false, 1)
@@ -42,7 +42,7 @@ func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			if r.Offset < to && !r.Attrs.IsControl() {
-				f(w.Of(r))
+				f(v.of(r))
 			}
 			next = r.Offset + 1
 		})

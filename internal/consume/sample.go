@@ -73,7 +73,7 @@ func sample(ctx context.Context, c Config, topic string, n int, from func(partit
 // end it early.
 func readSample(ctx context.Context, cl *reader, last map[int32]int64, n int) (records []*record.Record, err error) {
 	room := int64(sampleMemory)
-	var w record.Wrapper
+	var v view
 	for len(records) < n && len(last) > 0 && room > 0 {
 		poll, cancel := context.WithTimeout(ctx, 2*time.Second)
 		fetches := cl.poll(poll, n-len(records), false, len(last))
@@ -92,8 +92,10 @@ func readSample(ctx context.Context, cl *reader, last map[int32]int64, n int) (r
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			if room > 0 {
-				room -= recordBytes(r)
-				records = append(records, w.Of(r).Clone())
+				v.record.TopicPartition = record.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+				kept := v.of(r).Clone()
+				room -= kept.Size()
+				records = append(records, kept)
 			}
 			if r.Offset+1 >= last[r.Partition] {
 				delete(last, r.Partition)

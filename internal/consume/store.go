@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 
+	"sinker/internal/record"
 	"sinker/internal/txn"
 )
 
@@ -34,7 +35,7 @@ type Store interface {
 // Tx is an open transaction of a Store, which does nothing else meanwhile. See txn.Tx.
 type Tx interface {
 	// Write gives a range more records. Its error is told by Commit too, which may get over it.
-	Write(ctx context.Context, rng int, p txn.Piece) error
+	Write(ctx context.Context, rng int, b record.Batch) error
 	// GoOn says which ranges may be given more, because what they were given so far is written and not needed any more;
 	// nil: none.
 	GoOn(ctx context.Context) (may func(rng int) bool)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -33,12 +34,25 @@ func (w *Worker) write(ctx context.Context, b txn.Batch) (txn.Result, error) {
 	}
 	defer tx.Rollback()
 	for i := range b {
-		if err := tx.Write(unhurried, i, b[i].Piece()); err != nil {
+		if err := give(unhurried, tx, i, &b[i]); err != nil {
 			break // Commit says what it means
 		}
 	}
 	w.goOn(ctx, tx, b)
 	return tx.Commit(unhurried)
+}
+
+// give writes what a range has. Where it has nothing more, the transaction lets go of what it had all the same.
+func give(ctx context.Context, tx Tx, rng int, r *record.Range) error {
+	if r.Streamed > 0 && len(r.Batches) == 0 {
+		return tx.Write(ctx, rng, record.NewList(r.To, r.To))
+	}
+	for _, b := range r.Batches {
+		if err := tx.Write(ctx, rng, b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // goOn gives a transaction more for as long as there is something to go on with.
@@ -67,7 +81,7 @@ func (w *Worker) goOn(ctx context.Context, tx Tx, b txn.Batch) {
 				continue
 			}
 			w.parts[b[i].TopicPartition].goOn(&b[i])
-			if err := tx.Write(context.WithoutCancel(ctx), i, b[i].Piece()); err != nil {
+			if err := give(context.WithoutCancel(ctx), tx, i, &b[i]); err != nil {
 				return // Commit says what it means
 			}
 		}

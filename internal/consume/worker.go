@@ -237,7 +237,7 @@ func (w *Worker) untilPending() time.Duration {
 // held counts what is in hand.
 func (w *Worker) held() (rows int, size int64) {
 	for _, p := range w.parts {
-		rows, size = rows+len(p.records), size+p.size
+		rows, size = rows+p.records, size+p.size
 	}
 	return rows, size
 }
@@ -340,12 +340,12 @@ func (w *Worker) anyReady() bool {
 func (w *Worker) cutBatch() (b txn.Batch) {
 	rows, size := w.rows, w.cfg.Bytes
 	for _, p := range w.sorted((*part).ready) {
-		if (rows <= 0 || size <= 0) && len(p.records) > 0 {
+		if (rows <= 0 || size <= 0) && p.records > 0 {
 			continue
 		}
 		r, n := p.cut(rows, size)
 		b = append(b, r)
-		rows, size = rows-len(r.Records), size-n
+		rows, size = rows-r.Held(), size-n
 	}
 	if rows > 0 && size > 0 {
 		b = w.makeRoom(b)

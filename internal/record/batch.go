@@ -16,6 +16,7 @@ type Batch interface {
 	// it points to, hold until f returns.
 	Walk(from int64, f func(*Record) bool)
 
-	// Release says that nobody walks the batch again. Its memory may be used for others.
+	// Release says that nobody walks the batch again. Its memory may be used for others. What the batch says of itself
+	// stays.
 	Release()
 }

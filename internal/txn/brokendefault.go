@@ -97,7 +97,7 @@ func (s *sift) waitAt(r refused, err error) error {
 		return err
 	}
 	rng := &s.w.batch[r.at.rng]
-	return &StopError{TopicPartition: rng.TopicPartition, Offset: rng.Records[r.at.rec].Offset, Wait: true,
+	return &StopError{TopicPartition: rng.TopicPartition, Offset: r.at.offset, Wait: true,
 		Reason: fmt.Sprintf("%s does not take this record now: %s (%s)", e.Table, e.Err, e.Hint)}
 }
 

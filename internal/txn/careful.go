@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"sinker/internal/pgbin"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 )
 
@@ -32,13 +33,14 @@ func (w *writer) collect() []item {
 		if !w.enter(rng) {
 			continue
 		}
-		for rec, r := range w.batch[rng].Records {
-			at, from := place{rng, rec}, len(st.rows)
+		w.walk(rng, func(at place, r *record.Record) bool {
+			from := len(st.rows)
 			var op transform.Op
 			if st.rows, op = w.encode(st.rows, at, r); op != transform.Filter {
 				items = append(items, item{at: at, from: from, to: len(st.rows), op: op, shape: w.target.encoder.Shape()})
 			}
-		}
+			return true
+		})
 	}
 	st.items = items
 	return items

@@ -147,7 +147,7 @@ func isClass(err error, c Class) bool {
 // unprepared says whether a table that the batch has records for is not known on this connection.
 func (s *Store) unprepared(b Batch) bool {
 	return slices.ContainsFunc(b, func(r Range) bool {
-		return len(r.Records) > 0 && slices.ContainsFunc(s.route(r.Topic), func(ti int) bool { return s.targets[ti].plan == nil })
+		return r.Held() > 0 && slices.ContainsFunc(s.route(r.Topic), func(ti int) bool { return s.targets[ti].plan == nil })
 	})
 }
 
@@ -176,20 +176,18 @@ func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch, now boo
 
 // sample is the batch's records of a target, of all its partitions; nil if there are none.
 func (s *Store) sample(b Batch, target int) iter.Seq[*record.Record] {
-	takes := func(r *Range) bool { return len(r.Records) > 0 && slices.Contains(s.route(r.Topic), target) }
+	takes := func(r *Range) bool { return r.Held() > 0 && slices.Contains(s.route(r.Topic), target) }
 	if !slices.ContainsFunc(b, func(r Range) bool { return takes(&r) }) {
 		return nil
 	}
 	return func(yield func(*record.Record) bool) {
-		var w record.Wrapper
-		for i := range b {
-			if !takes(&b[i]) {
-				continue
-			}
-			for _, r := range b[i].Records {
-				if !yield(w.Of(r)) {
-					return
-				}
+		on := true
+		for i := 0; on && i < len(b); i++ {
+			if takes(&b[i]) {
+				b[i].Walk(func(r *record.Record) bool {
+					on = yield(r)
+					return on
+				})
 			}
 		}
 	}

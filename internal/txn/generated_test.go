@@ -59,7 +59,7 @@ func TestIdentityAlways(t *testing.T) {
 			l.mustCommit(`{"id":70,"note":"old"}`, `{"id":5,"note":"x"}`) // merged
 			l.mustCommit(`{"note":"no key"}`)
 			r := rangeOf(l.pos, ``)
-			r.Records[0].Value, r.Records[0].Key = nil, []byte(`5`)
+			held(r)[0].Value, held(r)[0].Key = nil, []byte(`5`)
 			if _, err := l.commitRange(r); err != nil {
 				t.Fatal(err)
 			}

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"sinker/internal/local/localtest"
+	"sinker/internal/record"
 	"sinker/migrations"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // database is one test's database, migrated.
@@ -117,14 +117,30 @@ func (db *database) take(s *Store, claims ...Claim) []Position {
 
 // rangeOf makes a range of records with the given values, starting at the position.
 func rangeOf(p Position, values ...string) Range {
-	r := Range{TopicPartition: p.TopicPartition, Log: p.Log, Fence: p.Fence, From: p.NextOffset, To: p.NextOffset + int64(len(values)), LeaderEpoch: 3}
+	r := Range{TopicPartition: p.TopicPartition, Log: p.Log, Fence: p.Fence, From: p.NextOffset, To: p.NextOffset, LeaderEpoch: 3}
+	var records []*record.Record
 	for i, v := range values {
-		rec := &kgo.Record{Topic: p.Topic, Partition: p.Partition, Offset: p.NextOffset + int64(i), LeaderEpoch: 3,
-			Timestamp: time.Date(2026, 11, 22, 12, 0, i, 0, time.UTC), Value: []byte(v)}
-		r.Records = append(r.Records, rec)
-		r.Timestamp = rec.Timestamp
+		at := time.Date(2026, 11, 22, 12, 0, i, 0, time.UTC)
+		records = append(records, &record.Record{TopicPartition: p.TopicPartition, Offset: p.NextOffset + int64(i), LeaderEpoch: 3,
+			Timestamp: at.UnixMilli(), Value: []byte(v)})
+	}
+	if len(records) > 0 {
+		r.Add(record.NewList(r.From, r.From+int64(len(records)), records...))
 	}
 	return r
+}
+
+// held are the records of a range of one batch, for tests to change.
+func held(r Range) []*record.Record { return batchOf(r).(*record.List).Records() }
+
+// batchOf is the one batch of a range.
+func batchOf(r Range) record.Batch { return r.Batches[0] }
+
+// give writes what a range has.
+func give(ctx context.Context, tx *Tx, rng int, r *Range) {
+	for _, b := range r.Batches {
+		_ = tx.Write(ctx, rng, b) // Commit says what it means
+	}
 }
 
 // goOn lets a batch go on: of the ranges that may it takes the records away and puts those that follow in their place, with
@@ -139,7 +155,7 @@ func commitBatch(ctx context.Context, s *Store, b Batch, more goOn) (Result, err
 	}
 	defer tx.Rollback()
 	for i := range b {
-		_ = tx.Write(ctx, i, b[i].Piece())
+		give(ctx, tx, i, &b[i])
 	}
 	for more != nil {
 		may := tx.GoOn(ctx)
@@ -148,7 +164,7 @@ func commitBatch(ctx context.Context, s *Store, b Batch, more goOn) (Result, err
 		}
 		for i := range b {
 			if may(i) {
-				_ = tx.Write(ctx, i, b[i].Piece())
+				give(ctx, tx, i, &b[i])
 			}
 		}
 	}

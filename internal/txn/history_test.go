@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"sinker/internal/record"
 )
 
 // TestHistoryOfAKey: where Postgres refuses the last record of a key, what is left of the key is what an INSERT … ON CONFLICT or
@@ -25,15 +25,15 @@ func TestHistoryOfAKey(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, 5))
 			for range 60 {
 				l.store.careful = 0
-				var records []*kgo.Record
+				var records []*record.Record
 				for range 1 + rng.IntN(9) {
 					records = append(records, l.oneOfAKey(rng))
 				}
 				r := rangeOf(l.pos)
-				for _, rec := range records {
-					rec.Topic, rec.Offset = r.Topic, r.To
-					r.Records, r.To = append(r.Records, rec), r.To+1
+				for i, rec := range records {
+					rec.TopicPartition, rec.Offset = r.TopicPartition, r.From+int64(i)
 				}
+				r.Add(record.NewList(r.From, r.From+int64(len(records)), records...))
 				before := l.one(content + `orders`)
 				if _, err := commitBatch(t.Context(), l.store, Batch{r}, nil); err != nil {
 					t.Fatal(err)
@@ -51,9 +51,9 @@ func TestHistoryOfAKey(t *testing.T) {
 }
 
 // oneOfAKey makes a record of one of three keys, and applies it to the reference.
-func (l *loader) oneOfAKey(rng *rand.Rand) *kgo.Record {
+func (l *loader) oneOfAKey(rng *rand.Rand) *record.Record {
 	id, v, w := rng.IntN(3), rng.IntN(10), rng.IntN(90)
-	rec := &kgo.Record{Key: fmt.Append(nil, id)}
+	rec := &record.Record{Key: fmt.Append(nil, id)}
 	sql := fmt.Sprintf(`DELETE FROM reference WHERE id = %d`, id)
 	switch n := rng.IntN(6); {
 	case n == 1: // a field is left out
@@ -71,7 +71,7 @@ func (l *loader) oneOfAKey(rng *rand.Rand) *kgo.Record {
 	return rec
 }
 
-func shown(records []*kgo.Record) string {
+func shown(records []*record.Record) string {
 	var list []string
 	for _, r := range records {
 		list = append(list, fmt.Sprintf("%s:%s", r.Key, r.Value))

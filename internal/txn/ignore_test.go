@@ -20,8 +20,8 @@ func TestIgnoreTombstones(t *testing.T) {
 				l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, note text, n bigint)`,
 					Config{Sinks: []Sink{sink}, StopOnBad: stop, StopAfter: 0.01})
 				r := rangeOf(l.pos, `{"id":1}`, ``, `{"id":2}`, ``)
-				r.Records[1].Value, r.Records[1].Key = nil, []byte(`1`)
-				r.Records[3].Value = nil
+				held(r)[1].Value, held(r)[1].Key = nil, []byte(`1`)
+				held(r)[3].Value = nil
 				res, err := l.commitRange(r)
 				if err != nil {
 					t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"sinker/internal/record"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/zeebo/xxh3"
 )
 
@@ -50,11 +49,11 @@ func bytesSum(b []byte) uint64 {
 	return xxh3.Hash(b)
 }
 
-func checksumOf(records []*kgo.Record) (c Checksum) {
-	var w record.Wrapper
-	for _, r := range records {
-		c.Add(w.Of(r))
-	}
+func checksumOf(rng *Range) (c Checksum) {
+	rng.Walk(func(r *record.Record) bool {
+		c.Add(r)
+		return true
+	})
 	return c
 }
 
@@ -109,7 +108,7 @@ func (s *Store) ledgerArgs(b Batch) []any {
 		}
 		c := s.buf.sums[i]
 		if c.Records != int64(b[i].Count()) { // no table takes the topic, or its writer saw some records twice
-			c = checksumOf(b[i].Records)
+			c = checksumOf(&b[i])
 		}
 		open := s.open[i]
 		if open.goesOn {

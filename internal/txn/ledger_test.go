@@ -9,12 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"sinker/internal/record"
 	"sinker/migrations"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // book is one partition's log as the test wrote it: the ledger is held against it.
@@ -34,22 +33,30 @@ func newBook(t *testing.T) *book {
 func (b *book) retake() { b.pos = b.take(b.s, claim(orders0, 10))[0] }
 
 // record is the one that the log has at an offset.
-func recordAt(offset int64) *kgo.Record {
-	return &kgo.Record{Topic: "orders", Offset: offset, LeaderEpoch: 3, Timestamp: time.Unix(1_800_000_000+offset, 0), Key: fmt.Append(nil, offset*7), Value: []byte(strings.Repeat("v", int(offset%13)))}
+func recordAt(offset int64) *record.Record {
+	return &record.Record{TopicPartition: orders0, Offset: offset, LeaderEpoch: 3, Timestamp: (1_800_000_000 + offset) * 1000, Key: fmt.Append(nil, offset*7), Value: []byte(strings.Repeat("v", int(offset%13)))}
 }
 
-func records(from, to int64) (all []*kgo.Record) {
+func records(from, to int64) (all []*record.Record) {
 	for o := from; o < to; o++ {
 		all = append(all, recordAt(o))
 	}
 	return all
 }
 
+// sumOf is the checksum of records.
+func sumOf(records []*record.Record) (c Checksum) {
+	for _, r := range records {
+		c.Add(r)
+	}
+	return c
+}
+
 // commit commits the next n records.
 func (b *book) commit(n int64) {
 	b.t.Helper()
 	r := rangeOf(b.pos)
-	r.Records, r.To = records(r.From, r.From+n), r.From+n
+	r.Add(record.NewList(r.From, r.From+n, records(r.From, r.From+n)...))
 	if _, err := commitBatch(context.Background(), b.s, Batch{r}, nil); err != nil {
 		b.t.Fatal(err)
 	}
@@ -70,7 +77,7 @@ func (b *book) holds(want ...string) {
 	var who string
 	_, err = pgx.ForEachRow(rows, []any{&from, &to, &n, &size, &sum, &marked, &fence, &who}, func() error {
 		got = append(got, fmt.Sprintf("[%d,%d) fence %d of %s", from, to, fence, who))
-		c := checksumOf(records(from, to))
+		c := sumOf(records(from, to))
 		if (Checksum{n, size, uint64(sum)}) != c || marked != n {
 			b.t.Errorf("range [%d, %d): %d records (%d marked), %d bytes, checksum %x; the log has %+v", from, to, n, marked, size, uint64(sum), c)
 		}
@@ -154,7 +161,7 @@ func (db *database) olderTake(owner string) {
 }
 
 func (db *database) olderCommit(owner string, fence, from, to int64) {
-	sum := checksumOf(records(from, to))
+	sum := sumOf(records(from, to))
 	db.exec(`WITH moved AS (
 			UPDATE sinker.offsets o SET next_offset = $3, consumed = consumed + $4, filtered = filtered + $4, updated_at = now()
 			WHERE o.next_offset = $2 AND o.fence = $1 AND coalesce(o.owner, '') = $7 RETURNING 1),
@@ -211,11 +218,11 @@ func TestChecksumGoesOn(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		end := rng.Int64N(300)
-		want := checksumOf(records(0, end))
+		want := sumOf(records(0, end))
 		var got uint64
 		for at := int64(0); at < end; {
 			next := min(end, at+rng.Int64N(40))
-			c := checksumOf(records(at, next))
+			c := sumOf(records(at, next))
 			got, at = c.sumThen(got), next
 		}
 		if got != want.Sum {
@@ -278,7 +285,7 @@ func TestLedgerOfAFailedMove(t *testing.T) {
 	b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 		CREATE TRIGGER refuse BEFORE UPDATE ON sinker.offsets FOR EACH ROW EXECUTE FUNCTION refuse()`)
 	r := rangeOf(b.pos)
-	r.Records, r.To = records(13, 15), 15
+	r.Add(record.NewList(13, 15, records(13, 15)...))
 	_, err := commitBatch(context.Background(), b.s, Batch{r}, nil)
 	var e *Error
 	if !errors.As(err, &e) || e.Class != Schema {

@@ -9,8 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 var letterColumns = []string{"pipeline", "topic", "partition", "record_offset", "record_timestamp", "table_name", "column_name",
@@ -34,8 +35,8 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 			c := clean(l.bad.Column)
 			column = &c
 		}
-		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Timestamp), l.table, column,
-			l.bad.Code, text(l.reason()), r.Key, r.Value, headersJSON(r.Headers, text), s.cfg.Hash}, nil
+		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Time()), l.table, column,
+			l.bad.Code, text(l.reason()), r.Key, r.Value, headersJSON(r.Headers(), text), s.cfg.Hash}, nil
 	}))
 	return wrap("write", "sinker.dead_letters", err)
 }
@@ -53,7 +54,7 @@ func storableTime(t time.Time) *time.Time {
 // reason is why the record is a dead letter. It includes a timestamp that the column for timestamps
 // cannot hold.
 func (l *letter) reason() string {
-	if t := l.record.Timestamp; storableTime(t) == nil {
+	if t := l.record.Time(); storableTime(t) == nil {
 		return fmt.Sprintf("%s (the record's timestamp is %d ms, which Postgres cannot hold)", l.bad.Reason, t.UnixMilli())
 	}
 	return l.bad.Reason
@@ -93,7 +94,7 @@ type headerJSON struct {
 
 // headersJSON keeps headers in their order, repeated ones too. A value that is not text is kept
 // whole in base64.
-func headersJSON(headers []kgo.RecordHeader, text func(string) string) []byte {
+func headersJSON(headers []record.Header, text func(string) string) []byte {
 	if len(headers) == 0 {
 		return nil
 	}

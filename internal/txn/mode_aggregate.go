@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -68,14 +69,15 @@ func (a *aggregate) start(context.Context, *writer) { a.groups.Reset() }
 // whatever else Postgres refuses, is looked for carefully in the next attempt, one record at a time.
 func (a *aggregate) add(w *writer, rng int) error {
 	st := &w.store.buf
-	for rec, r := range w.batch[rng].Records {
-		tuple, op := w.encode(st.rows[:0], place{rng, rec}, r)
+	w.walk(rng, func(at place, r *record.Record) bool {
+		tuple, op := w.encode(st.rows[:0], at, r)
 		st.rows = tuple[:0]
 		if op != transform.Filter {
 			a.groups.Add(tuple)
 			w.result.Rows++
 		}
-	}
+		return true
+	})
 	return nil
 }
 

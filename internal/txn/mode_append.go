@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"sinker/internal/pgbin"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -46,26 +47,24 @@ func (appends) start(ctx context.Context, w *writer) {
 }
 
 // add encodes the records of a range. Rows of another shape than main are set aside.
-func (appends) add(w *writer, rng int) error {
-	for rec, r := range w.batch[rng].Records {
+func (appends) add(w *writer, rng int) (err error) {
+	w.walk(rng, func(at place, r *record.Record) bool {
 		before := len(w.pending)
 		var op transform.Op
-		if w.pending, op = w.encode(w.pending, place{rng, rec}, r); op == transform.Filter {
-			continue
+		if w.pending, op = w.encode(w.pending, at, r); op == transform.Filter {
+			return true
 		}
 		if shape := w.target.encoder.Shape(); shape != w.main {
 			w.store.buf.aside.add(shape, w.pending[before:])
 			w.pending = w.pending[:before]
-			continue
+			return true
 		}
-		w.rows++
-		if len(w.pending) >= feedSize {
-			if err := w.flush(); err != nil {
-				return err
-			}
+		if w.rows++; len(w.pending) >= feedSize {
+			err = w.flush()
 		}
-	}
-	return nil
+		return err == nil
+	})
+	return err
 }
 
 // flush gives the COPY what is pending, but for what would be a small message of its own.

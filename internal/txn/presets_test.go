@@ -84,7 +84,7 @@ func TestPresetTimeouts(t *testing.T) {
 	pos := db.take(s, claim(orders0, 0))[0]
 	for range 2 { // insert and update, and a dead letter
 		r := rangeOf(pos, `{"id":1}`, `{"id":2,"v":3}`, `no`)
-		do("commit", func() error { _, err := s.Commit(ctx, Batch{r}, nil); return err })
+		do("commit", func() error { _, err := commitBatch(ctx, s, Batch{r}, nil); return err })
 		pos.NextOffset = r.To
 	}
 	db.want(`SELECT count(*) || ' ' || sum(v) FROM orders`, "2 10")

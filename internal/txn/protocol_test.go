@@ -300,7 +300,7 @@ func TestCompare(t *testing.T) {
 
 	t.Run("EmptyRangeMovesThePosition", func(t *testing.T) {
 		db, s, r := setup(t)
-		r.Records, r.To, r.LeaderEpoch, r.Timestamp = nil, 15, -1, time.Time{}
+		r.Batches, r.To, r.LeaderEpoch, r.Timestamp = nil, 15, -1, time.Time{}
 		if _, err := commitBatch(ctx, s, Batch{r}, nil); err != nil {
 			t.Fatal(err)
 		}

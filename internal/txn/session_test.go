@@ -4,9 +4,8 @@ import (
 	"testing"
 
 	"sinker/internal/local/localtest"
+	"sinker/internal/record"
 	"sinker/migrations"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A database need not be of encoding UTF8. What it can not hold is a bad record like others, found by Postgres, and its
@@ -26,7 +25,7 @@ func TestOtherEncodings(t *testing.T) {
 				db.exec(`SET client_encoding = UTF8; CREATE TABLE orders (id bigint PRIMARY KEY, note text)`)
 				s := db.store("a", orders(change))
 				r := rangeOf(db.take(s, claim(orders0, 0))[0], `{"id":1,"note":"Zürich"}`, `{"id":2,"note":"東京"}`, `{"id":3,"note":"last"}`, `{"id":"東"}`)
-				r.Records[3].Headers = []kgo.RecordHeader{{Key: "東", Value: []byte("東")}, {Key: "k", Value: []byte("v")}}
+				held(r)[3].Source = record.HeaderList{{Key: "東", Value: []byte("東")}, {Key: "k", Value: []byte("v")}}
 				if _, err := commitBatch(t.Context(), s, Batch{r}, nil); err != nil {
 					t.Fatal(err)
 				}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"sinker/internal/pgbin"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 )
 
@@ -66,13 +67,16 @@ func (w *writer) mainShape() transform.Shape {
 		if !w.takes(rng) {
 			continue
 		}
-		for _, r := range w.batch[rng].Records {
-			tuple, op, err := t.encoder.Append(st.rows[:0], st.wrap.Of(r))
+		w.batch[rng].Walk(func(r *record.Record) bool {
+			tuple, op, err := t.encoder.Append(st.rows[:0], r)
 			st.rows = tuple[:0]
 			if err == nil && op == transform.Write {
 				t.shaped.main, t.shaped.known = t.encoder.Shape(), true
-				return t.shaped.main
 			}
+			return !t.shaped.known
+		})
+		if t.shaped.known {
+			return t.shaped.main
 		}
 	}
 	return 0

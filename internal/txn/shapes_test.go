@@ -167,7 +167,7 @@ func (c *computedCase) delete(id int) {
 // rangeOf makes tombstones of what is to be deleted.
 func (c *computedCase) rangeOf(values []string) Range {
 	r := rangeOf(c.pos, values...)
-	for _, rec := range r.Records {
+	for _, rec := range held(r) {
 		if id, ok := strings.CutPrefix(string(rec.Value), "delete "); ok {
 			rec.Key, rec.Value = []byte(id), nil
 		}

@@ -190,7 +190,7 @@ func (s *sift) judge(ctx context.Context) error {
 		return err
 	}
 	for _, r := range s.refused {
-		s.w.bury(r.at, r.err)
+		s.w.bury(r.at, s.w.batch[r.at.rng].At(r.at.rec, r.at.offset), r.err)
 	}
 	return nil
 }
@@ -204,7 +204,7 @@ func (s *sift) wait(r refused) error {
 		return r.err
 	}
 	rng := &s.w.batch[r.at.rng]
-	return &StopError{TopicPartition: rng.TopicPartition, Offset: rng.Records[r.at.rec].Offset, Wait: true,
+	return &StopError{TopicPartition: rng.TopicPartition, Offset: r.at.offset, Wait: true,
 		Reason: s.w.result.Table + " does not take this record now: " + describe("write", r.err)}
 }
 

@@ -7,7 +7,6 @@ import (
 	"sinker/internal/transform"
 
 	"github.com/dustin/go-humanize/english"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // mark is what became of a record; of several sinks' verdicts the highest counts.
@@ -33,7 +32,6 @@ type batchState struct {
 	slots   []int32 // hash table of dedupe
 	fields  []transform.FieldCount
 	tries   int // writes that the last sift took
-	wrap    record.Wrapper
 }
 
 type tally struct{ written, filtered, dead, suppressed int64 }
@@ -41,7 +39,7 @@ type tally struct{ written, filtered, dead, suppressed int64 }
 // letter is a dead letter to be written: a record, the table it was meant for, and why not.
 type letter struct {
 	rng    int // index of the range
-	record *kgo.Record
+	record *record.Record
 	table  string
 	bad    *transform.BadRecord
 }
@@ -55,7 +53,7 @@ func (st *batchState) reset(b Batch) {
 	st.sums = append(st.sums[:0], make([]Checksum, len(b))...)
 	st.tally = append(st.tally[:0], make([]tally, len(b))...)
 	for i := range b {
-		st.unmark(i, len(b[i].Records))
+		st.unmark(i, b[i].Held())
 	}
 }
 

@@ -80,8 +80,8 @@ func TestLetterTimes(t *testing.T) {
 		9_223_372_036_854, 9_223_372_036_855, 253_402_300_800_000, 9_224_318_015_999_999, 9_224_318_016_000_000, math.MaxInt64 / 1000, math.MaxInt64}
 	for i, ms := range times {
 		r := rangeOf(l.pos, `nonsense`)
-		r.Records[0].Timestamp = time.UnixMilli(ms)
-		r.Timestamp = r.Records[0].Timestamp
+		held(r)[0].Timestamp = ms
+		r.Timestamp = time.UnixMilli(ms)
 		if _, err := l.commitRange(r); err != nil {
 			t.Errorf("%d: %v", ms, err)
 			continue

@@ -9,9 +9,9 @@ import (
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
+	"sinker/internal/record"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Tx is one transaction: the offset rows of its ranges are locked and compared first, then rows and dead letters are
@@ -36,7 +36,7 @@ type Tx struct {
 }
 
 // Begin locks the offset rows of the ranges and compares them. A range's To says where the position would be if an
-// earlier attempt had been committed whose reply was lost; its Records are not looked at.
+// earlier attempt had been committed whose reply was lost; its Batches are not looked at.
 //
 // With a *MissError nothing is open, and nothing was written by this attempt. ErrSpent says the same of ranges whose first
 // records are gone (Range.Streamed). After an *Error nothing is open either; Begin may be called again.
@@ -51,7 +51,7 @@ func (s *Store) Begin(ctx context.Context, ranges Batch) (*Tx, error) {
 	}
 	for i := range t.batch {
 		r := &t.batch[i]
-		r.Records, r.To, r.LeaderEpoch, r.Timestamp = nil, r.From, -1, time.Time{}
+		r.Batches, r.To, r.LeaderEpoch, r.Timestamp = nil, r.From, -1, time.Time{}
 	}
 	return t, nil
 }
@@ -102,7 +102,7 @@ func (t *Tx) lock(ctx context.Context) error {
 
 // Write gives a range more records. What fails on the way is kept for Commit, which returns it or writes everything
 // once more; until then the transaction takes what it is given and does nothing with it.
-func (t *Tx) Write(ctx context.Context, rng int, p Piece) error {
+func (t *Tx) Write(ctx context.Context, rng int, b record.Batch) error {
 	if t.resolved != nil {
 		return nil
 	}
@@ -110,18 +110,14 @@ func (t *Tx) Write(ctx context.Context, rng int, p Piece) error {
 		return fmt.Errorf("range %d cannot be given more records: those before them are written", rng)
 	}
 	r := &t.batch[rng]
-	r.To = p.To
-	if len(p.Records) > 0 {
-		r.LeaderEpoch, r.Timestamp = p.LeaderEpoch, p.Timestamp
-	}
 	if t.live == nil {
-		add(r, p.Records)
+		r.Add(b)
 		return t.failed
 	}
 	t.s.buf.fold(rng)
-	t.s.buf.unmark(rng, len(p.Records))
-	r.Streamed += len(r.Records)
-	r.Records = p.Records
+	t.s.buf.unmark(rng, b.Count())
+	r.Stream()
+	r.Add(b)
 	if t.failed == nil {
 		start := time.Now()
 		t.fail(t.live.name(), t.live.add(rng))
@@ -131,27 +127,18 @@ func (t *Tx) Write(ctx context.Context, rng int, p Piece) error {
 }
 
 // WriteOf gives the transaction records of a partition that is none of its ranges. Its position does not move.
-func (t *Tx) WriteOf(ctx context.Context, tp TopicPartition, records []*kgo.Record) error {
+func (t *Tx) WriteOf(ctx context.Context, tp TopicPartition, b record.Batch) error {
 	if t.filled || t.live != nil {
 		return errors.New("the transaction cannot be given more records: those before them are written")
 	}
 	for i := range t.batch[t.own:] {
 		if r := &t.batch[t.own+i]; r.TopicPartition == tp {
-			add(r, records)
+			r.Batches = append(r.Batches, b)
 			return nil
 		}
 	}
-	t.batch = append(t.batch, Range{TopicPartition: tp, Records: records})
+	t.batch = append(t.batch, Range{TopicPartition: tp, Batches: []record.Batch{b}})
 	return nil
-}
-
-// add appends records to those that are there, whose slice is the caller's.
-func add(r *Range, records []*kgo.Record) {
-	if len(r.Records) == 0 {
-		r.Records = records
-		return
-	}
-	r.Records = append(slices.Clip(r.Records), records...)
 }
 
 // GoOn writes what was given so far, if that may be let go of, and returns which ranges may be given more (by their

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 )
 
@@ -39,12 +40,12 @@ func TestBeginWithoutRanges(t *testing.T) {
 			}
 			t.Cleanup(tx.Rollback)
 			for _, values := range [][]string{{`{"id":1}`, `{"id":500}`}, {`{"id":2}`, `nonsense`}} { // one part after the other
-				if err := tx.WriteOf(ctx, orders0, rangeOf(l.pos, values...).Records); err != nil {
+				if err := tx.WriteOf(ctx, orders0, batchOf(rangeOf(l.pos, values...))); err != nil {
 					t.Fatal(err)
 				}
 			}
 			other := TopicPartition{Topic: "orders", Partition: 7} // which the store has not taken
-			if err := tx.WriteOf(ctx, other, rangeOf(Position{TopicPartition: other}, `{"id":3}`).Records); err != nil {
+			if err := tx.WriteOf(ctx, other, batchOf(rangeOf(Position{TopicPartition: other}, `{"id":3}`))); err != nil {
 				t.Fatal(err)
 			}
 			if err := tx.Flush(ctx); err != nil {
@@ -95,11 +96,11 @@ func TestBeginWithoutRanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := rangeOf(l.pos, `{"id":1}`)
-		err = errors.Join(tx.Write(ctx, 0, r.Piece()), tx.Flush(ctx))
+		err = errors.Join(tx.Write(ctx, 0, batchOf(r)), tx.Flush(ctx))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tx.Write(ctx, 0, r.Piece()) == nil || tx.WriteOf(ctx, orders0, r.Records) == nil {
+		if tx.Write(ctx, 0, batchOf(r)) == nil || tx.WriteOf(ctx, orders0, batchOf(r)) == nil {
 			t.Error("records were taken that nobody would write")
 		}
 		if _, err := tx.Commit(ctx); err != nil {
@@ -117,7 +118,7 @@ func TestBeginWithoutRanges(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := rangeOf(l.pos, `{"id":1}`, `{"id":1}`)
-		err = errors.Join(tx.WriteOf(ctx, orders0, r.Records), tx.Flush(ctx))
+		err = errors.Join(tx.WriteOf(ctx, orders0, batchOf(r)), tx.Flush(ctx))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,9 +144,9 @@ func TestTxInParts(t *testing.T) {
 					t.Fatal(err)
 				}
 				for from := 0; from < len(values); from += size {
-					records := all.Records[from:min(from+size, len(values))]
-					last := records[len(records)-1]
-					if err := tx.Write(ctx, 0, Piece{Records: records, To: last.Offset + 1, LeaderEpoch: 3, Timestamp: last.Timestamp}); err != nil {
+					records := held(all)[from:min(from+size, len(values))]
+					piece := record.NewList(records[0].Offset, records[len(records)-1].Offset+1, records...)
+					if err := tx.Write(ctx, 0, piece); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -155,7 +156,7 @@ func TestTxInParts(t *testing.T) {
 				l.want(idsOfOrders, "1 2 3")
 				l.want(`SELECT string_agg(record_offset::text, ' ' ORDER BY record_offset) FROM sinker.dead_letters`, "1 4")
 				l.want(`SELECT next_offset || ' ' || consumed || ' ' || leader_epoch FROM sinker.offsets`, "5 5 3")
-				sum := checksumOf(all.Records)
+				sum := sumOf(held(all))
 				l.want(`SELECT checksum FROM sinker.ledger`, fmt.Sprint(int64(sum.Sum)))
 				l.ledgerTiles()
 			})
@@ -181,13 +182,13 @@ func TestRollback(t *testing.T) {
 				}
 				var may func(int) bool
 				for i, do := range []func() error{
-					func() error { return tx.Write(ctx, 0, r.Piece()) },
+					func() error { return tx.Write(ctx, 0, batchOf(r)) },
 					func() error { may = tx.GoOn(ctx); return nil },
 					func() error {
 						if may == nil {
 							return nil
 						}
-						return tx.Write(ctx, 0, r.Piece())
+						return tx.Write(ctx, 0, batchOf(r))
 					},
 					func() error { return tx.Flush(ctx) },
 				} {

@@ -96,7 +96,7 @@ func TestUpsertAgainstAModel(t *testing.T) {
 		old := rng.IntN(3) // none, some, all
 		r := rangeOf(l.pos, slices.Repeat([]string{""}, 1+rng.IntN(1500))...)
 		deletes := rng.IntN(3) == 0
-		for i, rec := range r.Records {
+		for i, rec := range held(r) {
 			id := next
 			if next > 0 && (old == 2 || old == 1 && rng.IntN(10) == 0) {
 				id = rng.IntN(next)

@@ -42,9 +42,9 @@ func (l *loader) commitChanges(changes []change, number bool) (Result, error) {
 		if number {
 			key = c.id
 		}
-		r.Records[i].Key, r.Records[i].Value = []byte(key), nil
+		held(r)[i].Key, held(r)[i].Value = []byte(key), nil
 		if c.v != "" {
-			r.Records[i].Value = fmt.Appendf(nil, `{"id":%s,"v":%q,"w":%q}`, key, c.v, c.w)
+			held(r)[i].Value = fmt.Appendf(nil, `{"id":%s,"v":%q,"w":%q}`, key, c.v, c.w)
 		}
 	}
 	return l.commitRange(r)

@@ -33,7 +33,7 @@ func (s *sift) waitFor() error {
 	}
 	rng := &s.w.batch[first.at.rng]
 	left := sink.WaitAtMost - time.Since(s.w.store.waits[rng.TopicPartition].since)
-	return &StopError{TopicPartition: rng.TopicPartition, Offset: rng.Records[first.at.rec].Offset, Wait: true,
+	return &StopError{TopicPartition: rng.TopicPartition, Offset: first.at.offset, Wait: true,
 		Again:  min(max(sink.WaitAtMost/10, 100*time.Millisecond), 2*time.Second, left),
 		Reason: s.w.result.Table + " does not take this record yet, and the sink waits for that: " + describe("write", first.err)}
 }
@@ -47,7 +47,7 @@ func (s *sift) mayWait(r *refused) bool {
 	}
 	rng, waits := &s.w.batch[r.at.rng], s.w.store.waits
 	w, waiting := waits[rng.TopicPartition]
-	offset := rng.Records[r.at.rec].Offset
+	offset := r.at.offset
 	if !waiting || offset >= w.upTo && time.Since(w.since) >= sink.WaitAtMost {
 		w = wait{since: time.Now()}
 	}

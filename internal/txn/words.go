@@ -11,7 +11,6 @@ type (
 	Taken           = record.Taken
 	Range           = record.Range
 	Batch           = record.Ranges
-	Piece           = record.Piece
 	MissKind        = record.MissKind
 	Miss            = record.Miss
 	MissError       = record.MissError

@@ -9,10 +9,10 @@ import (
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // beginWriting forgets what an earlier attempt has found out about the batch.
@@ -96,7 +96,7 @@ func (w *writer) name() string { return w.target.sink.Name() }
 // wanted says whether any range of the batch has records for this table.
 func (w *writer) wanted() bool {
 	for i := range w.batch {
-		if len(w.batch[i].Records) > 0 && w.takes(i) {
+		if w.batch[i].Held() > 0 && w.takes(i) {
 			return true
 		}
 	}
@@ -183,18 +183,33 @@ func (w *writer) abort() {
 	}
 }
 
-// place is a record's place in the batch: the range and the index within it.
-type place struct{ rng, rec int }
+// place is a record's place in the batch: the range, its number in a walk of that, and its offset.
+type place struct {
+	rng, rec int
+	offset   int64
+}
+
+// walk calls f with each record of a range and its place, until f returns false.
+func (w *writer) walk(rng int, f func(place, *record.Record) bool) {
+	n, on := 0, true
+	each := func(r *record.Record) bool {
+		on = f(place{rng, n, r.Offset}, r)
+		n++
+		return on
+	}
+	for batches := w.batch[rng].Batches; on && len(batches) > 0; batches = batches[1:] {
+		batches[0].Walk(batches[0].From(), each)
+	}
+}
 
 // encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.
-func (w *writer) encode(dst []byte, at place, r *kgo.Record) ([]byte, transform.Op) {
-	rec := w.store.buf.wrap.Of(r)
+func (w *writer) encode(dst []byte, at place, rec *record.Record) ([]byte, transform.Op) {
 	if w.sum != nil {
 		w.sum.Add(rec)
 	}
 	out, op, err := w.target.encoder.Append(dst, rec)
 	if err != nil {
-		w.bury(at, err)
+		w.bury(at, rec.Clone(), err)
 		return dst, transform.Filter
 	}
 	if op != transform.Filter {
@@ -204,13 +219,14 @@ func (w *writer) encode(dst []byte, at place, r *kgo.Record) ([]byte, transform.
 	return out, op
 }
 
-// bury notes a dead letter. A record that fails in two tables leaves two letters and counts once.
-func (w *writer) bury(at place, err error) {
+// bury notes a dead letter, of a record that nobody else has. One that fails in two tables leaves two letters and counts
+// once.
+func (w *writer) bury(at place, rec *record.Record, err error) {
 	var bad *transform.BadRecord
 	if !errors.As(err, &bad) {
 		bad = refusal(err)
 	}
 	st := &w.store.buf
 	st.marks[at.rng][at.rec] = dead
-	st.letters = append(st.letters, letter{rng: at.rng, record: w.batch[at.rng].Records[at.rec], table: w.result.Table, bad: bad})
+	st.letters = append(st.letters, letter{rng: at.rng, record: rec, table: w.result.Table, bad: bad})
 }

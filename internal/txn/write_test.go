@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // orders is a sink of topic orders into table orders.
@@ -85,8 +84,8 @@ func TestWriteModes(t *testing.T) {
 	t.Run("DeadLettersInTheSameTransaction", func(t *testing.T) {
 		l := newLoader(t, ddl, Config{Sinks: []Sink{orders()}})
 		r := rangeOf(l.pos, `{"id":1}`, `nonsense`, `{"total":1}`, `{"id":2,"total":1.005}`, `{"id":3}`)
-		r.Records[1].Headers = []kgo.RecordHeader{{Key: "k", Value: []byte("v")}, {Key: "k", Value: []byte{0xff, 0}}}
-		r.Records[1].Key = []byte{0, 1}
+		held(r)[1].Source = record.HeaderList{{Key: "k", Value: []byte("v")}, {Key: "k", Value: []byte{0xff, 0}}}
+		held(r)[1].Key = []byte{0, 1}
 		res, err := l.commitRange(r)
 		if err != nil {
 			t.Fatal(err)
@@ -113,9 +112,9 @@ func TestWriteModes(t *testing.T) {
 		l := newLoader(t, ddl+`; ALTER TABLE orders ADD PRIMARY KEY (id)`, Config{Sinks: []Sink{orders(keyed, tombstones)}})
 		l.mustCommit(`{"id":1,"note":"a"}`, `{"id":2,"note":"b"}`, `{"id":3,"note":"c"}`)
 		r := rangeOf(l.pos, ``, `{"id":2,"note":"again"}`, ``, ``)
-		r.Records[0].Value, r.Records[0].Key = nil, []byte(`2`)
-		r.Records[2].Value, r.Records[2].Key = nil, []byte(`{"id":1}`)
-		r.Records[3].Value, r.Records[3].Key = nil, []byte(`77`)
+		held(r)[0].Value, held(r)[0].Key = nil, []byte(`2`)
+		held(r)[2].Value, held(r)[2].Key = nil, []byte(`{"id":1}`)
+		held(r)[3].Value, held(r)[3].Key = nil, []byte(`77`)
 		res, err := l.commitRange(r)
 		if err != nil {
 			t.Fatal(err)
