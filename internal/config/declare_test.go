@@ -208,6 +208,13 @@ func TestEveryKeyRefusesWhatItIsNot(t *testing.T) {
 			k.name)) {
 			t.Errorf("%s: %v", near, err)
 		}
+		if k.required {
+			src := strings.Replace(fileWith(t, s, k.example), k.name+":", near+":", 1)
+			_, err = Parse("x.yaml", []byte(src), everyVariable)
+			if err == nil || !strings.Contains(err.Error(), "did you mean") || strings.Contains(err.Error(), k.name+" is missing") {
+				t.Errorf("%s: misspelled and missing? %v", s.pathOf(k), err)
+			}
+		}
 		twice := strings.Replace(fileWith(t, s, exampleWith(t, k, "TWICE")), "TWICE", "x\nTWICE", 1)
 		at := regexp.MustCompile(`(?m)^([ -]*)` + k.name + `: x\nTWICE`).FindStringSubmatch(twice)
 		if at == nil {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"sinker/internal/nearest"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -38,12 +40,12 @@ func (r *reader) mapping(n *yaml.Node, s *section, owner any) given {
 		r.problem(n, "%s must be a mapping of keys, not %s", s.place, kindOf(n))
 		return g
 	}
-	before := len(r.problems)
+	before, meant := len(r.problems), []string(nil)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], follow(n.Content[i+1])
 		d := s.key(k.Value)
 		if d == nil {
-			r.unknown(k, s)
+			meant = append(meant, r.unknown(k, s))
 			continue
 		}
 		if first := g[k.Value]; first != nil {
@@ -59,18 +61,21 @@ func (r *reader) mapping(n *yaml.Node, s *section, owner any) given {
 	if s.onlyClean && len(r.problems) > before {
 		return g
 	}
-	r.required(n, s, g)
+	r.required(n, s, g, meant)
 	if s.check != nil {
 		s.check(r, n, owner, g)
 	}
 	return g
 }
 
-// required reports the keys of the section that must be there and are not.
-func (r *reader) required(n *yaml.Node, s *section, g given) {
+// required reports the keys of the section that must be there and are not. A key that was misspelled is not missing.
+func (r *reader) required(n *yaml.Node, s *section, g given, misspelled []string) {
 	for i := range s.keys {
 		k := &s.keys[i]
-		there := func(other key) bool { return (other.name == k.name || other.sameAs == k.name) && g[other.name] != nil }
+		there := func(other key) bool {
+			isIt := other.name == k.name || other.sameAs == k.name
+			return isIt && (g[other.name] != nil || slices.Contains(misspelled, other.name))
+		}
 		if !k.required || r.partial && (k.flag == nil || k.flag.env == "") || slices.ContainsFunc(s.keys, there) {
 			continue
 		}
@@ -111,8 +116,10 @@ func follow(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-func (r *reader) unknown(k *yaml.Node, s *section) {
-	switch names := s.names(); {
+// unknown reports a key that is not one of the section's, and returns the one that was probably meant.
+func (r *reader) unknown(k *yaml.Node, s *section) (meant string) {
+	names := s.names()
+	switch {
 	case slices.Contains(s.later, k.Value):
 		r.problem(k, "%s is not supported by this version of sinker", k.Value)
 	case k.Value == "<<":
@@ -121,7 +128,9 @@ func (r *reader) unknown(k *yaml.Node, s *section) {
 		r.problem(k, "expected a key of %s: %s", s.place, strings.Join(names, ", "))
 	default:
 		r.problem(k, "unknown key %q in %s%s", k.Value, s.place, didYouMean(k.Value, names))
+		return nearest.Name(k.Value, names)
 	}
+	return ""
 }
 
 // kindOf names what n is, without its content: that may be a secret in the wrong place.
