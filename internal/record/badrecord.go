@@ -4,6 +4,7 @@ import "regexp"
 
 // Codes of a BadRecord: short, stable, fit for a metric's label.
 const (
+	CodeNoTable     = "no_table"     // it has a change for a table that the sink does not have
 	CodeNotJSON     = "not_json"     // the value, or the key where it is read as JSON, is not one JSON text
 	CodeNotObject   = "not_object"   // it is JSON, but columns are read from fields and it has none
 	CodeNoField     = "no_field"     // it is an object, and has none of the fields that columns are read from
@@ -22,6 +23,7 @@ const (
 
 // BadRecord says why a record cannot become a row. The encoder that returns it has appended nothing.
 type BadRecord struct {
+	Table  string // as the record's change names it; empty for the sink's own
 	Column string // the table's column; empty when it is about the whole record
 	Code   string // one of the Code constants
 	Reason string // one sentence for people, with a glimpse of the value: for sinker.dead_letters only

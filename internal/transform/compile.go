@@ -26,7 +26,8 @@ func Compile(r Rule, t Table) (*Plan, error) {
 	if err := r.checkKey(t); err != nil {
 		return nil, err
 	}
-	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, ignored: r.IgnoreTombstones, byName: len(r.Columns) == 0, maxDepth: r.MaxDepth}
+	p := &Plan{keys: len(r.Key), tombstones: r.Tombstones, ignored: r.IgnoreTombstones,
+		byName: len(r.Columns) == 0, maxDepth: r.MaxDepth, envelope: r.Envelope}
 	wanted, err := p.pick(r, t)
 	if err != nil {
 		return nil, err

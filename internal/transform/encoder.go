@@ -37,6 +37,10 @@ type Encoder struct {
 	shapes  map[string]Shape // by omitted
 	byShape []string         // omitted
 
+	find    func(table string) *Encoder // nil: there is only the encoder's own table
+	changes []Change                    // scratch
+	one     record.Record               // scratch: a change as a record
+
 	meta []byte      // scratch: provenance as text or JSON
 	v    value.Value // scratch: a value that no decoder found
 }

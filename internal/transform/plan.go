@@ -18,6 +18,7 @@ type Plan struct {
 	tombstones bool
 	ignored    bool // tombstones are filtered
 	maxDepth   int
+	envelope   Envelope // nil: each record is one change
 
 	value *format.Document // nil: no column needs the value
 	key   *format.Document // nil: no column needs a field of the key

@@ -28,6 +28,8 @@ type Rule struct {
 	Folds []Fold `json:",omitempty"`
 	// Format is the name of the format of the records' values (format.Names); empty means format.Default.
 	Format string `json:",omitempty"`
+	// Envelope is how records say what they do to rows; nil: each record is one change.
+	Envelope Envelope `json:"-"`
 	// MaxDepth is how many objects and arrays may be inside one another; 0 means 512. More than 10000 is not possible.
 	MaxDepth int
 }
