@@ -105,7 +105,7 @@ func inTable(err error, table string) error {
 // Unwrap gives the changes of the records for one table, each as a record of its own: a sample by which fields and types are
 // judged. Records that say nothing are left out.
 func (r Rule) Unwrap(table string, records iter.Seq[*record.Record]) iter.Seq[*record.Record] {
-	if r.Envelope == nil {
+	if r.Envelope == nil || records == nil {
 		return records
 	}
 	return func(yield func(*record.Record) bool) {

@@ -30,7 +30,7 @@ type RowCount struct {
 	Absent        bool  // there is no table: `create: yes` has not made it yet, or somebody has dropped it
 }
 
-// CountRows counts a sink's rows of one partition below a position. It makes no table. why says why the rows cannot be
+// CountRows counts a table's rows of one partition below a position. It makes no table. why says why the rows cannot be
 // counted, as the end of a sentence about the table, and is "" when n holds them: the mode keeps no row per record, the
 // table has no provenance columns, or its rows come from several topics without saying which.
 func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, position int64) (n RowCount, why string, err error) {
@@ -50,6 +50,9 @@ func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, posi
 	}
 	if why := t.mode.traits().uncounted; why != "" {
 		return n, why, nil
+	}
+	if t.plan.Several() {
+		return n, "can have several rows per record: they cannot be counted back", nil
 	}
 	where, ok := t.provenance(tp)
 	if !ok {
@@ -79,8 +82,8 @@ func (t *target) provenance(tp TopicPartition) (where string, ok bool) {
 	return "kafka_partition = $2", t.sink.Regexp == nil && len(t.sink.Topics) == 1
 }
 
-// SinksOf returns the indexes of the sinks that take a topic's records.
-func (s *Store) SinksOf(topic string) []int { return s.route(topic) }
+// SinksOf returns the indexes of the tables that a topic's records may go to.
+func (s *Store) SinksOf(topic string) []int { return s.of(topic).tables }
 
-// SinkName returns the table of a sink.
+// SinkName returns the name of a table.
 func (s *Store) SinkName(sink int) string { return s.targets[sink].sink.Name() }

@@ -34,22 +34,22 @@ func mayBeDefault(err error) bool {
 	return !ofRow(err)
 }
 
-// brokenDefault computes the defaults of the columns that rows of the shape lack, and returns an error of class Schema if
+// brokenDefault computes the defaults of the columns that rows of the item's shape lack, and returns an error of class Schema if
 // one of them meets what a row met. Nothing that this does stays: it begins and ends at the sift's savepoint.
-func (s *sift) brokenDefault(ctx context.Context, shape transform.Shape, met error) error {
+func (s *sift) brokenDefault(ctx context.Context, it item, met error) error {
 	var pe *pgconn.PgError
 	if !mayBeDefault(met) || !errors.As(met, &pe) || s.w.conn.IsClosed() {
 		return nil
 	}
 	broken := func(pe *pgconn.PgError, what string) error {
-		return &Error{Class: Schema, Op: "write", Table: s.w.result.Table, Code: "default",
+		return &Error{Class: Schema, Op: "write", Table: s.w.of(it).result.Table, Code: "default",
 			Hint: defaultHint(pe, s.w.conn.Config().User),
 			Err:  fmt.Errorf("%s: %s (SQLSTATE %s)", what, printable.Text(pe.Message), pe.Code)}
 	}
 	if pe.Code == sequenceEnded { // this role may not ask an identity column's
 		return broken(pe, "a sequence that the row draws from is at its end"+inFunctionOf(pe))
 	}
-	defaults, err := s.lackedDefaults(ctx, shape)
+	defaults, err := s.lackedDefaults(ctx, it)
 	if err != nil {
 		return err
 	}
@@ -73,18 +73,25 @@ func (s *sift) brokenDefault(ctx context.Context, shape transform.Shape, met err
 // A partition whose record has to wait goes on as far as that record.
 func (s *sift) brokenDefaults(ctx context.Context) error {
 	type kind struct {
+		table int32
 		shape transform.Shape
 		code  string
 	}
 	asked := map[kind]bool{}
 	for _, r := range s.refused {
 		var pe *pgconn.PgError
-		if !errors.As(r.err, &pe) || asked[kind{r.shape, pe.Code}] {
+		if !errors.As(r.err, &pe) {
 			continue
 		}
-		asked[kind{r.shape, pe.Code}] = true
-		if err := s.brokenDefault(ctx, r.shape, r.err); err != nil {
-			return s.waitAt(r, err)
+		for _, it := range r.items {
+			k := kind{it.table, it.shape, pe.Code}
+			if asked[k] {
+				continue
+			}
+			asked[k] = true
+			if err := s.brokenDefault(ctx, it, r.err); err != nil {
+				return s.waitAt(r, err)
+			}
 		}
 	}
 	return nil
@@ -108,14 +115,15 @@ func (s *sift) again(ctx context.Context, sql string) error {
 	return s.w.exec(ctx, before+sql)
 }
 
-// lackedDefaults are the defaults that Postgres computes for a row of the shape.
-func (s *sift) lackedDefaults(ctx context.Context, shape transform.Shape) ([]columnDefault, error) {
+// lackedDefaults are the defaults that Postgres computes for an item's row.
+func (s *sift) lackedDefaults(ctx context.Context, it item) ([]columnDefault, error) {
 	if err := s.again(ctx, ""); err != nil {
 		return nil, err
 	}
 	ctx, cancel := s.w.store.bounded(ctx)
 	defer cancel()
-	oid, err := lookup(ctx, s.w.conn, s.w.target.sink.Schema, s.w.target.sink.Table)
+	t := s.w.of(it).target
+	oid, err := lookup(ctx, s.w.conn, t.sink.Schema, t.sink.Table)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +135,7 @@ func (s *sift) lackedDefaults(ctx context.Context, shape transform.Shape) ([]col
 		err = r.Scan(&d.column, &d.expr, &d.typ, &d.anyLen)
 		return d, err
 	})
-	written := s.w.target.encoder.ColumnsOf(shape)
+	written := t.encoder.ColumnsOf(it.shape)
 	return slices.DeleteFunc(defaults, func(d columnDefault) bool {
 		return hasColumn(written, d.column)
 	}), err

@@ -9,13 +9,15 @@ import (
 	"sinker/internal/transform"
 )
 
-// item is one encoded row, or the key of one deletion, and the record it came from.
+// item is one effect: an encoded row, or the key of a deletion, and the record it came from. Those of one record lie side by
+// side, in the order of the effects.
 type item struct {
 	at       place
 	from, to int // its tuple within buf.rows
 	op       transform.Op
 	shape    transform.Shape
-	filled   bool // the row has fields of an older record of the key
+	table    int32 // index of the target
+	filled   bool  // the row has fields of an older record of the key
 
 	// delFrom, delTo is the tuple of a deletion to be done before, if delTo > 0: the row lacks columns, and a row that is there
 	// already would keep its own values.
@@ -34,16 +36,25 @@ func (w *writer) collect() []item {
 			continue
 		}
 		w.walk(rng, func(at place, r *record.Record) bool {
-			from := len(st.rows)
-			var op transform.Op
-			if st.rows, op = w.encode(st.rows, at, r); op != transform.Filter {
-				items = append(items, item{at: at, from: from, to: len(st.rows), op: op, shape: w.target.encoder.Shape()})
+			var fx []transform.Effect
+			st.rows, fx = w.encode(st.rows, at, r)
+			for i := range fx {
+				f := &fx[i]
+				items = append(items, item{at: at, from: f.From, to: f.To, op: f.Op, shape: f.Shape, table: w.tableOf(f)})
 			}
 			return true
 		})
 	}
 	st.items = items
 	return items
+}
+
+// tableOf is the target of an effect.
+func (w *writer) tableOf(f *transform.Effect) int32 {
+	if f.Table == "" {
+		return int32(w.index)
+	}
+	return int32(w.target.to(f.Table).index)
 }
 
 // copyItems is the binary COPY of some items, as a stream.

@@ -66,7 +66,7 @@ func (s *Store) lookAtChanges(ctx context.Context, conn *pgx.Conn, b Batch, now 
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	for ti, t := range s.targets {
-		if t.plan == nil || !now && time.Since(t.looked) < lookEvery || !slices.ContainsFunc(b, func(r Range) bool { return slices.Contains(s.route(r.Topic), ti) }) {
+		if t.plan == nil || !now && time.Since(t.looked) < lookEvery || !slices.ContainsFunc(b, func(r Range) bool { return s.takes(r.Topic, ti) }) {
 			continue
 		}
 		m, err := t.readMarks(ctx, conn)

@@ -62,15 +62,14 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 // the first of the others. Sinks whose table does not exist yet are tried against the table they would make.
 func (s *Store) Try(topic string, records []*record.Record) (good int, bad int, first error) {
 	failed := map[int]bool{} // of several sinks one is enough
-	for _, ti := range s.route(topic) {
+	for _, ti := range s.of(topic).sinks {
 		t := s.targets[ti]
-		plan, _, err := t.tryPlan(slices.Values(records))
+		encoder, err := t.tryEncoder(slices.Values(records))
 		if err != nil {
 			return 0, len(records), err
 		}
-		encoder := plan.NewEncoder(nil)
 		for i, r := range records {
-			if _, _, err := encoder.Append(nil, r); err != nil {
+			if _, _, err := encoder.Encode(nil, r, nil); err != nil {
 				failed[i] = true
 				if first == nil {
 					first = fmt.Errorf("%s/%d@%d: %w", r.Topic, r.Partition, r.Offset, err)

@@ -147,7 +147,7 @@ func isClass(err error, c Class) bool {
 // unprepared says whether a table that the batch has records for is not known on this connection.
 func (s *Store) unprepared(b Batch) bool {
 	return slices.ContainsFunc(b, func(r Range) bool {
-		return r.Held() > 0 && slices.ContainsFunc(s.route(r.Topic), func(ti int) bool { return s.targets[ti].plan == nil })
+		return r.Held() > 0 && slices.ContainsFunc(s.of(r.Topic).tables, func(ti int) bool { return s.targets[ti].plan == nil })
 	})
 }
 
@@ -176,7 +176,7 @@ func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch, now boo
 
 // sample is the batch's records of a target, of all its partitions; nil if there are none.
 func (s *Store) sample(b Batch, target int) iter.Seq[*record.Record] {
-	takes := func(r *Range) bool { return r.Held() > 0 && slices.Contains(s.route(r.Topic), target) }
+	takes := func(r *Range) bool { return r.Held() > 0 && s.takes(r.Topic, target) }
 	if !slices.ContainsFunc(b, func(r Range) bool { return takes(&r) }) {
 		return nil
 	}

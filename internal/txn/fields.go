@@ -109,7 +109,7 @@ func (s *Store) tellOfLacking(t *target, b Batch) {
 	if t.survey == nil || sample == nil {
 		return
 	}
-	for r := range sample {
+	for r := range t.sink.Rule.Unwrap(t.name, sample) {
 		if t.survey.Add(r); t.survey.Records == surveyed {
 			break
 		}

@@ -23,7 +23,7 @@ type Fit struct {
 // Fits compares a topic's records with each of its tables. Check must have looked at the tables before; one of which it
 // found something wrong, or of which no table can be made, is left out: Check and Try say what it is.
 func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
-	for _, ti := range s.route(topic) {
+	for _, ti := range s.of(topic).tables {
 		t := s.targets[ti]
 		if t.plan == nil && !t.absent {
 			continue
@@ -33,7 +33,7 @@ func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 			continue
 		}
 		survey := plan.NewSurvey(nil)
-		for _, r := range records {
+		for r := range t.sink.Rule.Unwrap(t.name, slices.Values(records)) {
 			survey.Add(r)
 		}
 		f := Fit{Table: t.sink.Name(), Records: survey.Records, Proposal: proposal, ByName: len(t.sink.Rule.Columns) == 0, Draws: t.draws(plan, records)}
@@ -64,4 +64,23 @@ func (t *target) tryPlan(sample iter.Seq[*record.Record]) (*transform.Plan, *Pro
 	proposal.with(rule, createSQL(table, rule.Key, t.mode.traits().fillfactor))
 	plan, err := transform.Compile(rule, table)
 	return plan, proposal, err
+}
+
+// tryEncoder is an encoder of tryPlan's plan, which knows those of the sink's other tables.
+func (t *target) tryEncoder(sample iter.Seq[*record.Record]) (*transform.Encoder, error) {
+	others := map[string]*transform.Encoder{}
+	for _, other := range t.others {
+		encoder, err := other.tryEncoder(sample)
+		if err != nil {
+			return nil, err
+		}
+		others[other.name] = encoder
+	}
+	plan, _, err := t.tryPlan(sample)
+	if err != nil {
+		return nil, err
+	}
+	encoder := plan.NewEncoder(nil)
+	encoder.RouteBy(func(table string) *transform.Encoder { return others[table] })
+	return encoder, nil
 }

@@ -20,6 +20,9 @@ type mode interface {
 	// committed. With w.careful it finds the records that Postgres refuses and makes them dead letters (sift). A streamer is
 	// only asked then.
 	write(ctx context.Context, w *writer) error
+	// apply writes some items, at least one, with the result of one statement for each in their order. before is SQL that goes
+	// ahead of the first statement. After an error it may have written some of them, which the caller takes back.
+	apply(ctx context.Context, w *writer, before string, items []item) error
 }
 
 // streamer is a mode that needs no record again once it is encoded. So its batches may go on while they are written: start,

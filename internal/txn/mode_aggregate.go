@@ -70,12 +70,12 @@ func (a *aggregate) start(context.Context, *writer) { a.groups.Reset() }
 func (a *aggregate) add(w *writer, rng int) error {
 	st := &w.store.buf
 	w.walk(rng, func(at place, r *record.Record) bool {
-		tuple, op := w.encode(st.rows[:0], at, r)
-		st.rows = tuple[:0]
-		if op != transform.Filter {
-			a.groups.Add(tuple)
-			w.result.Rows++
+		tuples, fx := w.encode(st.rows[:0], at, r)
+		st.rows = tuples[:0]
+		for i := range fx {
+			a.groups.Add(tuples[fx[i].From:fx[i].To])
 		}
+		w.result.Rows += int64(len(fx))
 		return true
 	})
 	return nil
@@ -86,25 +86,30 @@ func (a *aggregate) full(*writer) bool { return a.groups.Len() >= mostGroups }
 
 func (a *aggregate) finish(ctx context.Context, w *writer) error { return a.mergeAll(ctx, w) }
 
-// write is careful; what need not be is streamed. It sifts the records in the order of their groups: so those of a group that is refused lie side by
-// side, and within it the earlier ones are in the table before the later ones are tried.
+// write is careful; what need not be is streamed. It sifts the records in the order of their groups: so those of a group
+// that is refused lie side by side, and within it the earlier ones are in the table before the later ones are tried. Records
+// of several groups stay in log order.
 func (a *aggregate) write(ctx context.Context, w *writer) error {
 	items := w.collect()
-	slices.SortStableFunc(items, w.compareKeys)
-	return w.sift(ctx, items, func(ctx context.Context, before string, items []item) error {
-		if err := w.exec(ctx, before); err != nil {
-			return err
-		}
-		a.groups.Reset()
-		for _, it := range items {
-			a.groups.Add(w.store.buf.rows[it.from:it.to])
-		}
-		if err := a.mergeAll(ctx, w); err != nil {
-			return err
-		}
-		w.result.Rows += int64(len(items))
-		return nil
-	})
+	if !isSeveral(items) {
+		slices.SortStableFunc(items, w.compareKeys)
+	}
+	return w.sift(ctx, items, w.apply)
+}
+
+func (a *aggregate) apply(ctx context.Context, w *writer, before string, items []item) error {
+	if err := w.exec(ctx, before); err != nil {
+		return err
+	}
+	a.groups.Reset()
+	for _, it := range items {
+		a.groups.Add(w.store.buf.rows[it.from:it.to])
+	}
+	if err := a.mergeAll(ctx, w); err != nil {
+		return err
+	}
+	w.result.Rows += int64(len(items))
+	return nil
 }
 
 const (

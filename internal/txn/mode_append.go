@@ -28,13 +28,15 @@ func (appends) prepare(context.Context, *pgx.Conn, *target, *relation, *transfor
 
 // write is careful; what need not be is streamed.
 func (appends) write(ctx context.Context, w *writer) error {
-	return w.sift(ctx, w.collect(), func(ctx context.Context, before string, items []item) error {
-		rows, err := w.copyTable(ctx, before, items)
-		if err == nil {
-			w.sent(len(items), rows)
-		}
-		return err
-	})
+	return w.sift(ctx, w.collect(), w.apply)
+}
+
+func (appends) apply(ctx context.Context, w *writer, before string, items []item) error {
+	rows, err := w.copyTable(ctx, before, items)
+	if err == nil {
+		w.sent(len(items), rows)
+	}
+	return err
 }
 
 // start begins to copy rows straight into the table: the next ones are encoded while Postgres takes those before.
@@ -49,17 +51,13 @@ func (appends) start(ctx context.Context, w *writer) {
 // add encodes the records of a range. Rows of another shape than main are set aside.
 func (appends) add(w *writer, rng int) (err error) {
 	w.walk(rng, func(at place, r *record.Record) bool {
-		before := len(w.pending)
-		var op transform.Op
-		if w.pending, op = w.encode(w.pending, at, r); op == transform.Filter {
+		var fx []transform.Effect
+		if w.pending, fx = w.encode(w.pending, at, r); len(fx) == 0 {
 			return true
 		}
-		if shape := w.target.encoder.Shape(); shape != w.main {
-			w.store.buf.aside.add(shape, w.pending[before:])
-			w.pending = w.pending[:before]
-			return true
-		}
-		if w.rows++; len(w.pending) >= feedSize {
+		var kept int
+		w.pending, kept = w.store.buf.aside.take(w.pending, fx, w.main)
+		if w.rows += kept; len(w.pending) >= feedSize {
 			err = w.flush()
 		}
 		return err == nil

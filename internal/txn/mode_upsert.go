@@ -145,29 +145,47 @@ type merging struct {
 	u *upsert
 }
 
-func (u *upsert) write(ctx context.Context, w *writer) error { return merging{w, u}.merge(ctx) }
+func (u *upsert) write(ctx context.Context, w *writer) error {
+	m, items := merging{w, u}, w.collect()
+	switch {
+	case len(items) == 0:
+		return nil
+	case !w.careful:
+		return m.merge(ctx, items)
+	case m.loose(items) || isSeveral(items):
+		return w.sift(ctx, items, m.mergeInOrder)
+	}
+	all := slices.Clone(items)
+	return m.mergeCarefully(ctx, m.inKeyOrder(items), all)
+}
+
+func (u *upsert) apply(ctx context.Context, w *writer, before string, items []item) error {
+	m := merging{w, u}
+	if before != "" || w.careful {
+		return m.mergeInOrder(ctx, before, items)
+	}
+	return m.merge(ctx, items)
+}
 
 // merge upserts: the last record of each key in the batch wins, in key order, so that two workers that meet on the same
 // rows lock them in the same order and cannot deadlock.
-func (w merging) merge(ctx context.Context) error {
-	items := w.collect()
-	loose := w.u.looseKey && (isMixed(items) || haveShapes(items))
-	if loose && !w.careful {
+func (w merging) merge(ctx context.Context, items []item) error {
+	if w.loose(items) {
 		return w.mergeInOrder(ctx, "", items)
 	}
-	if loose {
-		return w.sift(ctx, items, w.mergeInOrder)
-	}
-	var all []item
-	if w.careful {
-		all = slices.Clone(items)
-	}
+	return w.mergeItems(ctx, "", w.inKeyOrder(items))
+}
+
+// loose says whether items may meet by more than the bytes of their keys, and would not all be written by one statement.
+func (w merging) loose(items []item) bool {
+	return w.u.looseKey && (isMixed(items) || haveShapes(items))
+}
+
+// inKeyOrder keeps the last item of each key, in place.
+func (w merging) inKeyOrder(items []item) []item {
 	items = w.lastOfEachKey(items)
 	slices.SortFunc(items, w.compareKeys)
-	if w.careful {
-		return w.mergeCarefully(ctx, items, all)
-	}
-	return w.mergeItems(ctx, "", items)
+	return items
 }
 
 // mergeItems stages and merges items that have a key once each.
@@ -199,7 +217,7 @@ func (w merging) mergeItems(ctx context.Context, before string, items []item) er
 	if err := w.exec(ctx, setup); err != nil {
 		return err
 	}
-	deleted, err := w.apply(ctx, deletes, u.copyKeys, nearbyDelete+u.delete)
+	deleted, err := w.pass(ctx, deletes, u.copyKeys, nearbyDelete+u.delete)
 	if err != nil {
 		return err
 	}
@@ -232,7 +250,7 @@ func (w merging) mergeWrites(ctx context.Context, items []item) error {
 // mergeShape stages and merges rows of one shape, in their order.
 func (w merging) mergeShape(ctx context.Context, items []item) error {
 	m := w.u.mergeOf(w.target, items[0].shape)
-	rows, err := w.apply(ctx, items, m.copyRows, m.merge)
+	rows, err := w.pass(ctx, items, m.copyRows, m.merge)
 	if err != nil {
 		return err
 	}
@@ -250,8 +268,8 @@ func isDelete(it item) bool { return it.op == transform.Delete }
 // the key has a unique index, so a nested loop over the few keys is right.
 const nearbyDelete = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
 
-// apply copies items into a stage and runs the statement that takes them on.
-func (w *writer) apply(ctx context.Context, items []item, copySQL, then string) (int64, error) {
+// pass copies items into a stage and runs the statement that takes them on.
+func (w *writer) pass(ctx context.Context, items []item, copySQL, then string) (int64, error) {
 	if len(items) == 0 {
 		return 0, nil
 	}

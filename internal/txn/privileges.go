@@ -93,7 +93,7 @@ func (t *target) draws(plan *transform.Plan, records []*record.Record) error {
 		return nil
 	}
 	encoder := plan.NewEncoder(nil)
-	for _, r := range records {
+	for r := range t.sink.Rule.Unwrap(t.name, slices.Values(records)) {
 		_, op, err := encoder.Append(nil, r)
 		if err != nil || op != transform.Write {
 			continue

@@ -33,8 +33,11 @@ type shaped struct {
 
 // reshape begins with no shape but 0, if there are very many: then records have their fields at random.
 func (t *target) reshape() {
+	for _, other := range t.others {
+		other.reshape()
+	}
 	if t.encoder.Shapes() > mostShapes {
-		t.encoder, t.shaped = t.plan.NewEncoder(nil), shaped{}
+		t.newEncoder()
 	}
 }
 
@@ -68,10 +71,10 @@ func (w *writer) mainShape() transform.Shape {
 			continue
 		}
 		w.batch[rng].Walk(func(r *record.Record) bool {
-			tuple, op, err := t.encoder.Append(st.rows[:0], r)
-			st.rows = tuple[:0]
-			if err == nil && op == transform.Write {
-				t.shaped.main, t.shaped.known = t.encoder.Shape(), true
+			tuples, fx, err := t.encoder.Encode(st.rows[:0], r, st.effects[:0])
+			st.rows, st.effects = tuples[:0], fx
+			if err == nil && len(fx) > 0 && fx[0].Op == transform.Write {
+				t.shaped.main, t.shaped.known = fx[0].Shape, true
 			}
 			return !t.shaped.known
 		})
@@ -100,6 +103,25 @@ func (a *aside) add(s transform.Shape, tuple []byte) {
 	a.rows[s] = append(a.rows[s], tuple...)
 	a.count[s]++
 	a.size += len(tuple)
+}
+
+// take sets the tuples of other shapes than main aside. Those of fx are the last ones of rows, which comes back without
+// them, and with how many stay.
+func (a *aside) take(rows []byte, fx []transform.Effect, main transform.Shape) ([]byte, int) {
+	kept, end := 0, fx[0].From
+	for i := range fx {
+		switch f := &fx[i]; {
+		case f.Shape != main:
+			a.add(f.Shape, rows[f.From:f.To])
+			continue
+		case f.From == end:
+			end = f.To
+		default:
+			end += copy(rows[end:], rows[f.From:f.To])
+		}
+		kept++
+	}
+	return rows[:end], kept
 }
 
 // reset keeps the memory for the next batch, unless it is much.

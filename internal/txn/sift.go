@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"sinker/internal/transform"
-
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -43,9 +41,10 @@ type sift struct {
 	byKey map[string][]item // the same by key, once it is asked for
 }
 
+// refused is a record that Postgres does not take, with its items.
 type refused struct {
 	at    place
-	shape transform.Shape
+	items []item
 	err   error
 }
 
@@ -56,8 +55,11 @@ const (
 )
 
 // sift writes the items under a savepoint with apply, and wherever Postgres refuses some it rolls back
-// to the savepoint and tries smaller parts, until every item that is refused by itself is found; those
+// to the savepoint and tries smaller parts, until every record that is refused by itself is found; those
 // become dead letters, the others are written, all in the transaction that moves the offsets.
+//
+// It never cuts between the items of one record: they are written together, or none of them is. So the
+// items of a record with several must lie side by side.
 //
 // Where the error names the line of a COPY the parts are cut there, which costs three statements for a
 // bad row; else they are halved: one bad row among 50,000 costs 18 (held by TestSiftCost).
@@ -84,8 +86,8 @@ func (s *sift) run(ctx context.Context) error {
 		if p.from == p.to {
 			continue
 		}
-		if p.bad && p.to-p.from > 1 {
-			s.todo = append(s.todo, halves(p)...)
+		if p.bad && !ofOneRecord(s.items[p.from:p.to]) {
+			s.todo = append(s.todo, halves(p, s.items)...)
 			continue
 		}
 		if n := len(s.refused); n > 0 && n < few {
@@ -124,11 +126,11 @@ func (s *sift) try(ctx context.Context, p *part) error {
 		return err
 	}
 	s.before = backToIt
-	if p.to-p.from == 1 {
+	if items := s.items[p.from:p.to]; ofOneRecord(items) {
 		if s.ordered {
-			return s.refuse(ctx, s.items[p.from], err)
+			return s.refuse(ctx, items[0], err)
 		}
-		s.refused = append(s.refused, refused{s.items[p.from].at, s.items[p.from].shape, err})
+		s.refused = append(s.refused, refused{items[0].at, items, err})
 		return nil
 	}
 	if !ofRow(err) && !s.passed && !s.probed {
@@ -146,19 +148,18 @@ func (w *writer) isRefused(err error) bool {
 	return isRefusal(err) || w.suspect && !w.conn.IsClosed() && errors.As(err, &pe) && pe.Code == w.store.stuck.code
 }
 
-// probes is how many single items are tried before the table is held at fault.
+// probes is how many single records are tried before the table is held at fault.
 const probes = 32
 
-// probe finds out whether single items pass, evenly spread ones. It writes nothing. If all are
+// probe finds out whether single records pass, evenly spread ones. It writes nothing. If all are
 // refused, and none for what is surely about a row, it returns refusal: halving a large batch to learn
 // the same would take a statement for each record.
 func (s *sift) probe(ctx context.Context, refusal error) error {
 	s.probed = true
-	counted := s.w.result
-	defer func() { s.w.result = counted }()
+	defer s.w.counted()()
 	step := (len(s.items) + probes - 1) / probes
 	for at := 0; at < len(s.items); at += step {
-		err := s.apply(ctx, s.before, s.items[at:at+1])
+		err := s.apply(ctx, s.before, s.items[startOf(s.items, at):endOf(s.items, at)])
 		if err != nil && !s.w.isRefused(err) {
 			return err
 		}
@@ -166,8 +167,10 @@ func (s *sift) probe(ctx context.Context, refusal error) error {
 			return nil
 		}
 	}
-	if err := s.brokenDefault(ctx, s.items[0].shape, refusal); err != nil {
-		return err
+	for _, it := range s.items[:endOf(s.items, 0)] {
+		if err := s.brokenDefault(ctx, it, refusal); err != nil {
+			return err
+		}
 	}
 	return refusal
 }
@@ -233,9 +236,12 @@ func (w *writer) endSift(ctx context.Context, before string) error {
 	return err
 }
 
-// halves returns the two halves, the left one on top of the stack.
-func halves(p *part) []*part {
-	m := (p.from + p.to) / 2
+// halves returns the two halves of a part of several records, the left one on top of the stack.
+func halves(p *part, items []item) []*part {
+	m := startOf(items, (p.from+p.to)/2)
+	if m <= p.from {
+		m = endOf(items, p.from)
+	}
 	right := &part{from: m, to: p.to}
 	return []*part{right, {from: p.from, to: m, right: right}}
 }
@@ -251,9 +257,10 @@ func cut(p *part, items []item, err error) []*part {
 			if line, _ := strconv.Atoi(m[1]); line >= 1 && line <= len(ce.items) {
 				guilty := ce.items[line-1].at
 				at := p.from + slices.IndexFunc(items[p.from:p.to], func(it item) bool { return it.at == guilty })
-				return []*part{{from: at + 1, to: p.to}, {from: at, to: at + 1, bad: true}, {from: p.from, to: at}}
+				end := endOf(items, at)
+				return []*part{{from: end, to: p.to}, {from: at, to: end, bad: true}, {from: p.from, to: at}}
 			}
 		}
 	}
-	return halves(p)
+	return halves(p, items)
 }

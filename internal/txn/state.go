@@ -29,6 +29,7 @@ type batchState struct {
 	rows    []byte // encoded rows
 	aside   aside
 	items   []item
+	effects []transform.Effect
 	slots   []int32 // hash table of dedupe
 	fields  []transform.FieldCount
 	tries   int // writes that the last sift took

@@ -53,6 +53,8 @@ type Sink struct {
 	Regexp *regexp.Regexp // instead of Topics
 	Schema string
 	Table  string
+	// Tables are further tables of the sink, for changes that name one.
+	Tables []NamedTable
 	Create bool
 	Rule   transform.Rule
 
@@ -61,6 +63,9 @@ type Sink struct {
 	WaitFor    []string
 	WaitAtMost time.Duration
 }
+
+// NamedTable is a table by the name that changes call it.
+type NamedTable struct{ Name, Schema, Table string }
 
 // Wants says whether the sink takes records of the topic.
 func (s *Sink) Wants(topic string) bool {
@@ -78,11 +83,10 @@ func qualified(schema, table string) string { return pgx.Identifier{schema, tabl
 
 // Store writes one worker's batches. It is not safe for concurrent use.
 type Store struct {
-	cfg     Config
-	conn    *pgx.Conn
-	targets []*target
-	routes  map[string][]int // topic → indexes of targets
-	floods  map[TopicPartition]*flood
+	cfg  Config
+	conn *pgx.Conn
+	*router
+	floods map[TopicPartition]*flood
 
 	suppressed map[string]*suppressions // by table
 	waits      map[TopicPartition]wait
@@ -121,10 +125,7 @@ func New(cfg Config) *Store {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, routes: map[string][]int{}, floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{}, places: places{}}
-	for i := range cfg.Sinks {
-		s.targets = append(s.targets, &target{sink: &cfg.Sinks[i], index: i, mode: modeOf(&cfg.Sinks[i].Rule)})
-	}
+	s := &Store{cfg: cfg, router: newRouter(cfg.Sinks), floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{}, places: places{}}
 	return s
 }
 
@@ -170,20 +171,6 @@ func needSchema(ctx context.Context, conn *pgx.Conn) error {
 		return &Error{Class: Schema, Op: "prepare", Err: fmt.Errorf("schema sinker has no offset table in this database"), Hint: "run `sinker migrate up`"}
 	}
 	return nil
-}
-
-// route returns the targets that take the topic's records.
-func (s *Store) route(topic string) []int {
-	r, ok := s.routes[topic]
-	if !ok {
-		for i, t := range s.targets {
-			if t.sink.Wants(topic) {
-				r = append(r, i)
-			}
-		}
-		s.routes[topic] = r
-	}
-	return r
 }
 
 // bounded gives a step its own deadline, a little above the server's statement_timeout, for a server or a network that

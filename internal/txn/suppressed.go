@@ -20,12 +20,12 @@ func (s *Store) suppress(b Batch, res *Result) {
 		res.Suppressed += t.Suppressed
 		left := t.Suppressed
 		for i := 0; i < len(b) && left > 0; i++ {
-			route, c := s.route(b[i].Topic), &s.buf.tally[i]
+			route, c := s.of(b[i].Topic).tables, &s.buf.tally[i]
 			if !s.goesTo(route, t.Table) {
 				continue
 			}
 			n := min(left, c.written)
-			if len(route) == 1 && !s.targets[route[0]].mode.traits().folds {
+			if len(route) == 1 && s.targets[route[0]].rowPerRecord() {
 				c.written, c.filtered = c.written-n, c.filtered+n
 			}
 			c.suppressed, left = c.suppressed+n, left-n

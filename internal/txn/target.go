@@ -20,6 +20,10 @@ type target struct {
 	index int
 	mode  mode
 
+	family int       // the index of its sink's first table
+	others []*target // of a sink's first table: the further ones
+	name   string    // of a further table: by which changes name it
+
 	plan     *transform.Plan // nil: not looked at yet on this connection
 	encoder  *transform.Encoder
 	shaped   shaped
@@ -34,6 +38,9 @@ type target struct {
 
 // forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
 func (t *target) forget() { t.plan = nil }
+
+// rowPerRecord says whether each row is one record's, and each record that is not filtered has one row.
+func (t *target) rowPerRecord() bool { return !t.mode.traits().folds && !t.plan.Several() }
 
 // errNeedSample says that the table is to be made from the first records, and there are none yet.
 var errNeedSample = errors.New("the table is made from the first records")
@@ -75,7 +82,8 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 	if err := t.mode.prepare(ctx, conn, t, rel, plan); err != nil {
 		return err
 	}
-	t.plan, t.encoder, t.shaped, t.survey = plan, plan.NewEncoder(nil), shaped{}, plan.NewSurvey(nil)
+	t.plan, t.survey = plan, plan.NewSurvey(nil)
+	t.newEncoder()
 	t.marks, t.looked = marks, time.Now()
 	t.sayLeft(s)
 	return nil

@@ -63,7 +63,7 @@ func (s *sift) refuse(ctx context.Context, it item, err error) error {
 	case len(history) > 1:
 		return s.tryHistory(ctx, history)
 	}
-	s.refused = append(s.refused, refused{it.at, it.shape, err})
+	s.refused = append(s.refused, refused{it.at, []item{it}, err})
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (s *sift) tryHistory(ctx context.Context, items []item) error {
 			return err
 		default:
 			s.before = backToIt
-			s.refused = append(s.refused, refused{items[i].at, items[i].shape, err})
+			s.refused = append(s.refused, refused{items[i].at, items[i : i+1], err})
 		}
 	}
 	return nil
@@ -109,7 +109,7 @@ func (w merging) mergeInOrder(ctx context.Context, before string, items []item) 
 		}
 		setup = ""
 		if isDelete(run[0]) {
-			deleted, err := w.apply(ctx, run, u.copyKeys, nearbyDelete+u.delete)
+			deleted, err := w.pass(ctx, run, u.copyKeys, nearbyDelete+u.delete)
 			if err != nil {
 				return err
 			}

@@ -2,14 +2,12 @@ package txn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
-	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -84,6 +82,7 @@ type writer struct {
 	suspect bool      // a record may be the cause of what looks like the moment's
 	sum     *Checksum // of the range in hand; nil: another table's writer adds it up
 	result  TableResult
+	others  map[int]*writer // of a sink with several tables: the other tables' writers, by target
 
 	feed    *feed // of an append: the COPY that is open
 	main    transform.Shape
@@ -104,14 +103,14 @@ func (w *writer) wanted() bool {
 }
 
 func (w *writer) takes(rng int) bool {
-	return slices.Contains(w.store.route(w.batch[rng].Topic), w.index)
+	return slices.Contains(w.store.of(w.batch[rng].Topic).sinks, w.index)
 }
 
 // forgets says whether the writer needs no record of its own again once it is encoded, nor does another one. An upsert would
 // not either, but larger merges are slower ones (docs/decisions/0009-batches-that-go-on.md).
 func (w *writer) forgets() bool {
 	for i := range w.batch {
-		if w.takes(i) && len(w.store.route(w.batch[i].Topic)) > 1 {
+		if w.takes(i) && len(w.store.of(w.batch[i].Topic).tables) > 1 {
 			return false
 		}
 	}
@@ -121,18 +120,20 @@ func (w *writer) forgets() bool {
 // enter begins with the records of a range, if the table takes them. The first table that does adds up the ledger's
 // checksum on its way, while the bytes are near.
 func (w *writer) enter(rng int) bool {
-	route := w.store.route(w.batch[rng].Topic)
+	sinks := w.store.of(w.batch[rng].Topic).sinks
 	w.sum = nil
-	if len(route) > 0 && route[0] == w.index {
+	if len(sinks) > 0 && sinks[0] == w.index {
 		w.sum = &w.store.buf.sums[rng]
 	}
-	return slices.Contains(route, w.index)
+	return slices.Contains(sinks, w.index)
 }
 
 // write writes all records of the table that the batch has now, and notes the result.
 func (w *writer) write(ctx context.Context) (err error) {
 	w.result.Table = w.name()
-	if w.careful || w.target.streamer() == nil {
+	if len(w.target.others) > 0 {
+		err = w.writeFamily(ctx)
+	} else if w.careful || w.target.streamer() == nil {
 		err = w.target.mode.write(ctx, w)
 	} else if err = w.startWith(ctx); err == nil {
 		err = w.finish(ctx)
@@ -181,52 +182,4 @@ func (w *writer) abort() {
 		w.feed.abort()
 		w.feed = nil
 	}
-}
-
-// place is a record's place in the batch: the range, its number in a walk of that, and its offset.
-type place struct {
-	rng, rec int
-	offset   int64
-}
-
-// walk calls f with each record of a range and its place, until f returns false.
-func (w *writer) walk(rng int, f func(place, *record.Record) bool) {
-	n, on := 0, true
-	each := func(r *record.Record) bool {
-		on = f(place{rng, n, r.Offset}, r)
-		n++
-		return on
-	}
-	for batches := w.batch[rng].Batches; on && len(batches) > 0; batches = batches[1:] {
-		batches[0].Walk(batches[0].From(), each)
-	}
-}
-
-// encode appends a record's row and notes what became of the record; when there is no row dst comes back as it was.
-func (w *writer) encode(dst []byte, at place, rec *record.Record) ([]byte, transform.Op) {
-	if w.sum != nil {
-		w.sum.Add(rec)
-	}
-	out, op, err := w.target.encoder.Append(dst, rec)
-	if err != nil {
-		w.bury(at, rec.Clone(), err)
-		return dst, transform.Filter
-	}
-	if op != transform.Filter {
-		m := &w.store.buf.marks[at.rng][at.rec]
-		*m = max(*m, written)
-	}
-	return out, op
-}
-
-// bury notes a dead letter, of a record that nobody else has. One that fails in two tables leaves two letters and counts
-// once.
-func (w *writer) bury(at place, rec *record.Record, err error) {
-	var bad *transform.BadRecord
-	if !errors.As(err, &bad) {
-		bad = refusal(err)
-	}
-	st := &w.store.buf
-	st.marks[at.rng][at.rec] = dead
-	st.letters = append(st.letters, letter{rng: at.rng, record: rec, table: w.result.Table, bad: bad})
 }
