@@ -34,17 +34,18 @@ var barred = map[string][]rule{
 		{"github.com/jackc/", "transform does no I/O: Postgres' wire format is bytes here"},
 		{"net/http", "transform does no I/O"}, {"os", "transform does no I/O"},
 		{"log", "transform does not log"}, {"math/rand", "same record, same row"},
+		{"github.com/twmb/", "transform knows records, not who fetched them"},
 	},
-	"txn": {{"github.com/twmb/franz-go/pkg/kadm", "txn does not talk to Kafka"}},
+	"txn": {{"github.com/twmb/", "txn knows records, not who fetched them"}},
 	"cmd": {{"github.com/twmb/", "commands do not talk to Kafka"}},
 	"config": {
 		{"sinker/internal/consume", "config is read by app, which fills the parts' own Configs"}, {"sinker/internal/txn", "see above"},
 	},
 	"record": {
-		{"github.com/jackc/", "record knows no client of Postgres"},
+		{"github.com/jackc/", "record knows no client of Postgres"}, {"github.com/twmb/", "record knows no client of Kafka"},
 		{"net/http", "record does no I/O"}, {"os", "record does no I/O"}, {"log", "record does not log"},
 	},
-	"consume": {{"github.com/jackc/", "SQL belongs to txn"}},
+	"consume": {{"github.com/jackc/", "SQL belongs to txn"}, {"sinker/internal/txn", "consume states what it needs of a database"}},
 	"value":   {{"github.com/", "values know nobody"}, {"encoding/json", "a value is of any format"}},
 	"format": {
 		{"github.com/jackc/", "a format knows no Postgres"}, {"github.com/twmb/franz-go/pkg/kgo", "a format is given bytes"},
@@ -77,6 +78,34 @@ func TestServiceWithoutDemo(t *testing.T) {
 		for _, no := range []string{"sinker/internal/local", "sinker/internal/demo", "github.com/twmb/franz-go/pkg/kfake", "github.com/fergusstrange/"} {
 			if strings.HasPrefix(p, no) {
 				t.Errorf("with the tag nodemo the program still holds %s", p)
+			}
+		}
+	}
+}
+
+// TestConsumeWithoutPostgres looks at everything that consume is made of: the loop knows a database by consume.Store alone.
+// Likewise for txn and a client of Kafka.
+func TestConsumeWithoutPostgres(t *testing.T) {
+	for pkg, without := range map[string][]string{
+		"consume":   {"github.com/jackc/", "sinker/internal/txn", "sinker/internal/transform", "database/sql"},
+		"ops":       {"github.com/jackc/", "sinker/internal/txn"},
+		"txn":       {"github.com/twmb/", "sinker/internal/consume"},
+		"transform": {"github.com/twmb/", "github.com/jackc/", "sinker/internal/txn"},
+		"record":    {"github.com/", "sinker/internal/txn"},
+	} {
+		out, err := exec.Command("go", "list", "-deps", "sinker/internal/"+pkg).CombinedOutput()
+		if err != nil {
+			t.Fatalf("go list: %v\n%s", err, out)
+		}
+		deps := strings.Fields(string(out))
+		if !slices.Contains(deps, "sinker/internal/record") {
+			t.Fatalf("go list does not name internal/record for %s: %s", pkg, out)
+		}
+		for _, d := range deps {
+			for _, no := range without {
+				if strings.HasPrefix(d, no) {
+					t.Errorf("%s is made of %s, too", pkg, d)
+				}
 			}
 		}
 	}

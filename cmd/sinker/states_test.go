@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"sinker/internal/app"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -29,7 +29,7 @@ func TestOneWordPerState(t *testing.T) {
 	s.produceTo(&kgo.Record{Topic: "orders", Value: []byte(`nonsense`)}, &kgo.Record{Topic: "items", Value: []byte(`{"id":4}`)}, &kgo.Record{Topic: "notes", Value: []byte(`{"id":1}`)})
 	s.eventually("the states to be written down", func() bool { return s.one(`SELECT count(*) FROM sinker.offsets WHERE stopped IS NOT NULL`) == "2" })
 	s.eventually("notes to be loaded", func() bool { return s.one(`SELECT count(*) FROM notes`) == "1" })
-	want := map[string]string{"notes": txn.Reading, "items": txn.Waiting, "orders": txn.Stopped}
+	want := map[string]string{"notes": record.Reading, "items": record.Waiting, "orders": record.Stopped}
 
 	s.eventually("the log", func() bool {
 		out := svc.out.String()
@@ -43,7 +43,7 @@ func TestOneWordPerState(t *testing.T) {
 		t.Fatalf("%d %v %s", code, err, body)
 	}
 	for _, p := range doc.Partitions {
-		if p.State != want[p.Topic] || (p.Reason == "") != (p.State == txn.Reading) || p.State == txn.Stopped && p.Command == "" {
+		if p.State != want[p.Topic] || (p.Reason == "") != (p.State == record.Reading) || p.State == record.Stopped && p.Command == "" {
 			t.Errorf("/status: %+v, want %s", p, want[p.Topic])
 		}
 	}
@@ -59,7 +59,7 @@ func TestOneWordPerState(t *testing.T) {
 		}
 	}
 	for topic, state := range want {
-		for _, other := range []string{txn.Waiting, txn.Stopped} {
+		for _, other := range []string{record.Waiting, record.Stopped} {
 			line := fmt.Sprintf(`sinker_partition_%s{partition="0",pipeline="sinker",topic="%s"} %d`, other, topic, map[bool]int{true: 1}[other == state])
 			if !strings.Contains(metrics, line) {
 				t.Errorf("/metrics has no %s", line)

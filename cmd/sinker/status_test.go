@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/app"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 func TestStatus(t *testing.T) {
@@ -56,7 +56,7 @@ func TestStatus(t *testing.T) {
 				t.Errorf("want %s: %s", state, line)
 			}
 		}
-		if doc := decode(t, s.sinker("status", "-c", s.file, "--json")); doc.Totals.Stopped != 1 || doc.Totals.Waiting != 1 || doc.Partitions[1].State != txn.Stopped || doc.Partitions[1].Command == "" || doc.Partitions[2].State != txn.Waiting {
+		if doc := decode(t, s.sinker("status", "-c", s.file, "--json")); doc.Totals.Stopped != 1 || doc.Totals.Waiting != 1 || doc.Partitions[1].State != record.Stopped || doc.Partitions[1].Command == "" || doc.Partitions[2].State != record.Waiting {
 			t.Errorf("%+v", doc)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 )
 
@@ -25,7 +26,7 @@ type Change struct {
 // was refused; nothing was changed.
 func ChangeOffset(ctx context.Context, p *config.Pipeline, build Build, c Change) (txn.Changed, error) {
 	change := txn.Change{
-		TopicPartition: txn.TopicPartition{Topic: c.Topic, Partition: c.Partition}, Action: c.Action, Offset: c.Offset,
+		TopicPartition: record.TopicPartition{Topic: c.Topic, Partition: c.Partition}, Action: c.Action, Offset: c.Offset,
 		SkipRecords: c.SkipRecords, WriteAgain: c.WriteAgain, By: c.By, Note: c.Note,
 	}
 	if c.Action != "set" {

@@ -8,6 +8,7 @@ import (
 	"sinker/internal/config"
 	"sinker/internal/consume"
 	"sinker/internal/nearest"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 )
 
@@ -53,9 +54,9 @@ func KindOf(err error) Kind {
 	var te *txn.Error
 	if errors.As(err, &te) {
 		switch te.Class {
-		case txn.Schema, txn.Auth:
+		case record.Schema, record.Auth:
 			return Configuration
-		case txn.Retry, txn.Resource, txn.Timeout:
+		case record.Retry, record.Resource, record.Timeout:
 			return Unavailable
 		}
 	}

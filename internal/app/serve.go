@@ -69,7 +69,7 @@ func (a *App) service(ends *consume.Ends) (*consume.Service, func()) {
 		c := a.postgres
 		// The last part is random, because every process in a container is number 1.
 		c.Owner = fmt.Sprintf("%s/%d/%d/%04x", host, os.Getpid(), worker, rand.Uint32N(1<<16))
-		return consume.Postgres(txn.New(c))
+		return store{txn.New(c)}
 	}
 	return consume.NewService(a.kafka, a.pipeline.Workers, ids, newStore, ends), release
 }

@@ -9,6 +9,7 @@ import (
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,7 +31,7 @@ type StatusReport struct {
 
 // PartitionReport is where a partition stands.
 type PartitionReport struct {
-	txn.PartitionStatus
+	record.PartitionStatus
 	EndOffset *int64   `json:"end_offset"`              // as a read_committed reader sees it
 	Lag       *int64   `json:"lag"`                     // in offsets
 	RecordAge *float64 `json:"last_record_age_seconds"` // null before the first record
@@ -66,7 +67,7 @@ func Status(ctx context.Context, p *config.Pipeline, build Build) (*StatusReport
 }
 
 // Positions reads a pipeline's offset rows.
-func Positions(ctx context.Context, p *config.Pipeline) ([]txn.PartitionStatus, error) {
+func Positions(ctx context.Context, p *config.Pipeline) ([]record.PartitionStatus, error) {
 	return txn.Status(ctx, p.Postgres.URL.Reveal(), p.Name)
 }
 
@@ -74,7 +75,7 @@ var errNotAsked = errors.New("no brokers are given: --brokers, or a configuratio
 
 // askEnds asks Kafka for the ends of the logs. What it returns together with an error is right, but not complete.
 func askEnds(ctx context.Context, k config.Kafka, build Build,
-	rows []txn.PartitionStatus) (map[txn.TopicPartition]int64, error) {
+	rows []record.PartitionStatus) (map[record.TopicPartition]int64, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
@@ -115,7 +116,7 @@ func newStatusReport(pipeline string, o *txn.Overview) *StatusReport {
 			p.RecordAge = &age
 		}
 		if o.Letters != nil {
-			n := o.Letters[txn.TopicPartition{Topic: row.Topic, Partition: row.Partition}]
+			n := o.Letters[record.TopicPartition{Topic: row.Topic, Partition: row.Partition}]
 			p.Letters = &n
 			*r.Totals.Letters += n
 		}
@@ -125,11 +126,11 @@ func newStatusReport(pipeline string, o *txn.Overview) *StatusReport {
 	return r
 }
 
-func (t *StatusTotals) add(row txn.PartitionStatus) {
+func (t *StatusTotals) add(row record.PartitionStatus) {
 	switch row.State {
-	case txn.Waiting:
+	case record.Waiting:
 		t.Waiting++
-	case txn.Stopped:
+	case record.Stopped:
 		t.Stopped++
 	}
 	t.Consumed += row.Consumed
@@ -140,7 +141,7 @@ func (t *StatusTotals) add(row txn.PartitionStatus) {
 }
 
 // addEnds adds what Kafka says.
-func (r *StatusReport) addEnds(ends map[txn.TopicPartition]int64, err error) {
+func (r *StatusReport) addEnds(ends map[record.TopicPartition]int64, err error) {
 	if err != nil {
 		r.KafkaError = err.Error()
 	}
@@ -148,7 +149,7 @@ func (r *StatusReport) addEnds(ends map[txn.TopicPartition]int64, err error) {
 	known := 0
 	for i := range r.Partitions {
 		p := &r.Partitions[i]
-		end, ok := ends[txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
+		end, ok := ends[record.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
 		if !ok || end < 0 {
 			continue
 		}

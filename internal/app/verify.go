@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sinker/internal/config"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 	"sinker/internal/verify"
 )
@@ -50,7 +51,7 @@ func Verify(ctx context.Context, p *config.Pipeline, build Build) (*VerifyReport
 	v := verify.Verifier{Kafka: a.kafka, Store: store, Books: books}
 	out := &VerifyReport{Partitions: []verify.Report{}}
 	for _, row := range rows {
-		rep, err := v.Partition(ctx, txn.TopicPartition{Topic: row.Topic, Partition: row.Partition})
+		rep, err := v.Partition(ctx, record.TopicPartition{Topic: row.Topic, Partition: row.Partition})
 		if err != nil {
 			return nil, err
 		}

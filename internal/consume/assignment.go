@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -20,21 +20,21 @@ type assignment struct {
 	mu      sync.Mutex
 	joined  bool
 	closed  bool
-	rounds  int64                       // assignments and revocations seen
-	owned   map[txn.TopicPartition]bool // what the group says is ours
-	gained  map[txn.TopicPartition]bool // of these, not yet seen by the loop
-	dropped map[txn.TopicPartition]bool // not ours any more, not yet seen by the loop
-	waiters []chan struct{}             // closed when the loop has let go of what was dropped
-	wake    context.CancelFunc          // ends the poll in progress
-	refused error                       // why the group gives nothing; nil: it does, or has not said
-	since   time.Time                   // of the same reason
-	said    time.Time                   // when it was last logged
+	rounds  int64                          // assignments and revocations seen
+	owned   map[record.TopicPartition]bool // what the group says is ours
+	gained  map[record.TopicPartition]bool // of these, not yet seen by the loop
+	dropped map[record.TopicPartition]bool // not ours any more, not yet seen by the loop
+	waiters []chan struct{}                // closed when the loop has let go of what was dropped
+	wake    context.CancelFunc             // ends the poll in progress
+	refused error                          // why the group gives nothing; nil: it does, or has not said
+	since   time.Time                      // of the same reason
+	said    time.Time                      // when it was last logged
 }
 
 func newAssignment(patience time.Duration) *assignment {
 	return &assignment{
-		patience: patience, owned: map[txn.TopicPartition]bool{},
-		gained: map[txn.TopicPartition]bool{}, dropped: map[txn.TopicPartition]bool{},
+		patience: patience, owned: map[record.TopicPartition]bool{},
+		gained: map[record.TopicPartition]bool{}, dropped: map[record.TopicPartition]bool{},
 	}
 }
 
@@ -44,7 +44,7 @@ func (a *assignment) assigned(_ context.Context, _ *kgo.Client, parts map[string
 	a.joined = true
 	a.refused = nil
 	a.rounds++
-	each(parts, func(tp txn.TopicPartition) {
+	each(parts, func(tp record.TopicPartition) {
 		a.owned[tp], a.gained[tp] = true, true
 	})
 	a.wakeLocked()
@@ -83,7 +83,7 @@ func (a *assignment) drop(parts map[string][]int32) chan struct{} {
 	defer a.mu.Unlock()
 	a.rounds++
 	var n int
-	each(parts, func(tp txn.TopicPartition) {
+	each(parts, func(tp record.TopicPartition) {
 		n++
 		delete(a.owned, tp)
 		delete(a.gained, tp)
@@ -116,12 +116,12 @@ func (a *assignment) wakeLocked() {
 }
 
 // changes hands the loop what changed since the last call. The loop must call letGo when it has dropped what was lost.
-func (a *assignment) changes() (gained, dropped map[txn.TopicPartition]bool, letGo func()) {
+func (a *assignment) changes() (gained, dropped map[record.TopicPartition]bool, letGo func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	gained, dropped = a.gained, a.dropped
 	waiters := a.waiters
-	a.gained, a.dropped, a.waiters = map[txn.TopicPartition]bool{}, map[txn.TopicPartition]bool{}, nil
+	a.gained, a.dropped, a.waiters = map[record.TopicPartition]bool{}, map[record.TopicPartition]bool{}, nil
 	return gained, dropped, func() {
 		for _, w := range waiters {
 			close(w)
@@ -149,16 +149,16 @@ func (a *assignment) pollContext(ctx context.Context, d time.Duration) (context.
 }
 
 // state is for people to read.
-func (a *assignment) state() (joined bool, rounds int64, owned map[txn.TopicPartition]bool) {
+func (a *assignment) state() (joined bool, rounds int64, owned map[record.TopicPartition]bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.joined, a.rounds, maps.Clone(a.owned)
 }
 
-func each(parts map[string][]int32, f func(txn.TopicPartition)) {
+func each(parts map[string][]int32, f func(record.TopicPartition)) {
 	for t, ps := range parts {
 		for _, p := range ps {
-			f(txn.TopicPartition{Topic: t, Partition: p})
+			f(record.TopicPartition{Topic: t, Partition: p})
 		}
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/dustin/go-humanize/english"
 )
@@ -12,7 +12,7 @@ import (
 // BadBatch is a batch of records that cannot be read, now or later: it takes more memory than kafka.max_batch allows, or it
 // is broken. Nothing of it was handed on.
 type BadBatch struct {
-	txn.TopicPartition
+	record.TopicPartition
 	From, To int64 // its offsets, To excluded
 	limit    int64
 	err      error // *largeBatch or *brokenBatch; nil: not known
@@ -64,7 +64,7 @@ func (e *largeBatch) Error() string { return fmt.Sprintf("it takes %s of memory"
 func (w *Worker) stopAtBadBatches() {
 	for tp, bad := range w.bad {
 		if p := w.parts[tp]; p != nil && p.active() && !p.ready() {
-			w.stop(p, bad.Error(), bad.Skip())
+			w.stop(p, record.Stop{Reason: bad.Error(), Hole: record.Hole{From: bad.From, To: bad.To}, Command: bad.Skip()})
 		}
 	}
 }

@@ -18,7 +18,6 @@ import (
 
 	"sinker/internal/local/await"
 	"sinker/internal/record"
-	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -193,7 +192,7 @@ func testBadBatch(t *testing.T, codec kgo.CompressionCodecType, raw []byte, n in
 	cfg := b.config("t")
 	cfg.MaxBatch = 1 << 20
 	svc, stop := b.run(cfg, 1, nil)
-	bad, other := txn.TopicPartition{Topic: "t"}, txn.TopicPartition{Topic: "t", Partition: 1}
+	bad, other := record.TopicPartition{Topic: "t"}, record.TopicPartition{Topic: "t", Partition: 1}
 	offsets := fmt.Sprintf("[%d, %d)", from, from+int64(n))
 	b.stopped(svc, bad, offsets)
 	await.Until(t, "the other partition's end", func() bool { return b.db.position(other) == b.ends("t")[other] })

@@ -9,7 +9,7 @@ import (
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // commitHeld commits a batch of what is in hand, trying again for as long as it is ours and the trouble may pass.
@@ -20,7 +20,7 @@ func (w *Worker) commitHeld(ctx context.Context) {
 	for retries := 0; len(b) > 0; retries++ {
 		start := time.Now()
 		err := failpoint.Hit(failpoint.Polled)
-		var res txn.Result
+		var res record.Result
 		if err == nil {
 			res, err = w.write(ctx, b)
 		}
@@ -54,7 +54,7 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) bool {
 }
 
 // stillOurs leaves out the ranges of partitions that were let go, or taken anew, since the batch was cut.
-func (w *Worker) stillOurs(b txn.Batch) txn.Batch {
+func (w *Worker) stillOurs(b record.Ranges) record.Ranges {
 	kept := b[:0]
 	for _, r := range b {
 		if p := w.parts[r.TopicPartition]; p != nil && p.active() && p.Fence == r.Fence && p.NextOffset == r.From {
@@ -65,7 +65,7 @@ func (w *Worker) stillOurs(b txn.Batch) txn.Batch {
 }
 
 // committed moves on: the commit is the ack.
-func (w *Worker) committed(b txn.Batch, res txn.Result, start time.Time, retries int) {
+func (w *Worker) committed(b record.Ranges, res record.Result, start time.Time, retries int) {
 	now := time.Now()
 	rep := Report{Worker: w.id, At: now, Took: now.Sub(start), Result: res, Retries: retries}
 	for i := range b {
@@ -97,16 +97,16 @@ func (w *Worker) committed(b txn.Batch, res txn.Result, start time.Time, retries
 
 // refused handles an error of Commit, of which nothing was written unless the reply to COMMIT was lost. It returns what
 // of the batch is left to be committed, and whether to try at once.
-func (w *Worker) refused(ctx context.Context, b txn.Batch, err error) (rest txn.Batch, again bool) {
-	var miss *txn.MissError
+func (w *Worker) refused(ctx context.Context, b record.Ranges, err error) (rest record.Ranges, again bool) {
+	var miss *record.MissError
 	if errors.As(err, &miss) {
 		return w.missed(b, miss.Misses), true
 	}
-	if errors.Is(err, txn.ErrSpent) {
+	if errors.Is(err, record.ErrSpent) {
 		w.readAgain(b)
 		return nil, true
 	}
-	var stop *txn.StopError
+	var stop *record.StopError
 	if errors.As(err, &stop) {
 		if b.Streamed() {
 			w.readAgain(b) // to commit what lies before the record that stops
@@ -114,31 +114,30 @@ func (w *Worker) refused(ctx context.Context, b txn.Batch, err error) (rest txn.
 		}
 		return w.stopAt(b, stop), true
 	}
-	var e *txn.Error
-	if errors.As(err, &e) {
+	if e, ok := record.FailureOf(err); ok {
 		switch {
-		case e.Class == txn.Data && b.Streamed():
+		case e.Class == record.Data && b.Streamed():
 			w.readAgain(b) // the store takes the records one by one then
 			return nil, true
 		// Only after "write" is it certain that the compare passed, and so that no earlier attempt is in doubt: ranges
 		// in doubt must not change.
-		case e.Class == txn.Timeout && e.Op == "write" && w.rows > 1, mutant.On(mutant.UnknownIsFailed) && e.Op == "commit":
+		case e.Class == record.Timeout && e.Step == record.StepWrite && w.rows > 1, mutant.On(mutant.UnknownIsFailed) && e.Step == record.StepCommit:
 			w.rows = max(1, batchRows(b)/2)
 			w.cfg.Log.Warn("Postgres needed longer than statement_timeout for a batch: trying a smaller one", "worker", w.id, "rows", w.rows, "err", err)
 			w.counters.Retries.Add(1)
 			return w.cutBatch(), true
-		case e.Class == txn.Schema && !w.lookedAgain:
+		case e.Class == record.Schema && !w.lookedAgain:
 			w.lookedAgain = true // the store has forgotten the table and looks at it again
 			return b, true
-		case e.Class == txn.Schema:
-			return w.parkTable(b, e), true
+		case e.Class == record.Schema:
+			return w.parkTable(b, e, err), true
 		}
 	}
 	w.trouble.met(w, err)
 	return b, false
 }
 
-func batchRows(b txn.Batch) (n int) {
+func batchRows(b record.Ranges) (n int) {
 	for i := range b {
 		n += b[i].Count()
 	}
@@ -146,11 +145,11 @@ func batchRows(b txn.Batch) (n int) {
 }
 
 // missed acts on ranges whose offset row said something else than expected, as the row says under its lock.
-func (w *Worker) missed(b txn.Batch, misses []txn.Miss) txn.Batch {
+func (w *Worker) missed(b record.Ranges, misses []record.Miss) record.Ranges {
 	for _, m := range misses {
 		p := w.parts[m.TopicPartition]
 		switch m.Kind {
-		case txn.Already:
+		case record.Already:
 			for i := range b {
 				if b[i].TopicPartition == m.TopicPartition {
 					p.advance(&b[i])
@@ -158,24 +157,24 @@ func (w *Worker) missed(b txn.Batch, misses []txn.Miss) txn.Batch {
 				}
 			}
 			w.counters.Resolved.Add(1)
-		case txn.WentBack:
+		case record.WentBack:
 			w.rewind(p, m)
-		case txn.Fenced:
+		case record.Fenced:
 			w.fenced(p, m)
-		case txn.Gone:
-			w.stop(p, "its row in sinker.offsets is gone. Nothing was written. Put the row back, or restart sinker to read the partition from where kafka.start says", "")
-		case txn.OtherLog:
-			reason, command := otherLog(m, p.Log)
-			w.stop(p, reason, command)
-		case txn.Ahead:
-			w.stop(p, fmt.Sprintf("its stored position is %d, neither where this worker's batch begins (%d) nor where it ends: somebody moved it by hand. Restart sinker to take it from there", m.Stored, p.NextOffset), "")
+		case record.Gone:
+			w.stop(p, record.Stop{Reason: "its row in sinker.offsets is gone. Nothing was written. " +
+				"Put the row back, or restart sinker to read the partition from where kafka.start says"})
+		case record.OtherLog:
+			w.stop(p, otherLog(m, p.Log))
+		case record.Ahead:
+			w.stop(p, record.Stop{Reason: fmt.Sprintf("its stored position is %d, neither where this worker's batch begins (%d) nor where it ends: somebody moved it by hand. Restart sinker to take it from there", m.Stored, p.NextOffset)})
 		}
 	}
 	return w.stillOurs(b)
 }
 
 // fenced drops a partition that another owner has taken, and asks for it again if the group still says it is ours.
-func (w *Worker) fenced(p *part, m txn.Miss) {
+func (w *Worker) fenced(p *part, m record.Miss) {
 	w.counters.Fenced.Add(1)
 	w.cfg.Log.Warn("fenced: another owner has taken the partition; nothing was written, what was in hand is dropped",
 		"worker", w.id, "topic", m.Topic, "partition", m.Partition, "position", p.NextOffset, "stored", m.Stored, "owner", m.Owner, "fence", m.Fence)
@@ -187,13 +186,13 @@ func (w *Worker) fenced(p *part, m txn.Miss) {
 
 // rewind goes back with the database: after a failover to a lagging standby, or a restore, the rows and the offsets
 // are both as they were, so what was lost there is read again.
-func (w *Worker) rewind(p *part, m txn.Miss) {
+func (w *Worker) rewind(p *part, m record.Miss) {
 	w.wentBack(m.TopicPartition, p.NextOffset, m.Stored)
 	w.discard(m.TopicPartition)
 	w.pending[m.TopicPartition] = time.Time{}
 }
 
-func (w *Worker) wentBack(tp txn.TopicPartition, from, to int64) {
+func (w *Worker) wentBack(tp record.TopicPartition, from, to int64) {
 	w.counters.Rewound.Add(1)
 	w.cfg.Log.Warn("the database went back (a failover, a restore or an operator): reading again from its position",
 		"worker", w.id, "topic", tp.Topic, "partition", tp.Partition, "from", from, "to", to)
@@ -201,7 +200,7 @@ func (w *Worker) wentBack(tp txn.TopicPartition, from, to int64) {
 
 // stopAt shortens the batch to what lies before the record that stops its partition; when nothing does, the partition
 // stops at once.
-func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
+func (w *Worker) stopAt(b record.Ranges, stop *record.StopError) record.Ranges {
 	p := w.parts[stop.TopicPartition]
 	for i := range b {
 		r := &b[i]
@@ -210,13 +209,8 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 		}
 		below := p.below(stop.Offset)
 		n := below.Count()
-		if n == 0 && stop.Wait {
-			w.parkFor(p, fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record", stop.Reason, stop.Offset),
-				decide(p.TopicPartition, stop.Offset+1, skipRecords), cmp.Or(stop.Again, w.cfg.parkFor))
-			break
-		}
 		if n == 0 {
-			w.stop(p, fmt.Sprintf("%s (offset %d). Remove the cause and restart sinker, or pass over the record with the command", stop.Reason, stop.Offset), decide(p.TopicPartition, stop.Offset+1, skipRecords))
+			w.stopBefore(p, stop)
 			break
 		}
 		*r = below
@@ -224,12 +218,27 @@ func (w *Worker) stopAt(b txn.Batch, stop *txn.StopError) txn.Batch {
 	return w.stillOurs(b)
 }
 
+// stopBefore stops a partition, or lets it wait, at the record that it cannot pass.
+func (w *Worker) stopBefore(p *part, stop *record.StopError) {
+	why := record.Stop{
+		Reason:  fmt.Sprintf("%s (offset %d). Remove the cause and restart sinker, or pass over the record with the command", stop.Reason, stop.Offset),
+		Hole:    record.Hole{From: stop.Offset, To: stop.Offset + 1},
+		Command: decide(p.TopicPartition, stop.Offset+1, skipRecords),
+	}
+	if !stop.Wait {
+		w.stop(p, why)
+		return
+	}
+	why.Reason = fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record", stop.Reason, stop.Offset)
+	w.parkFor(p, why, cmp.Or(stop.Again, w.cfg.parkFor))
+}
+
 // parkTable lets the topics of a table that is not as it must be rest for a while; the other topics go on.
-func (w *Worker) parkTable(b txn.Batch, e *txn.Error) txn.Batch {
+func (w *Worker) parkTable(b record.Ranges, f record.Failure, err error) record.Ranges {
 	for i := range b {
 		p := w.parts[b[i].TopicPartition]
-		if e.Topics == nil || e.Topics(p.Topic) {
-			w.park(p, e.Error(), "sinker check")
+		if f.HoldsUp(p.Topic) {
+			w.park(p, record.Stop{Reason: err.Error(), Command: "sinker check"})
 		}
 	}
 	return w.stillOurs(b)

@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -66,13 +66,13 @@ type Report struct {
 	Records int
 	Bytes   int64
 	Ranges  []RangeReport
-	Result  txn.Result
+	Result  record.Result
 	Retries int // attempts before this one
 }
 
 // RangeReport is one partition's part of a committed batch.
 type RangeReport struct {
-	txn.TopicPartition
+	record.TopicPartition
 	From, To  int64
 	Records   int
 	Bytes     int64

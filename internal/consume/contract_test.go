@@ -27,7 +27,7 @@ func TestStoreContract(t *testing.T) {
 			return func(owner string) Store {
 				s := txn.New(txn.Config{URL: url, Pipeline: "p", Owner: owner})
 				t.Cleanup(s.Close)
-				return Postgres(s)
+				return postgres{s}
 			}
 		})
 	})
@@ -57,21 +57,32 @@ func migrated(t *testing.T) string {
 	return url
 }
 
+// postgres is a txn.Store as a Store, as internal/app makes it.
+type postgres struct{ *txn.Store }
+
+func (s postgres) Begin(ctx context.Context, ranges record.Ranges) (Tx, error) {
+	tx, err := s.Store.Begin(ctx, ranges)
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
 // testStore is the contract. open makes the stores of one database.
 func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 	ctx := context.Background()
-	log := txn.LogID{ClusterID: "c", TopicID: [16]byte{1}}
+	log := record.LogID{ClusterID: "c", TopicID: [16]byte{1}}
 	place := tp("orders", 0)
-	claim := txn.Claim{TopicPartition: place, Log: log}
-	take := func(t *testing.T, s Store) txn.Position {
+	claim := record.Claim{TopicPartition: place, Log: log}
+	take := func(t *testing.T, s Store) record.Position {
 		t.Helper()
-		taken, err := s.Take(ctx, []txn.Claim{claim})
+		taken, err := s.Take(ctx, []record.Claim{claim})
 		if err != nil || len(taken.Positions) != 1 {
 			t.Fatalf("take: %+v, %v", taken, err)
 		}
 		return taken.Positions[0]
 	}
-	batch := func(p txn.Position, n int64) txn.Batch {
+	batch := func(p record.Position, n int64) record.Ranges {
 		r := record.Range{TopicPartition: place, Log: p.Log, Fence: p.Fence, From: p.NextOffset}
 		var records []*record.Record
 		for i := range n {
@@ -80,22 +91,22 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		r.Add(record.NewList(r.From, r.From+n, records...))
 		return record.Ranges{r}
 	}
-	commit := func(s Store, b txn.Batch) (txn.Result, error) {
+	commit := func(s Store, b record.Ranges) (record.Result, error) {
 		tx, err := s.Begin(ctx, b)
 		if err != nil {
-			return txn.Result{}, err
+			return record.Result{}, err
 		}
 		defer tx.Rollback()
 		for i := range b {
 			if err := give(ctx, tx, i, &b[i]); err != nil {
-				return txn.Result{}, err
+				return record.Result{}, err
 			}
 		}
 		return tx.Commit(ctx)
 	}
-	kindOf := func(t *testing.T, err error) txn.MissKind {
+	kindOf := func(t *testing.T, err error) record.MissKind {
 		t.Helper()
-		var m *txn.MissError
+		var m *record.MissError
 		if !errors.As(err, &m) || len(m.Misses) != 1 {
 			t.Fatalf("want one miss, got %v", err)
 		}
@@ -110,7 +121,7 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		for _, seed := range []int64{7, 9} {
 			c := claim
 			c.Seed = seed
-			if err := s.Seed(ctx, []txn.Claim{c}); err != nil {
+			if err := s.Seed(ctx, []record.Claim{c}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -150,10 +161,10 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		a, b := open("a"), open("b")
 		p := take(t, a)
 		take(t, b)
-		if _, err := commit(a, batch(p, 1)); kindOf(t, err) != txn.Fenced {
+		if _, err := commit(a, batch(p, 1)); kindOf(t, err) != record.Fenced {
 			t.Error(err)
 		}
-		if touched, err := a.Touched(ctx, []txn.Position{p}); err != nil || len(touched) != 1 || touched[0] != place {
+		if touched, err := a.Touched(ctx, []record.Position{p}); err != nil || len(touched) != 1 || touched[0] != place {
 			t.Errorf("touched = %v, %v", touched, err)
 		}
 	})
@@ -162,11 +173,11 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		p := take(t, open("a"))
 		p.Foreign = true
 		b := open("b") // which does not own the row
-		if touched, err := b.Touched(ctx, []txn.Position{p}); err != nil || len(touched) != 0 {
+		if touched, err := b.Touched(ctx, []record.Position{p}); err != nil || len(touched) != 0 {
 			t.Errorf("touched = %v, %v", touched, err)
 		}
 		take(t, open("c"))
-		if touched, err := b.Touched(ctx, []txn.Position{p}); err != nil || len(touched) != 1 {
+		if touched, err := b.Touched(ctx, []record.Position{p}); err != nil || len(touched) != 1 {
 			t.Errorf("touched = %v, %v", touched, err)
 		}
 	})
@@ -175,13 +186,13 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		p := take(t, s)
 		later := p
 		later.NextOffset = 5
-		if _, err := commit(s, batch(later, 1)); kindOf(t, err) != txn.WentBack {
+		if _, err := commit(s, batch(later, 1)); kindOf(t, err) != record.WentBack {
 			t.Error(err)
 		}
 		if _, err := commit(s, batch(p, 9)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := commit(s, batch(p, 2)); kindOf(t, err) != txn.Ahead {
+		if _, err := commit(s, batch(p, 2)); kindOf(t, err) != record.Ahead {
 			t.Error(err)
 		}
 	})
@@ -189,19 +200,19 @@ func testStore(t *testing.T, newDB func(*testing.T) func(owner string) Store) {
 		s := newDB(t)("a")
 		p := take(t, s)
 		p.Log.TopicID = [16]byte{2}
-		if _, err := commit(s, batch(p, 1)); kindOf(t, err) != txn.OtherLog {
+		if _, err := commit(s, batch(p, 1)); kindOf(t, err) != record.OtherLog {
 			t.Error(err)
 		}
 		c := claim
 		c.Log.TopicID = [16]byte{2}
-		if taken, err := s.Take(ctx, []txn.Claim{c}); err != nil || len(taken.Misses) != 1 || taken.Misses[0].Kind != txn.OtherLog {
+		if taken, err := s.Take(ctx, []record.Claim{c}); err != nil || len(taken.Misses) != 1 || taken.Misses[0].Kind != record.OtherLog {
 			t.Errorf("%+v, %v", taken, err)
 		}
 	})
 	t.Run("Gone", func(t *testing.T) {
 		s := newDB(t)("a")
-		p := txn.Position{TopicPartition: place, Log: log, Fence: 1}
-		if _, err := commit(s, batch(p, 1)); kindOf(t, err) != txn.Gone {
+		p := record.Position{TopicPartition: place, Log: log, Fence: 1}
+		if _, err := commit(s, batch(p, 1)); kindOf(t, err) != record.Gone {
 			t.Error(err)
 		}
 	})

@@ -143,7 +143,7 @@ func newCutBench(t *testing.T, partitions int32) *cutBench {
 	b := &cutBench{bench: newBench(t, "orders", partitions), proxy: proxy, conn: conn, partitions: partitions}
 	sink := txn.Sink{Topics: []string{"orders"}, Schema: "public", Table: "orders", Rule: transform.Rule{Columns: []transform.Column{{Name: "id"}}, Meta: []string{"partition", "offset"}}}
 	b.open = func() Store {
-		return Postgres(txn.New(txn.Config{URL: through, Pipeline: "p", Owner: b.owner(), Sinks: []txn.Sink{sink}, StatementTimeout: 2 * time.Second}))
+		return postgres{txn.New(txn.Config{URL: through, Pipeline: "p", Owner: b.owner(), Sinks: []txn.Sink{sink}, StatementTimeout: 2 * time.Second})}
 	}
 	return b
 }

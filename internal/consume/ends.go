@@ -6,41 +6,41 @@ import (
 	"sync"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // Ends are the offsets at which a bounded run ends, fixed at its start. A nil *Ends is never
 // reached.
 type Ends struct {
 	mu    sync.Mutex
-	start map[txn.TopicPartition]int64 // the first position known
-	at    map[txn.TopicPartition]int64
-	end   map[txn.TopicPartition]int64
+	start map[record.TopicPartition]int64 // the first position known
+	at    map[record.TopicPartition]int64
+	end   map[record.TopicPartition]int64
 	open  int
 	done  chan struct{} // closed when the run is over, at the ends or not
 	left  []Left        // what was given up
 	other others
-	held  map[txn.TopicPartition]int64 // offsets behind each end that an open transaction held back at the start
+	held  map[record.TopicPartition]int64 // offsets behind each end that an open transaction held back at the start
 }
 
 // HeldBack is what a bounded run leaves in a partition because a transaction in Kafka was open when
 // the run started.
 type HeldBack struct {
-	txn.TopicPartition
+	record.TopicPartition
 	From, Offsets int64 // the first of them, and how many: records, and Kafka's own marks
 }
 
 // HeldBack returns what is left behind open transactions, in the order of the partitions.
 func (e *Ends) HeldBack() (all []HeldBack) {
-	for _, tp := range slices.SortedFunc(maps.Keys(e.held), txn.TopicPartition.Compare) {
+	for _, tp := range slices.SortedFunc(maps.Keys(e.held), record.TopicPartition.Compare) {
 		all = append(all, HeldBack{tp, e.end[tp], e.held[tp]})
 	}
 	return all
 }
 
 // NewEnds makes the goal of a bounded run.
-func NewEnds(end map[txn.TopicPartition]int64) *Ends {
-	e := &Ends{start: map[txn.TopicPartition]int64{}, at: map[txn.TopicPartition]int64{}, end: end, open: len(end), done: make(chan struct{})}
+func NewEnds(end map[record.TopicPartition]int64) *Ends {
+	e := &Ends{start: map[record.TopicPartition]int64{}, at: map[record.TopicPartition]int64{}, end: end, open: len(end), done: make(chan struct{})}
 	e.other.moved = time.Now()
 	if e.open == 0 {
 		close(e.done)
@@ -50,7 +50,7 @@ func NewEnds(end map[txn.TopicPartition]int64) *Ends {
 
 // Moved notes a position, as committed in Postgres. It may be told of positions by several workers,
 // in any order.
-func (e *Ends) Moved(tp txn.TopicPartition, next int64) {
+func (e *Ends) Moved(tp record.TopicPartition, next int64) {
 	if e == nil {
 		return
 	}

@@ -2,14 +2,13 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"sinker/internal/local/await"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -126,7 +125,7 @@ func TestFaults(t *testing.T) {
 		b.produce("orders", 1, 100)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
-		if w := svc.States()[0]; len(w.Partitions) == 1 && w.Partitions[0].State != txn.Reading {
+		if w := svc.States()[0]; len(w.Partitions) == 1 && w.Partitions[0].State != record.Reading {
 			t.Errorf("%s: %s", w.Partitions[0].State, w.Partitions[0].Reason)
 		}
 	})
@@ -156,9 +155,9 @@ func TestFaults(t *testing.T) {
 	t.Run("StopsAtABadRecordAndWritesWhatIsBefore", func(t *testing.T) {
 		b := newBench(t, "orders", 2)
 		b.produce("orders", 2, 100)
-		bad := &txn.StopError{TopicPartition: tp("orders", 1), Offset: 30, Reason: "no number"}
+		bad := &record.StopError{TopicPartition: tp("orders", 1), Offset: 30, Reason: "no number"}
 		b.db.setFault(func(string) error { return nil })
-		b.db.refuse = func(batch txn.Batch) error {
+		b.db.refuse = func(batch record.Ranges) error {
 			for _, r := range batch {
 				if r.TopicPartition == bad.TopicPartition && r.From <= bad.Offset && bad.Offset < r.To {
 					return bad
@@ -177,8 +176,8 @@ func TestFaults(t *testing.T) {
 	t.Run("SmallerBatchAfterATimeout", func(t *testing.T) {
 		b := newBench(t, "orders", 1)
 		b.produce("orders", 1, 1000)
-		slow := &txn.Error{Class: txn.Timeout, Op: "write", Err: errors.New("statement timeout")}
-		b.db.refuse = func(batch txn.Batch) error {
+		slow := failure(record.Timeout, record.StepWrite, "statement timeout")
+		b.db.refuse = func(batch record.Ranges) error {
 			if batchRows(batch) > 100 {
 				return slow
 			}
@@ -202,12 +201,12 @@ func (m *memory) forget(topic string, partition int32, from int64) {
 }
 
 // stopped waits until the partition is stopped for a reason that holds the text, in the state and in the database.
-func (b *bench) stopped(svc *Service, tp txn.TopicPartition, text string) {
+func (b *bench) stopped(svc *Service, tp record.TopicPartition, text string) {
 	b.t.Helper()
 	await.Until(b.t, "partition stopped: "+text, func() bool {
 		for _, s := range svc.States() {
 			for _, p := range s.Partitions {
-				if p.Topic == tp.Topic && p.Partition == tp.Partition && strings.Contains(p.Reason, text) && p.State == txn.Stopped {
+				if p.Topic == tp.Topic && p.Partition == tp.Partition && strings.Contains(p.Reason, text) && p.State == record.Stopped {
 					return true
 				}
 			}
@@ -249,7 +248,7 @@ func TestTheLogChanges(t *testing.T) {
 				delete(b.made, place)
 			}
 		}
-		if err := b.db.store("x").Seed(ctx, []txn.Claim{{TopicPartition: tp("orders", 0), Log: b.log("orders"), Seed: 10}}); err != nil {
+		if err := b.db.store("x").Seed(ctx, []record.Claim{{TopicPartition: tp("orders", 0), Log: b.log("orders"), Seed: 10}}); err != nil {
 			t.Fatal(err)
 		}
 		svc, _ := b.run(b.config("orders"), 1, nil)
@@ -398,13 +397,13 @@ func TestTheLogChanges(t *testing.T) {
 }
 
 // log is the topic's identity now.
-func (b *bench) log(topic string) txn.LogID {
+func (b *bench) log(topic string) record.LogID {
 	b.t.Helper()
 	m, err := b.admin.Metadata(context.Background(), topic)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return txn.LogID{ClusterID: m.Cluster, TopicID: [16]byte(m.Topics[topic].ID)}
+	return record.LogID{ClusterID: m.Cluster, TopicID: [16]byte(m.Topics[topic].ID)}
 }
 
 func (b *bench) recreate(topic string, partitions int32) {

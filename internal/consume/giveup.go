@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // A bounded run ends also when it cannot reach its ends: once everything that can be loaded is
@@ -16,17 +16,17 @@ import (
 
 // Left is a partition that a bounded run could not load up to its end, and why.
 type Left struct {
-	txn.TopicPartition
+	record.TopicPartition
 	Position int64 // -1: not known
 	End      int64
-	State    string // txn.Waiting or txn.Stopped
+	State    string // record.Waiting or record.Stopped
 	Reason   string
 	Command  string // that decides about a stopped one; empty: there is none
 }
 
 // others is what a bounded run knows of partitions that another process has.
 type others struct {
-	rows  map[txn.TopicPartition]txn.PartitionStatus
+	rows  map[record.TopicPartition]record.PartitionStatus
 	moved time.Time // when any position last moved towards its end
 }
 
@@ -34,23 +34,23 @@ type others struct {
 // another process's. A row counts only when that is certain, and when it does not say that the
 // partition is not read: of a partition of its own this process finds out whether the position fits
 // the log, and a position beyond the end is no reason to call it loaded.
-func (s *Service) Saw(rows []txn.PartitionStatus) {
+func (s *Service) Saw(rows []record.PartitionStatus) {
 	if s.ends == nil {
 		return
 	}
-	seen, ours, joined := map[txn.TopicPartition]txn.PartitionStatus{}, map[txn.TopicPartition]bool{}, true
+	seen, ours, joined := map[record.TopicPartition]record.PartitionStatus{}, map[record.TopicPartition]bool{}, true
 	for _, st := range s.States() {
 		joined = joined && st.Joined
 		for i := range st.Partitions {
-			ours[txn.TopicPartition{Topic: st.Partitions[i].Topic, Partition: st.Partitions[i].Partition}] = true
+			ours[record.TopicPartition{Topic: st.Partitions[i].Topic, Partition: st.Partitions[i].Partition}] = true
 		}
 		for _, tp := range st.Pending {
 			ours[tp] = true
 		}
 	}
 	for _, r := range rows {
-		tp := txn.TopicPartition{Topic: r.Topic, Partition: r.Partition}
-		if seen[tp] = r; joined && !ours[tp] && r.State == txn.Reading {
+		tp := record.TopicPartition{Topic: r.Topic, Partition: r.Partition}
+		if seen[tp] = r; joined && !ours[tp] && r.State == record.Reading {
 			s.ends.Moved(tp, r.NextOffset)
 		}
 	}
@@ -74,15 +74,15 @@ func (e *Ends) giveUp(states []*WorkerState, patience time.Duration, began time.
 	if e.open == 0 || e.left != nil {
 		return
 	}
-	j := judge{ends: e, patience: patience, began: began, states: states, ours: map[txn.TopicPartition]place{}}
+	j := judge{ends: e, patience: patience, began: began, states: states, ours: map[record.TopicPartition]place{}}
 	for _, s := range states {
 		for i := range s.Partitions {
 			p := &s.Partitions[i]
-			j.ours[txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}] = place{s, p}
+			j.ours[record.TopicPartition{Topic: p.Topic, Partition: p.Partition}] = place{s, p}
 		}
 	}
 	var left []Left
-	for _, tp := range slices.SortedFunc(maps.Keys(e.end), txn.TopicPartition.Compare) {
+	for _, tp := range slices.SortedFunc(maps.Keys(e.end), record.TopicPartition.Compare) {
 		if at, known := e.at[tp]; known && at >= e.end[tp] {
 			continue
 		}
@@ -102,7 +102,7 @@ type judge struct {
 	patience time.Duration
 	began    time.Time
 	states   []*WorkerState
-	ours     map[txn.TopicPartition]place
+	ours     map[record.TopicPartition]place
 }
 
 type place struct {
@@ -112,8 +112,8 @@ type place struct {
 
 // lost says whether a partition will not get to its end, and why. A stopped one will not, at once;
 // what waits is given the patience.
-func (j *judge) lost(tp txn.TopicPartition) (Left, bool) {
-	l := Left{TopicPartition: tp, Position: -1, End: j.ends.end[tp], State: txn.Waiting}
+func (j *judge) lost(tp record.TopicPartition) (Left, bool) {
+	l := Left{TopicPartition: tp, Position: -1, End: j.ends.end[tp], State: record.Waiting}
 	ours, ok := j.ours[tp]
 	if at, known := j.ends.at[tp]; known {
 		l.Position = at
@@ -125,7 +125,7 @@ func (j *judge) lost(tp txn.TopicPartition) (Left, bool) {
 	switch {
 	case !ok:
 		return j.elsewhere(l)
-	case ours.part.State == txn.Reading:
+	case ours.part.State == record.Reading:
 		l.Reason = fmt.Sprintf("Kafka has sent nothing for %s, though the log goes on to offset %d", j.patience, l.End)
 		if ours.part.HeldBack > 0 {
 			l.Reason = fmt.Sprintf("a transaction in Kafka is open, and holds back offsets from %d on: sinker reads them when its producer, or "+
@@ -136,7 +136,7 @@ func (j *judge) lost(tp txn.TopicPartition) (Left, bool) {
 		return l, !writing && j.tooLong(j.ends.other.moved)
 	}
 	l.State, l.Reason, l.Command = ours.part.State, ours.part.Reason, ours.part.Command
-	return l, l.State == txn.Stopped || j.tooLong(ours.part.Since)
+	return l, l.State == record.Stopped || j.tooLong(ours.part.Since)
 }
 
 // tooLong says whether something has lasted for longer than the patience, within this run.
@@ -154,7 +154,7 @@ func (j *judge) elsewhere(l Left) (Left, bool) {
 	switch {
 	case row.Reason != "":
 		l.State, l.Reason, l.Command = row.State, row.Reason, row.Command
-		now := row.State == txn.Stopped && row.UpdatedAt.After(j.began) // not left over from an earlier run
+		now := row.State == record.Stopped && row.UpdatedAt.After(j.began) // not left over from an earlier run
 		return l, now || j.tooLong(j.ends.other.moved)
 	case row.Owner != "":
 		l.Reason = fmt.Sprintf("another member of the consumer group has it, and it does not move; its last owner was %s", row.Owner)
@@ -208,13 +208,13 @@ func (s *Service) sayWhoIsAwaited(states []*WorkerState) {
 	e := s.ends
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ours := map[txn.TopicPartition]bool{}
+	ours := map[record.TopicPartition]bool{}
 	for _, st := range states {
 		for i := range st.Partitions {
-			ours[txn.TopicPartition{Topic: st.Partitions[i].Topic, Partition: st.Partitions[i].Partition}] = true
+			ours[record.TopicPartition{Topic: st.Partitions[i].Topic, Partition: st.Partitions[i].Partition}] = true
 		}
 	}
-	var parts []txn.TopicPartition
+	var parts []record.TopicPartition
 	owners := map[string]bool{}
 	for tp, end := range e.end {
 		if at, known := e.at[tp]; (!known || at < end) && !ours[tp] {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"sinker/internal/local/await"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,7 +42,7 @@ func (b *bench) old(topic string, ago time.Duration) time.Time {
 	return at
 }
 
-func lagOf(svc *Service, place txn.TopicPartition) (p PartitionState, ok bool) {
+func lagOf(svc *Service, place record.TopicPartition) (p PartitionState, ok bool) {
 	for _, s := range svc.States() {
 		for _, p := range s.Partitions {
 			if p.Topic == place.Topic && p.Partition == place.Partition {
@@ -81,15 +81,15 @@ func TestLagInTime(t *testing.T) {
 		first := b.old("orders", 10*time.Minute)
 		b.old("orders", 5*time.Minute)
 		b.oldest(svc, "the age of the first unread record, as waiting", func(p PartitionState, oldest time.Time) bool {
-			return oldest.Equal(first) && p.State == txn.Waiting
+			return oldest.Equal(first) && p.State == record.Waiting
 		})
 	})
 
 	t.Run("OfAPartitionThatStopsAtARecord", func(t *testing.T) {
 		b := newBench(t, "orders", 1)
-		b.db.refuse = func(batch txn.Batch) error {
+		b.db.refuse = func(batch record.Ranges) error {
 			if batch[0].From <= 1 && batch[0].To > 1 {
-				return &txn.StopError{TopicPartition: tp("orders", 0), Offset: 1, Reason: "no number"}
+				return &record.StopError{TopicPartition: tp("orders", 0), Offset: 1, Reason: "no number"}
 			}
 			return nil
 		}
@@ -97,25 +97,25 @@ func TestLagInTime(t *testing.T) {
 		bad := b.old("orders", 10*time.Minute)
 		svc, _ := b.run(b.config("orders"), 1, nil)
 		b.oldest(svc, "the age of the record it stopped at", func(p PartitionState, oldest time.Time) bool {
-			return p.State == txn.Stopped && oldest.Equal(bad) && p.End == 2
+			return p.State == record.Stopped && oldest.Equal(bad) && p.End == 2
 		})
 	})
 
 	t.Run("OfAPartitionThatIsTakenAgainAndAgain", func(t *testing.T) {
 		b := newBench(t, "orders", 1)
-		b.db.refuse = func(txn.Batch) error {
-			return &txn.Error{Class: txn.Schema, Op: "write", Err: errCut}
+		b.db.refuse = func(record.Ranges) error {
+			return failure(record.Schema, record.StepWrite, errCut.Error())
 		}
 		first := b.old("orders", 10*time.Minute)
 		cfg := b.config("orders")
 		cfg.parkFor = 20 * time.Millisecond
 		svc, _ := b.run(cfg, 1, nil)
 		b.oldest(svc, "the age of the record it waits with", func(p PartitionState, oldest time.Time) bool {
-			return p.State == txn.Waiting && oldest.Equal(first)
+			return p.State == record.Waiting && oldest.Equal(first)
 		})
 		fence := b.fence(tp("orders", 0))
 		await.Until(t, "five times more to be taken", func() bool {
-			if p, ok := lagOf(svc, tp("orders", 0)); !ok || p.State != txn.Waiting || !p.OldestUnread().Equal(first) {
+			if p, ok := lagOf(svc, tp("orders", 0)); !ok || p.State != record.Waiting || !p.OldestUnread().Equal(first) {
 				t.Fatalf("it shows as %+v in between", p)
 			}
 			return b.fence(tp("orders", 0)) >= fence+5
@@ -136,12 +136,12 @@ func TestLagInTime(t *testing.T) {
 		}
 		svc, _ = b.run(b.config("orders"), 1, nil) // stops before it reads anything
 		b.oldest(svc, "the age of the last record committed", func(p PartitionState, oldest time.Time) bool {
-			return p.State == txn.Stopped && oldest.Equal(last) && p.End == 6
+			return p.State == record.Stopped && oldest.Equal(last) && p.End == 6
 		})
 	})
 }
 
-func (b *bench) fence(place txn.TopicPartition) int64 {
+func (b *bench) fence(place record.TopicPartition) int64 {
 	b.db.mu.Lock()
 	defer b.db.mu.Unlock()
 	return b.db.rows[place].fence

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -13,7 +13,7 @@ import (
 
 // LogBounds is what Kafka says of one partition now.
 type LogBounds struct {
-	Log        txn.LogID
+	Log        record.LogID
 	Start, End int64
 }
 
@@ -46,7 +46,7 @@ func LookAtTopic(ctx context.Context, c Config, topic string) (map[int32]LogBoun
 	bounds := map[int32]LogBounds{}
 	starts.Each(func(s kadm.ListedOffset) {
 		end, _ := ends.Lookup(topic, s.Partition)
-		bounds[s.Partition] = LogBounds{Log: txn.LogID{ClusterID: meta.Cluster, TopicID: [16]byte(t.ID)}, Start: s.Offset, End: end.Offset}
+		bounds[s.Partition] = LogBounds{Log: record.LogID{ClusterID: meta.Cluster, TopicID: [16]byte(t.ID)}, Start: s.Offset, End: end.Offset}
 	})
 	return bounds, starts.Error()
 }

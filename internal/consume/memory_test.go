@@ -2,21 +2,19 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"sinker/internal/record"
-	"sinker/internal/txn"
 )
 
 // memory is a database for tests: what a txn.Store would write, and hooks that make its steps fail. Its behaviour is
 // held to txn.Store's by TestStoreContract.
 type memory struct {
 	mu   sync.Mutex
-	rows map[txn.TopicPartition]*memoryRow
+	rows map[record.TopicPartition]*memoryRow
 	seen map[string]int // "topic/partition@offset" → times written
 
 	// fault is asked before and after each step, without the lock: "take", "commit" when a transaction begins, "streamed"
@@ -24,11 +22,11 @@ type memory struct {
 	// returned as if the connection had broken there.
 	fault func(step string) error
 	// refuse, if set, may turn a batch down before anything is applied.
-	refuse func(txn.Batch) error
+	refuse func(record.Ranges) error
 }
 
 type memoryRow struct {
-	log      txn.LogID
+	log      record.LogID
 	next     int64
 	epoch    int32
 	fence    int64
@@ -40,7 +38,7 @@ type memoryRow struct {
 }
 
 func newMemory() *memory {
-	return &memory{rows: map[txn.TopicPartition]*memoryRow{}, seen: map[string]int{}, fault: func(string) error { return nil }}
+	return &memory{rows: map[record.TopicPartition]*memoryRow{}, seen: map[string]int{}, fault: func(string) error { return nil }}
 }
 
 // store returns a store of its own on the shared database, as each worker has one.
@@ -51,7 +49,20 @@ type memoryStore struct {
 	owner string
 }
 
-var errCut = &txn.Error{Class: txn.Retry, Op: "commit", Err: errors.New("connection cut by the test")}
+// testFailure is an error of a database, as a test wants it.
+type testFailure struct {
+	failure record.Failure
+	text    string
+}
+
+func (f *testFailure) Error() string          { return f.text }
+func (f *testFailure) Failed() record.Failure { return f.failure }
+
+func failure(c record.Class, s record.Step, text string) error {
+	return &testFailure{record.Failure{Class: c, Step: s}, text}
+}
+
+var errCut = failure(record.Retry, record.StepCommit, "connection cut by the test")
 
 func (s *memoryStore) step(name string) error {
 	s.db.mu.Lock()
@@ -76,7 +87,7 @@ func (s *memoryStore) Known(_ context.Context, topics []string) (map[string]bool
 	return known, nil
 }
 
-func (s *memoryStore) Seed(_ context.Context, claims []txn.Claim) error {
+func (s *memoryStore) Seed(_ context.Context, claims []record.Claim) error {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	for _, c := range claims {
@@ -87,26 +98,26 @@ func (s *memoryStore) Seed(_ context.Context, claims []txn.Claim) error {
 	return nil
 }
 
-func (s *memoryStore) Take(ctx context.Context, claims []txn.Claim) (txn.Taken, error) {
+func (s *memoryStore) Take(ctx context.Context, claims []record.Claim) (record.Taken, error) {
 	if err := s.step("take"); err != nil {
-		return txn.Taken{}, err
+		return record.Taken{}, err
 	}
 	if err := s.Seed(ctx, claims); err != nil {
-		return txn.Taken{}, err
+		return record.Taken{}, err
 	}
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
-	var taken txn.Taken
+	var taken record.Taken
 	for _, c := range claims {
 		r := s.db.rows[c.TopicPartition]
 		if r.log != c.Log {
-			taken.Misses = append(taken.Misses, txn.Miss{TopicPartition: c.TopicPartition, Kind: txn.OtherLog, Stored: r.next, Log: r.log, Fence: r.fence, Owner: r.owner})
+			taken.Misses = append(taken.Misses, record.Miss{TopicPartition: c.TopicPartition, Kind: record.OtherLog, Stored: r.next, Log: r.log, Fence: r.fence, Owner: r.owner})
 			continue
 		}
 		first := r.fence == 0
 		r.fence++
 		r.owner, r.stopped = s.owner, ""
-		taken.Positions = append(taken.Positions, txn.Position{TopicPartition: c.TopicPartition, Log: c.Log, NextOffset: r.next, LeaderEpoch: r.epoch, Fence: r.fence, First: first, LastTimestamp: r.last})
+		taken.Positions = append(taken.Positions, record.Position{TopicPartition: c.TopicPartition, Log: c.Log, NextOffset: r.next, LeaderEpoch: r.epoch, Fence: r.fence, First: first, LastTimestamp: r.last})
 	}
 	return taken, nil
 }
@@ -114,7 +125,7 @@ func (s *memoryStore) Take(ctx context.Context, claims []txn.Claim) (txn.Taken, 
 // memoryTx is a transaction: nothing is in the database before Commit.
 type memoryTx struct {
 	*memoryStore
-	batch    txn.Batch
+	batch    record.Ranges
 	staged   []string // the records that were written, as memory.seen names them
 	resolved bool
 	live     bool  // what is written next takes the place of what was there
@@ -122,7 +133,7 @@ type memoryTx struct {
 	failed   error // on the way
 }
 
-func (s *memoryStore) Begin(_ context.Context, ranges txn.Batch) (Tx, error) {
+func (s *memoryStore) Begin(_ context.Context, ranges record.Ranges) (Tx, error) {
 	if err := s.step("commit"); err != nil {
 		return nil, err
 	}
@@ -131,9 +142,9 @@ func (s *memoryStore) Begin(_ context.Context, ranges txn.Batch) (Tx, error) {
 	misses, already := s.compareAll(ranges)
 	switch {
 	case !already && len(misses) > 0:
-		return nil, &txn.MissError{Misses: misses}
+		return nil, &record.MissError{Misses: misses}
 	case !already && ranges.Streamed():
-		return nil, txn.ErrSpent
+		return nil, record.ErrSpent
 	}
 	t := &memoryTx{memoryStore: s, batch: slices.Clone(ranges), resolved: already}
 	for i := range t.batch {
@@ -174,7 +185,7 @@ func (t *memoryTx) wentOn() {
 	}
 }
 
-func (t *memoryTx) Commit(context.Context) (res txn.Result, err error) {
+func (t *memoryTx) Commit(context.Context) (res record.Result, err error) {
 	t.wentOn()
 	err = t.failed
 	if err == nil && t.db.refuse != nil {
@@ -187,32 +198,32 @@ func (t *memoryTx) Commit(context.Context) (res txn.Result, err error) {
 		err = t.step("committed")
 	}
 	if err != nil {
-		return txn.Result{}, err
+		return record.Result{}, err
 	}
 	return res, nil
 }
 
 func (t *memoryTx) Rollback() {}
 
-func (s *memoryStore) compareAll(b txn.Batch) (misses []txn.Miss, already bool) {
+func (s *memoryStore) compareAll(b record.Ranges) (misses []record.Miss, already bool) {
 	already = true
 	for i := range b {
 		m, miss := s.compare(&b[i])
 		if miss {
 			misses = append(misses, m)
 		}
-		already = already && (b[i].Empty() || miss && m.Kind == txn.Already)
+		already = already && (b[i].Empty() || miss && m.Kind == record.Already)
 	}
 	return misses, already
 }
 
-func (s *memoryStore) apply(b txn.Batch, staged []string) (res txn.Result, err error) {
+func (s *memoryStore) apply(b record.Ranges, staged []string) (res record.Result, err error) {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	if misses, already := s.compareAll(b); already {
-		return txn.Result{Resolved: true}, nil
+		return record.Result{Resolved: true}, nil
 	} else if len(misses) > 0 {
-		return res, &txn.MissError{Misses: misses}
+		return res, &record.MissError{Misses: misses}
 	}
 	for _, place := range staged {
 		s.db.seen[place]++
@@ -235,32 +246,32 @@ func (s *memoryStore) apply(b txn.Batch, staged []string) (res txn.Result, err e
 	return res, nil
 }
 
-func (s *memoryStore) compare(r *txn.Range) (m txn.Miss, miss bool) {
+func (s *memoryStore) compare(r *record.Range) (m record.Miss, miss bool) {
 	row := s.db.rows[r.TopicPartition]
 	m.TopicPartition = r.TopicPartition
 	if row == nil {
-		m.Kind = txn.Gone
+		m.Kind = record.Gone
 		return m, true
 	}
 	m.Stored, m.Log, m.Fence, m.Owner = row.next, row.log, row.fence, row.owner
 	switch {
 	case row.log != r.Log:
-		m.Kind = txn.OtherLog
+		m.Kind = record.OtherLog
 	case row.fence != r.Fence || row.owner != s.owner:
-		m.Kind = txn.Fenced
+		m.Kind = record.Fenced
 	case row.next == r.From:
 		return m, false
 	case row.next == r.To:
-		m.Kind = txn.Already
+		m.Kind = record.Already
 	case row.next < r.From:
-		m.Kind = txn.WentBack
+		m.Kind = record.WentBack
 	default:
-		m.Kind = txn.Ahead
+		m.Kind = record.Ahead
 	}
 	return m, true
 }
 
-func (s *memoryStore) MarkStopped(_ context.Context, tp txn.TopicPartition, fence int64, why txn.Stop) error {
+func (s *memoryStore) MarkStopped(_ context.Context, tp record.TopicPartition, fence int64, why record.Stop) error {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	if r := s.db.rows[tp]; r != nil {
@@ -269,7 +280,7 @@ func (s *memoryStore) MarkStopped(_ context.Context, tp txn.TopicPartition, fenc
 	return nil
 }
 
-func (s *memoryStore) Touched(_ context.Context, positions []txn.Position) (out []txn.TopicPartition, err error) {
+func (s *memoryStore) Touched(_ context.Context, positions []record.Position) (out []record.TopicPartition, err error) {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
 	for _, p := range positions {
@@ -284,7 +295,7 @@ func (s *memoryStore) Connected() bool { return true }
 func (s *memoryStore) Close()          {}
 
 // position returns where the partition stands, -1 when it has no row.
-func (m *memory) position(tp txn.TopicPartition) int64 {
+func (m *memory) position(tp record.TopicPartition) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := m.rows[tp]; r != nil {
@@ -300,7 +311,7 @@ func offsetOf(place, topic string, partition int32) (offset int64, ok bool) {
 }
 
 // change lets a test play the operator, or the failover.
-func (m *memory) change(tp txn.TopicPartition, f func(*memoryRow)) {
+func (m *memory) change(tp record.TopicPartition, f func(*memoryRow)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f(m.rows[tp])

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,13 +13,13 @@ import (
 // mirror copies positions to Kafka's consumer group, so that lag exporters, consoles and autoscalers see them. It is
 // advice for others: best effort, after the Postgres commit, and never read back.
 type mirror struct {
-	moves map[txn.TopicPartition]kgo.EpochOffset
+	moves map[record.TopicPartition]kgo.EpochOffset
 	last  time.Time
 }
 
 func (m *mirror) moved(p *part) {
 	if m.moves == nil {
-		m.moves = map[txn.TopicPartition]kgo.EpochOffset{}
+		m.moves = map[record.TopicPartition]kgo.EpochOffset{}
 	}
 	m.moves[p.TopicPartition] = kgo.EpochOffset{Epoch: p.LeaderEpoch, Offset: p.NextOffset}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/local/await"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 
 	"github.com/jackc/pgx/v5"
@@ -41,7 +42,7 @@ func newRefusing(t *testing.T, trigger string, change func(*txn.Config)) *refusi
 		}
 		s := txn.New(cfg)
 		t.Cleanup(s.Close)
-		return Postgres(s)
+		return postgres{s}
 	}
 	r := &refusing{b, conn}
 	r.exec(refusingTable + trigger)
@@ -142,7 +143,7 @@ func TestRefusedAndStopped(t *testing.T) {
 			var p PartitionState
 			await.Within(t, time.Minute, "the partition to stop", func() bool {
 				p = partitionState(svc, "orders", 0)
-				return p.State == txn.Stopped
+				return p.State == record.Stopped
 			})
 			if p.Position != 7 || !strings.Contains(p.Reason, "offset 7") || p.Command != "sinker offsets set --topic orders --partition 0 --offset 8 --skip-records" {
 				t.Errorf("%+v", p)
@@ -177,7 +178,7 @@ func TestLockedRow(t *testing.T) {
 	var p PartitionState
 	await.Within(t, time.Minute, "the partition to wait", func() bool {
 		p = partitionState(svc, "orders", 0)
-		return p.State == txn.Waiting && p.Command != ""
+		return p.State == record.Waiting && p.Command != ""
 	})
 	if p.Position != 7 || !strings.Contains(p.Reason, "offset 7") || !strings.Contains(p.Command, "--offset 8 --skip-records") {
 		t.Errorf("%+v", p)
@@ -203,12 +204,12 @@ func TestWaitForParents(t *testing.T) {
 			await.Until(t, "the other partition", func() bool { return r.one(`SELECT count(*)::text FROM orders`) == "20" })
 			await.Until(t, "the partition to wait", func() bool {
 				p := partitionState(svc, "orders", 0)
-				return p.State == txn.Waiting && strings.Contains(p.Reason, "23503") && strings.Contains(p.Command, "--offset 1 --skip-records")
+				return p.State == record.Waiting && strings.Contains(p.Reason, "23503") && strings.Contains(p.Command, "--offset 1 --skip-records")
 			})
 			r.exec(`INSERT INTO parents SELECT generate_series(0, 9)`)
 			await.Until(t, "the children whose parents have come", func() bool { return r.one(`SELECT count(*)::text FROM orders`) == "30" })
 			if stop {
-				await.Until(t, "the partition to stop", func() bool { return partitionState(svc, "orders", 0).State == txn.Stopped })
+				await.Until(t, "the partition to stop", func() bool { return partitionState(svc, "orders", 0).State == record.Stopped })
 				if p := partitionState(svc, "orders", 0); p.Position != 10 {
 					t.Errorf("%+v", p)
 				}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sinker/internal/record"
-	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -18,7 +17,7 @@ const quiet = 3 * time.Second
 
 // Reread reads the records of [from, to) of one partition again, as a read_committed reader sees them now, and calls f
 // with each in offset order. It is no member of any group and leaves no trace.
-func Reread(ctx context.Context, c Config, tp txn.TopicPartition, from, to int64, f func(*record.Record)) error {
+func Reread(ctx context.Context, c Config, tp record.TopicPartition, from, to int64, f func(*record.Record)) error {
 	c.defaults()
 	cl, err := newReader(&c, kgo.KeepControlRecords(), kgo.FetchMaxWait(250*time.Millisecond),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{tp.Topic: {tp.Partition: kgo.NoResetOffset().At(from)}}))

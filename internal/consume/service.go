@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -105,13 +105,13 @@ func FindEnds(ctx context.Context, c Config) (*Ends, error) {
 
 // EndOffsets asks Kafka for the present end of every partition that the configuration reads, as a read_committed reader
 // sees it.
-func EndOffsets(ctx context.Context, c Config) (map[txn.TopicPartition]int64, error) {
+func EndOffsets(ctx context.Context, c Config) (map[record.TopicPartition]int64, error) {
 	end, _, err := endOffsets(ctx, c)
 	return end, err
 }
 
 // endOffsets is EndOffsets, and how many offsets follow each end because an open transaction holds them back.
-func endOffsets(ctx context.Context, c Config) (end, held map[txn.TopicPartition]int64, err error) {
+func endOffsets(ctx context.Context, c Config) (end, held map[record.TopicPartition]int64, err error) {
 	cl, err := kgo.NewClient(c.Kafka...)
 	if err != nil {
 		return nil, nil, err
@@ -129,13 +129,13 @@ func endOffsets(ctx context.Context, c Config) (end, held map[txn.TopicPartition
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask Kafka for the end of the log: %w", err)
 	}
-	end, held = map[txn.TopicPartition]int64{}, map[txn.TopicPartition]int64{}
+	end, held = map[record.TopicPartition]int64{}, map[record.TopicPartition]int64{}
 	var failed error
 	listed.Each(func(o kadm.ListedOffset) {
 		if o.Err != nil {
 			failed = fmt.Errorf("ask Kafka for the end of %s/%d: %w", o.Topic, o.Partition, o.Err)
 		}
-		tp := txn.TopicPartition{Topic: o.Topic, Partition: o.Partition}
+		tp := record.TopicPartition{Topic: o.Topic, Partition: o.Partition}
 		end[tp] = o.Offset
 		if h, ok := high.Lookup(o.Topic, o.Partition); ok && h.Err == nil && h.Offset > o.Offset {
 			held[tp] = h.Offset - o.Offset

@@ -3,7 +3,7 @@ package consume
 import (
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // WorkerState is a worker as it stood at the end of its last turn, for /status, /readyz and the metrics.
@@ -18,7 +18,7 @@ type WorkerState struct {
 	Since      time.Time // of the trouble
 	Rebalances int64
 	Partitions []PartitionState
-	Pending    []txn.TopicPartition // given by the group, and not taken yet
+	Pending    []record.TopicPartition // given by the group, and not taken yet
 	Fenced     int64
 	Rewound    int64
 	Retries    int64
@@ -30,18 +30,19 @@ type WorkerState struct {
 type PartitionState struct {
 	Topic     string
 	Partition int32
-	Position  int64     // what Postgres has
-	Read      int64     // what is in hand reaches up to
-	End       int64     // last stable offset the broker told of; -1 when not known yet
-	HeldBack  int64     // offsets from End to the log's end, behind an open transaction; as of the last look
-	Timestamp time.Time // of the last record committed, by whomever; zero: not known
-	Taken     time.Time // when this process took it
-	Oldest    time.Time // timestamp of the record at Position, the next to be committed; zero: not known
-	AtEnd     time.Time // when the position was last known to be at the end; zero: not since it was taken
-	State     string    // txn.Reading, txn.Waiting or txn.Stopped
-	Reason    string    // why it is waiting or stopped
-	Command   string    // that decides about a stopped one; empty: there is none
-	Since     time.Time // of the reason
+	Position  int64       // what Postgres has
+	Read      int64       // what is in hand reaches up to
+	End       int64       // last stable offset the broker told of; -1 when not known yet
+	HeldBack  int64       // offsets from End to the log's end, behind an open transaction; as of the last look
+	Timestamp time.Time   // of the last record committed, by whomever; zero: not known
+	Taken     time.Time   // when this process took it
+	Oldest    time.Time   // timestamp of the record at Position, the next to be committed; zero: not known
+	AtEnd     time.Time   // when the position was last known to be at the end; zero: not since it was taken
+	State     string      // record.Reading, record.Waiting or record.Stopped
+	Reason    string      // why it is waiting or stopped
+	Hole      record.Hole // the offsets that this is about, if any
+	Command   string      // that decides about a stopped one; empty: there is none
+	Since     time.Time   // of the reason
 }
 
 // OldestUnread is the timestamp of the oldest record that is in Kafka and not committed; zero when there is none. Where that
@@ -65,18 +66,18 @@ func (p *PartitionState) OldestUnread() time.Time {
 // stateOf is a part's own state; one whose worker cannot go on is waiting for the same thing as that.
 func (w *Worker) stateOf(p *part) PartitionState {
 	s := PartitionState{Topic: p.Topic, Partition: p.Partition, Position: p.NextOffset, Read: p.read, End: p.end,
-		Timestamp: p.seen, Oldest: p.oldest, AtEnd: p.atEnd, Taken: p.taken, State: txn.Reading}
+		Timestamp: p.seen, Oldest: p.oldest, AtEnd: p.atEnd, Taken: p.taken, State: record.Reading}
 	again := w.waits[p.TopicPartition]
 	switch {
 	case p.stop != nil:
-		s.State, s.Reason, s.Command, s.Since = txn.Stopped, p.stop.Reason, p.stop.Command, p.stopSince
+		s.State, s.Reason, s.Hole, s.Command, s.Since = record.Stopped, p.stop.Reason, p.stop.Hole, p.stop.Command, p.stopSince
 		if p.stop.Waiting {
-			s.State = txn.Waiting
+			s.State = record.Waiting
 		}
 	case w.trouble.err != nil:
-		s.State, s.Reason, s.Since = txn.Waiting, w.trouble.err.Error(), w.trouble.since
+		s.State, s.Reason, s.Since = record.Waiting, w.trouble.err.Error(), w.trouble.since
 	case again != nil: // taken again, and not read yet
-		s.State, s.Reason, s.Command, s.Since = txn.Waiting, again.reason, again.command, again.since
+		s.State, s.Reason, s.Hole, s.Command, s.Since = record.Waiting, again.why.Reason, again.why.Hole, again.why.Command, again.since
 	}
 	return s
 }

@@ -7,28 +7,36 @@ import (
 	"fmt"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// stop ends the reading of a partition until an operator decides. command is the command that
-// decides, or empty. The other partitions continue. The reason is logged once, shown by status and
-// metrics, and stored with the position.
-func (w *Worker) stop(p *part, reason, command string) {
+// stop ends the reading of a partition until an operator decides. The other partitions continue. The reason is logged
+// once, shown by status and metrics, and stored with the position.
+func (w *Worker) stop(p *part, why record.Stop) {
 	delete(w.waits, p.TopicPartition)
-	w.drop(p, txn.Stop{Reason: reason, Command: command})
+	w.drop(p, why)
 	p.again = time.Time{}
-	attrs := []any{"worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "reason", reason}
-	if command != "" {
-		attrs = append(attrs, "command", command)
-	}
-	w.cfg.Log.Error("partition stopped", attrs...)
+	attrs := []any{"worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset}
+	w.cfg.Log.Error("partition stopped", append(attrs, stopAttrs(why)...)...)
 	w.markStopped(p)
 }
 
-func (w *Worker) drop(p *part, why txn.Stop) {
+// stopAttrs are the fields of a stop, for the log.
+func stopAttrs(why record.Stop) []any {
+	attrs := []any{"reason", why.Reason}
+	if !why.Hole.Empty() {
+		attrs = append(attrs, "hole", why.Hole)
+	}
+	if why.Command != "" {
+		attrs = append(attrs, "command", why.Command)
+	}
+	return attrs
+}
+
+func (w *Worker) drop(p *part, why record.Stop) {
 	w.counters.Discarded.Add(int64(p.held()))
 	p.forget()
 	p.stop, p.stopSince = &why, time.Now()
@@ -44,7 +52,7 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 		return
 	}
 	w.looked = time.Now()
-	var quiet []txn.Position
+	var quiet []record.Position
 	for _, p := range w.sorted(func(p *part) bool { return !p.ready() && p.again.IsZero() }) {
 		quiet = append(quiet, p.Position)
 	}
@@ -83,23 +91,29 @@ const (
 )
 
 // decide is the command that continues from an offset.
-func decide(tp txn.TopicPartition, offset int64, flag string) string {
+func decide(tp record.TopicPartition, offset int64, flag string) string {
 	return fmt.Sprintf("sinker offsets set --topic %s --partition %d --offset %d %s", tp.Topic, tp.Partition, offset, flag)
 }
 
-func otherLog(m txn.Miss, now txn.LogID) (reason, command string) {
+// otherLog is why a position cannot be read from that belongs to another log than the present one.
+func otherLog(m record.Miss, now record.LogID) record.Stop {
 	if m.Log.ClusterID != "" && now.ClusterID != "" && m.Log.ClusterID != now.ClusterID {
-		return fmt.Sprintf("its position %d belongs to Kafka cluster %s, but this is cluster %s: is kafka.brokers right? "+
+		return record.Stop{
+			Reason: fmt.Sprintf("its position %d belongs to Kafka cluster %s, but this is cluster %s: is kafka.brokers right? "+
 				"The command is for a log that was moved here with its offsets", m.Stored, m.Log.ClusterID, now.ClusterID),
-			fmt.Sprintf("sinker offsets adopt --topic %s --partition %d", m.Topic, m.Partition)
+			Command: fmt.Sprintf("sinker offsets adopt --topic %s --partition %d", m.Topic, m.Partition),
+		}
 	}
-	return fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. "+
-			"The command reads the new one from its start", m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:])),
-		fmt.Sprintf("sinker offsets reset --topic %s --partition %d", m.Topic, m.Partition)
+	return record.Stop{
+		Reason: fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. "+
+			"The command reads the new one from its start",
+			m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:])),
+		Command: fmt.Sprintf("sinker offsets reset --topic %s --partition %d", m.Topic, m.Partition),
+	}
 }
 
 // fetchFailed notes what an error means that came instead of records.
-func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
+func (w *Worker) fetchFailed(tp record.TopicPartition, p *part, err error) {
 	var loss *kgo.ErrDataLoss
 	var bad *kgo.ErrDecompressTooLarge
 	switch {
@@ -116,9 +130,12 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 		return
 	case errors.As(err, &loss):
 		p.verdict = func() {
-			w.stop(p, fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?); "+
-				"the records of [%d, %d), which sinker has written, are not in Kafka any more", loss.ResetTo, loss.ResetTo, loss.ConsumedTo),
-				decide(tp, loss.ResetTo, writeAgain))
+			w.stop(p, record.Stop{
+				Reason: fmt.Sprintf("Kafka lost records: the log was cut off at offset %d (an unclean leader election?); "+
+					"the records of [%d, %d), which sinker has written, are not in Kafka any more",
+					loss.ResetTo, loss.ResetTo, loss.ConsumedTo),
+				Hole: record.Hole{From: loss.ResetTo, To: loss.ConsumedTo}, Command: decide(tp, loss.ResetTo, writeAgain),
+			})
 		}
 	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition),
 		errors.Is(err, kerr.InconsistentTopicID):
@@ -134,7 +151,7 @@ func (w *Worker) fetchFailed(tp txn.TopicPartition, p *part, err error) {
 	case errors.As(err, &bad):
 		w.bad[tp] = w.reader.unpack.explain(bad)
 	case isFatalFetch(err):
-		p.verdict = func() { w.park(p, refusedFetch(p, err), "") }
+		p.verdict = func() { w.park(p, record.Stop{Reason: refusedFetch(p, err)}) }
 	default:
 		w.cfg.Log.Debug("fetch failed, trying again", "topic", tp.Topic, "partition", tp.Partition, "err", err)
 	}

@@ -4,28 +4,28 @@ import (
 	"context"
 
 	"sinker/internal/record"
-	"sinker/internal/txn"
 )
 
-// Store keeps offsets and rows together. It is the one seam between the Kafka side and the Postgres side; txn.Store is
-// the real one, and a contract test holds the memory store of the tests to the same behaviour.
+// Store keeps offsets and rows together. It is the one seam between the Kafka side and the Postgres side, and all that the
+// loop knows of a database. txn.Store is the real one (internal/app fits it in); a contract test holds the memory store of
+// the tests to the same behaviour. record.FailureOf says what the error of a database means.
 //
 // No method retries. A store belongs to one worker and is used by one goroutine.
 type Store interface {
 	// Known says which topics the pipeline has offset rows of.
 	Known(ctx context.Context, topics []string) (map[string]bool, error)
 	// Seed makes the offset rows of a topic met for the first time; rows that exist stay as they are. Durable on return.
-	Seed(ctx context.Context, claims []txn.Claim) error
+	Seed(ctx context.Context, claims []record.Claim) error
 	// Take makes partitions ours: it waits for the former owner's transaction, raises the fence and returns the positions.
 	// Durable on return. After an error the fences may have been raised; take again.
-	Take(ctx context.Context, claims []txn.Claim) (txn.Taken, error)
+	Take(ctx context.Context, claims []record.Claim) (record.Taken, error)
 	// Begin begins the transaction that writes a batch and moves its positions. For its errors, and those of Commit, see
 	// txn.Store.Begin: after any of them it may be begun again with the same ranges, and never writes anything twice.
-	Begin(ctx context.Context, ranges txn.Batch) (Tx, error)
+	Begin(ctx context.Context, ranges record.Ranges) (Tx, error)
 	// MarkStopped writes down why a partition is stopped or waiting. It changes no position.
-	MarkStopped(ctx context.Context, tp txn.TopicPartition, fence int64, why txn.Stop) error
+	MarkStopped(ctx context.Context, tp record.TopicPartition, fence int64, why record.Stop) error
 	// Touched says which of the positions' rows are not as we left them. It is a hint, not a proof.
-	Touched(ctx context.Context, positions []txn.Position) ([]txn.TopicPartition, error)
+	Touched(ctx context.Context, positions []record.Position) ([]record.TopicPartition, error)
 	// Connected says whether the database was reachable at the last use.
 	Connected() bool
 	// Close lets go of the connection. An open transaction is rolled back by the server.
@@ -40,20 +40,7 @@ type Tx interface {
 	// nil: none.
 	GoOn(ctx context.Context) (may func(rng int) bool)
 	// Commit moves the positions and commits.
-	Commit(ctx context.Context) (txn.Result, error)
+	Commit(ctx context.Context) (record.Result, error)
 	// Rollback ends a transaction that was not committed.
 	Rollback()
-}
-
-// Postgres is a txn.Store as a Store.
-func Postgres(s *txn.Store) Store { return postgres{s} }
-
-type postgres struct{ *txn.Store }
-
-func (s postgres) Begin(ctx context.Context, ranges txn.Batch) (Tx, error) {
-	tx, err := s.Store.Begin(ctx, ranges)
-	if err != nil {
-		return nil, err
-	}
-	return tx, nil
 }

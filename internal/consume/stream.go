@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"sinker/internal/record"
-	"sinker/internal/txn"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -26,11 +25,11 @@ const (
 )
 
 // write makes one attempt at a batch. A shutdown lets it finish; the store bounds each of its steps.
-func (w *Worker) write(ctx context.Context, b txn.Batch) (txn.Result, error) {
+func (w *Worker) write(ctx context.Context, b record.Ranges) (record.Result, error) {
 	unhurried := context.WithoutCancel(ctx)
 	tx, err := w.store.Begin(unhurried, b)
 	if err != nil {
-		return txn.Result{}, err
+		return record.Result{}, err
 	}
 	defer tx.Rollback()
 	for i := range b {
@@ -56,7 +55,7 @@ func give(ctx context.Context, tx Tx, rng int, r *record.Range) error {
 }
 
 // goOn gives a transaction more for as long as there is something to go on with.
-func (w *Worker) goOn(ctx context.Context, tx Tx, b txn.Batch) {
+func (w *Worker) goOn(ctx context.Context, tx Tx, b record.Ranges) {
 	if w.whole > 0 {
 		w.whole--
 		return
@@ -90,7 +89,7 @@ func (w *Worker) goOn(ctx context.Context, tx Tx, b txn.Batch) {
 
 // isWorthMore says whether a batch is to go on: not when it is large or old enough, when what it got last (before says what
 // it had then) was not worth it, or when it is small and Kafka is not known to have more.
-func (w *Worker) isWorthMore(b txn.Batch, began time.Time, before *int) bool {
+func (w *Worker) isWorthMore(b record.Ranges, began time.Time, before *int) bool {
 	held, size := 0, int64(0)
 	for _, p := range w.parts {
 		if p.verdict != nil {
@@ -98,7 +97,7 @@ func (w *Worker) isWorthMore(b txn.Batch, began time.Time, before *int) bool {
 		}
 		held, size = held+p.held(), size+p.gone.size+p.size
 	}
-	if *before == 0 && held <= few && !slices.ContainsFunc(b, func(r txn.Range) bool { return w.parts[r.TopicPartition].behind() }) {
+	if *before == 0 && held <= few && !slices.ContainsFunc(b, func(r record.Range) bool { return w.parts[r.TopicPartition].behind() }) {
 		return false
 	}
 	trickle := *before > 0 && (held-*before)*leastShare < held
@@ -126,7 +125,7 @@ func (w *Worker) pollMore(ctx context.Context, parts []*part, rows int, may bool
 
 // makeRoom adds ranges without records to a batch, of partitions whose next records are about to come: an answer of
 // Kafka's holds those of one partition, mostly, and only what was compared at the beginning can be written later on.
-func (w *Worker) makeRoom(b txn.Batch) txn.Batch {
+func (w *Worker) makeRoom(b record.Ranges) record.Ranges {
 	if w.whole > 0 {
 		return b
 	}
@@ -147,7 +146,7 @@ func (w *Worker) makeRoom(b txn.Batch) txn.Batch {
 
 // readAgain goes back to where the partitions stand in Postgres: of their batch nothing was written, and some of its
 // records are gone. The next batches are kept whole, so that whatever it was can be dealt with.
-func (w *Worker) readAgain(b txn.Batch) {
+func (w *Worker) readAgain(b record.Ranges) {
 	w.whole = wholeBatches
 	for i := range b {
 		p := w.parts[b[i].TopicPartition]

@@ -2,14 +2,13 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"sinker/internal/local/await"
 	"sinker/internal/local/pgproxy"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -103,11 +102,11 @@ func TestStream(t *testing.T) {
 		b, cfg := backlog(t, 2)
 		const bad = 1234
 		var streamed atomic.Int64
-		b.db.refuse = func(batch txn.Batch) error {
+		b.db.refuse = func(batch record.Ranges) error {
 			for _, r := range batch {
 				if r.TopicPartition == tp("orders", 1) && r.From <= bad && bad < r.To {
 					streamed.Add(int64(r.Streamed))
-					return &txn.StopError{TopicPartition: r.TopicPartition, Offset: bad, Reason: "no number"}
+					return &record.StopError{TopicPartition: r.TopicPartition, Offset: bad, Reason: "no number"}
 				}
 			}
 			return nil
@@ -126,9 +125,9 @@ func TestStream(t *testing.T) {
 	t.Run("RefusedValue", func(t *testing.T) {
 		b, cfg := backlog(t, 1)
 		var refused atomic.Int64
-		b.db.refuse = func(batch txn.Batch) error {
+		b.db.refuse = func(batch record.Ranges) error {
 			if batch.Streamed() && refused.Add(1) == 1 {
-				return &txn.Error{Class: txn.Data, Op: "write", Err: errors.New("check constraint")}
+				return failure(record.Data, record.StepWrite, "check constraint")
 			}
 			return nil
 		}

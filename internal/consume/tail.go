@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -23,7 +23,7 @@ type tails struct {
 	look chan struct{} // asks for a look now, because partitions were taken
 
 	mu   sync.Mutex
-	at   map[txn.TopicPartition]logTail
+	at   map[record.TopicPartition]logTail
 	away outage // of Kafka
 }
 
@@ -136,7 +136,7 @@ func (t *tails) saw(w *Worker, p *PartitionState, stable, high kadm.ListedOffset
 	h, ok2 := high.Lookup(p.Topic, p.Partition)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	tp, now := txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}, time.Now()
+	tp, now := record.TopicPartition{Topic: p.Topic, Partition: p.Partition}, time.Now()
 	at := t.at[tp]
 	if !ok1 || !ok2 || s.Err != nil || h.Err != nil {
 		if at.bad.err == nil {
@@ -178,7 +178,7 @@ func (t *tails) fill(s *WorkerState) *WorkerState {
 	filled.Partitions = slices.Clone(s.Partitions)
 	for i := range filled.Partitions {
 		p := &filled.Partitions[i]
-		at, ok := t.at[txn.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
+		at, ok := t.at[record.TopicPartition{Topic: p.Topic, Partition: p.Partition}]
 		if ok && !at.since.IsZero() {
 			p.End = max(p.End, at.stable)
 			p.HeldBack = max(0, at.high-p.End)
@@ -187,8 +187,8 @@ func (t *tails) fill(s *WorkerState) *WorkerState {
 			p.AtEnd = at.atEnd
 		}
 		for _, o := range []outage{t.away, at.bad} {
-			if o.err != nil && p.State == txn.Reading {
-				p.State, p.Reason, p.Since = txn.Waiting, o.err.Error(), o.since
+			if o.err != nil && p.State == record.Reading {
+				p.State, p.Reason, p.Since = record.Waiting, o.err.Error(), o.since
 			}
 		}
 	}

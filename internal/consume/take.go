@@ -12,7 +12,7 @@ import (
 
 	"sinker/internal/failpoint"
 	"sinker/internal/mutant"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/dustin/go-humanize/english"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -23,7 +23,7 @@ import (
 // says. Trouble with either side is waited out: the partitions stay ours as far as the group is concerned.
 func (w *Worker) takePending(ctx context.Context) error {
 	now := time.Now()
-	var due []txn.TopicPartition
+	var due []record.TopicPartition
 	for tp, at := range w.pending {
 		if !at.After(now) {
 			due = append(due, tp)
@@ -48,7 +48,7 @@ func (w *Worker) takePending(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) take(ctx context.Context, due []txn.TopicPartition) error {
+func (w *Worker) take(ctx context.Context, due []record.TopicPartition) error {
 	if err := failpoint.Hit(failpoint.Joined); err != nil {
 		return err
 	}
@@ -59,10 +59,10 @@ func (w *Worker) take(ctx context.Context, due []txn.TopicPartition) error {
 	if err := w.seedNewTopics(ctx, log); err != nil {
 		return err
 	}
-	var claims []txn.Claim
+	var claims []record.Claim
 	for _, tp := range due {
 		if id, ok := log.ids[tp.Topic]; ok {
-			claims = append(claims, txn.Claim{TopicPartition: tp, Log: id}) // a partition added later starts at 0
+			claims = append(claims, record.Claim{TopicPartition: tp, Log: id}) // a partition added later starts at 0
 			continue
 		}
 		w.parkUnknown(tp, notThere(tp.Topic, log.errs[tp.Topic]))
@@ -81,16 +81,15 @@ func (w *Worker) take(ctx context.Context, due []txn.TopicPartition) error {
 }
 
 // enter checks the taken positions against the log, and starts reading those that hold.
-func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error {
+func (w *Worker) enter(ctx context.Context, taken record.Taken, log *logView) error {
 	if err := log.lookAtOffsets(ctx, w, taken.Positions); err != nil {
 		return err
 	}
 	for _, m := range taken.Misses {
-		p := w.newPart(txn.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored, Fence: m.Fence, Foreign: true})
-		reason, command := otherLog(m, p.Log)
-		w.stop(p, reason, command)
+		p := w.newPart(record.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored, Fence: m.Fence, Foreign: true})
+		w.stop(p, otherLog(m, p.Log))
 	}
-	var read []txn.TopicPartition
+	var read []record.TopicPartition
 	for _, pos := range taken.Positions {
 		p := w.newPart(pos)
 		if stood, ok := w.stood[p.TopicPartition]; ok && p.NextOffset < stood {
@@ -101,11 +100,11 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 		}
 		delete(w.stood, p.TopicPartition)
 		if err := log.bad[pos.TopicPartition]; err != nil {
-			w.parkFor(p, fmt.Sprintf("Kafka cannot tell where its log begins and ends: %v", err), "", turn)
+			w.parkFor(p, record.Stop{Reason: fmt.Sprintf("Kafka cannot tell where its log begins and ends: %v", err)}, turn)
 			continue
 		}
-		if reason, command := log.check(pos); reason != "" {
-			w.doubt(p, reason, command)
+		if why, bad := log.check(pos); bad {
+			w.doubt(p, why)
 			continue
 		}
 		delete(w.doubted, p.TopicPartition)
@@ -125,7 +124,7 @@ func (w *Worker) enter(ctx context.Context, taken txn.Taken, log *logView) error
 }
 
 // countTopics says of which topics partitions are, and how many of each: "orders 12, items 3". Of many topics the first ten.
-func countTopics(parts []txn.TopicPartition) string {
+func countTopics(parts []record.TopicPartition) string {
 	count := map[string]int{}
 	for _, tp := range parts {
 		count[tp.Topic]++
@@ -158,10 +157,10 @@ func notThere(topic string, err error) string {
 // doubt stops a partition for what the log shows, when it shows it at a second look too. The looks at a topic's identity, at
 // its leaders' epochs and at its offsets are not one, and brokers hear of changes one after the other: in between, a topic
 // that was made again looks like one that has lost its records, and a new leader's epoch like one from nowhere.
-func (w *Worker) doubt(p *part, reason, command string) {
+func (w *Worker) doubt(p *part, why record.Stop) {
 	if w.doubted[p.TopicPartition] {
 		delete(w.doubted, p.TopicPartition)
-		w.stop(p, reason, command)
+		w.stop(p, why)
 		return
 	}
 	w.discard(p.TopicPartition)
@@ -169,7 +168,7 @@ func (w *Worker) doubt(p *part, reason, command string) {
 	w.pending[p.TopicPartition] = time.Now().Add(turn)
 }
 
-func (w *Worker) newPart(pos txn.Position) *part {
+func (w *Worker) newPart(pos record.Position) *part {
 	p, before := &part{}, w.parts[pos.TopicPartition]
 	p.start(pos)
 	if before != nil && before.NextOffset == pos.NextOffset {
@@ -181,25 +180,25 @@ func (w *Worker) newPart(pos txn.Position) *part {
 }
 
 // parkUnknown notes a partition that cannot even be taken.
-func (w *Worker) parkUnknown(tp txn.TopicPartition, reason string) {
-	p := w.newPart(txn.Position{TopicPartition: tp})
-	w.park(p, reason, "")
+func (w *Worker) parkUnknown(tp record.TopicPartition, reason string) {
+	p := w.newPart(record.Position{TopicPartition: tp})
+	w.park(p, record.Stop{Reason: reason})
 }
 
 // logView is what Kafka says about the topics at the moment of a take.
 type logView struct {
-	ids        map[string]txn.LogID
+	ids        map[string]record.LogID
 	partitions map[string][]int32
 	errs       map[string]error
 	starts     kadm.ListedOffsets
 	ends       kadm.ListedOffsets
-	cut        map[txn.TopicPartition]int64 // where the log of the position's leader epoch ends, if below the position
-	epochs     map[txn.TopicPartition]int32 // the leader epoch now
-	bad        map[txn.TopicPartition]error // what Kafka does not tell of single partitions, for now: the others go on
+	cut        map[record.TopicPartition]int64 // where the log of the position's leader epoch ends, if below the position
+	epochs     map[record.TopicPartition]int32 // the leader epoch now
+	bad        map[record.TopicPartition]error // what Kafka does not tell of single partitions, for now: the others go on
 }
 
 // lookAtLog asks for cluster id, topic ids and partitions.
-func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logView, error) {
+func (w *Worker) lookAtLog(ctx context.Context, due []record.TopicPartition) (*logView, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	topics := map[string]bool{}
@@ -211,8 +210,8 @@ func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logV
 	if err != nil {
 		return nil, fmt.Errorf("ask Kafka for the topics' identity: %w", err)
 	}
-	v := &logView{ids: map[string]txn.LogID{}, partitions: map[string][]int32{}, errs: map[string]error{}, epochs: map[txn.TopicPartition]int32{},
-		bad: map[txn.TopicPartition]error{}}
+	v := &logView{ids: map[string]record.LogID{}, partitions: map[string][]int32{}, errs: map[string]error{}, epochs: map[record.TopicPartition]int32{},
+		bad: map[record.TopicPartition]error{}}
 	for _, t := range meta.Topics {
 		if t.Err != nil {
 			v.errs[t.Topic] = t.Err
@@ -221,10 +220,10 @@ func (w *Worker) lookAtLog(ctx context.Context, due []txn.TopicPartition) (*logV
 			}
 			continue
 		}
-		v.ids[t.Topic] = txn.LogID{ClusterID: meta.Cluster, TopicID: [16]byte(t.ID)}
+		v.ids[t.Topic] = record.LogID{ClusterID: meta.Cluster, TopicID: [16]byte(t.ID)}
 		for _, p := range t.Partitions.Sorted() {
 			v.partitions[t.Topic] = append(v.partitions[t.Topic], p.Partition)
-			v.epochs[txn.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p.LeaderEpoch
+			v.epochs[record.TopicPartition{Topic: t.Topic, Partition: p.Partition}] = p.LeaderEpoch
 		}
 	}
 	return v, nil
@@ -245,7 +244,7 @@ func (w *Worker) seedNewTopics(ctx context.Context, v *logView) error {
 	if err != nil {
 		return err
 	}
-	var claims []txn.Claim
+	var claims []record.Claim
 	for topic, id := range v.ids {
 		if known[topic] {
 			continue
@@ -254,7 +253,7 @@ func (w *Worker) seedNewTopics(ctx context.Context, v *logView) error {
 		if allFailed(err) {
 			return fmt.Errorf("ask Kafka where topic %s starts: %w", topic, err)
 		}
-		var seeds []txn.Claim
+		var seeds []record.Claim
 		for _, p := range v.partitions[topic] {
 			o, ok := offsets.Lookup(topic, p)
 			if !ok || o.Err != nil || o.Offset < 0 {
@@ -262,7 +261,7 @@ func (w *Worker) seedNewTopics(ctx context.Context, v *logView) error {
 				delete(v.ids, topic) // all of a topic or none: the others go on
 				break
 			}
-			seeds = append(seeds, txn.Claim{TopicPartition: txn.TopicPartition{Topic: topic, Partition: p}, Log: id, Seed: o.Offset})
+			seeds = append(seeds, record.Claim{TopicPartition: record.TopicPartition{Topic: topic, Partition: p}, Log: id, Seed: o.Offset})
 		}
 		if v.errs[topic] == nil {
 			claims = append(claims, seeds...)
@@ -287,7 +286,7 @@ func listStart(ctx context.Context, admin *kadm.Client, s Start, topic string) (
 }
 
 // lookAtOffsets asks for the log's bounds, and for where the epochs of the positions end.
-func (v *logView) lookAtOffsets(ctx context.Context, w *Worker, positions []txn.Position) (err error) {
+func (v *logView) lookAtOffsets(ctx context.Context, w *Worker, positions []record.Position) (err error) {
 	if len(positions) == 0 {
 		return nil
 	}
@@ -300,7 +299,7 @@ func (v *logView) lookAtOffsets(ctx context.Context, w *Worker, positions []txn.
 	if v.ends, err = w.admin.ListEndOffsets(ctx, keys(v.ids)...); allFailed(err) {
 		return fmt.Errorf("ask Kafka for the end of the log: %w", err)
 	}
-	var good []txn.Position
+	var good []record.Position
 	for _, p := range positions {
 		for _, listed := range []kadm.ListedOffsets{v.starts, v.ends} {
 			if o, ok := listed.Lookup(p.Topic, p.Partition); !ok || o.Err != nil {
@@ -324,8 +323,8 @@ func allFailed(err error) bool {
 
 // lookAtEpochs asks, for each position, where the log of its leader epoch ends. franz-go asks too when it starts to
 // fetch, but where the broker knows no such epoch it goes on without a word (faults: UNDEFINED_EPOCH_OFFSET).
-func (v *logView) lookAtEpochs(ctx context.Context, w *Worker, positions []txn.Position) error {
-	v.cut = map[txn.TopicPartition]int64{}
+func (v *logView) lookAtEpochs(ctx context.Context, w *Worker, positions []record.Position) error {
+	v.cut = map[record.TopicPartition]int64{}
 	var req kadm.OffsetForLeaderEpochRequest
 	for _, p := range positions {
 		if p.LeaderEpoch >= 0 {
@@ -358,27 +357,34 @@ func (v *logView) lookAtEpochs(ctx context.Context, w *Worker, positions []txn.P
 	return nil
 }
 
-// check returns why a position cannot be read from, and the command that decides; or "".
-func (v *logView) check(p txn.Position) (reason, command string) {
+// check says whether a position cannot be read from, and why.
+func (v *logView) check(p record.Position) (why record.Stop, bad bool) {
 	if mutant.On(mutant.NoBounds) {
-		return "", ""
+		return why, false
 	}
 	start, _ := v.starts.Lookup(p.Topic, p.Partition)
 	end, _ := v.ends.Lookup(p.Topic, p.Partition)
+	stop := func(hole record.Hole, goOn int64, flag, format string, args ...any) (record.Stop, bool) {
+		return record.Stop{Reason: fmt.Sprintf(format, args...), Hole: hole, Command: decide(p.TopicPartition, goOn, flag)}, true
+	}
 	switch {
 	case p.NextOffset < start.Offset:
-		return fmt.Sprintf("Kafka has deleted offsets [%d, %d) before they were read (retention?): up to %s lost",
-			p.NextOffset, start.Offset, english.Plural(int(start.Offset-p.NextOffset), "record is", "records are")), decide(p.TopicPartition, start.Offset, skipRecords)
+		hole := record.Hole{From: p.NextOffset, To: start.Offset}
+		return stop(hole, hole.To, skipRecords,
+			"Kafka has deleted offsets %s before they were read (retention?): up to %d records are lost", hole, hole.To-hole.From)
 	case p.NextOffset > end.Offset:
-		return fmt.Sprintf("the position %d lies beyond the end of the log, %d: Kafka has lost [%d, %d), or this is a restored or another cluster",
-			p.NextOffset, end.Offset, end.Offset, p.NextOffset), decide(p.TopicPartition, end.Offset, writeAgain)
+		hole := record.Hole{From: end.Offset, To: p.NextOffset}
+		return stop(hole, hole.From, writeAgain,
+			"the position %d lies beyond the end of the log, %d: Kafka has lost %s, or this is a restored or another cluster", hole.To, hole.From, hole)
 	}
 	if cut, ok := v.cut[p.TopicPartition]; ok {
-		return fmt.Sprintf("Kafka's log was cut off at offset %d and written again (an unclean leader election?): what this sink wrote of [%d, %d) is not in Kafka any more, other records may stand there",
-			cut, cut, p.NextOffset), decide(p.TopicPartition, cut, writeAgain)
+		hole := record.Hole{From: cut, To: p.NextOffset}
+		return stop(hole, cut, writeAgain, "Kafka's log was cut off at offset %d and written again (an unclean leader election?): "+
+			"what this sink wrote of %s is not in Kafka any more, other records may stand there", cut, hole)
 	}
 	if now := v.epochs[p.TopicPartition]; p.LeaderEpoch > now && now >= 0 {
-		return fmt.Sprintf("the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log", p.LeaderEpoch, now), decide(p.TopicPartition, start.Offset, writeAgain)
+		return stop(record.Hole{}, start.Offset, writeAgain,
+			"the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log", p.LeaderEpoch, now)
 	}
-	return "", ""
+	return why, false
 }

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -46,9 +46,8 @@ func (t *trouble) met(w *Worker, err error) {
 		return
 	}
 	t.said = now
-	var e *txn.Error
 	level := w.cfg.Log.Warn
-	if errors.As(err, &e) && e.Class != txn.Retry && e.Class != txn.Timeout {
+	if f, ok := record.FailureOf(err); ok && f.Class != record.Retry && f.Class != record.Timeout {
 		level = w.cfg.Log.Error
 	}
 	level(retrying, "worker", w.id, "since", t.since.Round(time.Millisecond), "err", err)

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"sync"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -27,8 +27,8 @@ type unpacker struct {
 	scratch, gzip, lz4, zstd sync.Pool
 
 	mu      sync.Mutex
-	refused map[int]error                // why a batch of so many bytes, compressed, was refused, until its partition is known
-	why     map[txn.TopicPartition]error // why the last batch was, of those of which one was
+	refused map[int]error                   // why a batch of so many bytes, compressed, was refused, until its partition is known
+	why     map[record.TopicPartition]error // why the last batch was, of those of which one was
 }
 
 var (
@@ -41,7 +41,7 @@ var (
 const scratchSize = 4 << 20
 
 func newUnpacker(limit int64, room *room) *unpacker {
-	u := &unpacker{limit: limit, room: room, refused: map[int]error{}, why: map[txn.TopicPartition]error{}}
+	u := &unpacker{limit: limit, room: room, refused: map[int]error{}, why: map[record.TopicPartition]error{}}
 	u.scratch.New = func() any { return new([scratchSize]byte) }
 	u.gzip.New = func() any { return new(gzip.Reader) }
 	u.lz4.New = func() any { return lz4.NewReader(nil) }
@@ -87,7 +87,7 @@ func (u *unpacker) OnFetchBatchRead(_ kgo.BrokerMetadata, topic string, partitio
 	defer u.mu.Unlock()
 	if err, ok := u.refused[m.CompressedBytes]; ok {
 		delete(u.refused, m.CompressedBytes)
-		u.why[txn.TopicPartition{Topic: topic, Partition: partition}] = err
+		u.why[record.TopicPartition{Topic: topic, Partition: partition}] = err
 	}
 }
 
@@ -95,7 +95,7 @@ func (u *unpacker) OnFetchBatchRead(_ kgo.BrokerMetadata, topic string, partitio
 func (u *unpacker) explain(e *kgo.ErrDecompressTooLarge) *BadBatch {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	b := &BadBatch{TopicPartition: txn.TopicPartition{Topic: e.Topic, Partition: e.Partition}, From: e.Offset, To: e.NextOffset, limit: u.limit}
+	b := &BadBatch{TopicPartition: record.TopicPartition{Topic: e.Topic, Partition: e.Partition}, From: e.Offset, To: e.NextOffset, limit: u.limit}
 	b.err = u.why[b.TopicPartition]
 	return b
 }

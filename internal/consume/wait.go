@@ -3,7 +3,7 @@ package consume
 import (
 	"time"
 
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/dustin/go-humanize/english"
 )
@@ -12,30 +12,30 @@ import (
 // read again. Meanwhile the partition is taken again and again, and looks well until the same thing
 // happens; an observer should not see that.
 type wait struct {
-	reason  string
-	command string // that helps; empty: there is none
-	since   time.Time
-	said    time.Time
-	toSay   bool          // in the next sayWaits
-	tryIn   time.Duration // until it is taken again
+	why   record.Stop
+	since time.Time
+	said  time.Time
+	toSay bool          // in the next sayWaits
+	tryIn time.Duration // until it is taken again
 }
 
 // park is stop for a reason that may pass by itself: the partition is taken again after a while. It
-// is logged at once, and every 30 s while it lasts. command is one that helps, or empty.
-func (w *Worker) park(p *part, reason, command string) { w.parkFor(p, reason, command, w.cfg.parkFor) }
+// is logged at once, and every 30 s while it lasts.
+func (w *Worker) park(p *part, why record.Stop) { w.parkFor(p, why, w.cfg.parkFor) }
 
-func (w *Worker) parkFor(p *part, reason, command string, d time.Duration) {
+func (w *Worker) parkFor(p *part, why record.Stop, d time.Duration) {
+	why.Waiting = true
 	now := time.Now()
 	t := w.waits[p.TopicPartition]
 	if t == nil {
 		t = &wait{since: now}
 		w.waits[p.TopicPartition] = t
 	}
-	if t.reason != reason || now.Sub(t.said) >= sayAgain {
+	if t.why.Reason != why.Reason || now.Sub(t.said) >= sayAgain {
 		t.said, t.toSay = now, true
 	}
-	t.reason, t.command, t.tryIn = reason, command, d
-	w.drop(p, txn.Stop{Reason: reason, Command: command, Waiting: true})
+	t.why, t.tryIn = why, d
+	w.drop(p, why)
 	p.stopSince, p.again = t.since, now.Add(d)
 	w.pending[p.TopicPartition] = p.again
 	w.markStopped(p)
@@ -56,19 +56,16 @@ func (w *Worker) endWaits() {
 // sayWaits logs the partitions that wait, and those that read again, since the last call: one line
 // per reason.
 func (w *Worker) sayWaits() {
-	type cause struct{ reason, command string }
-	by := map[cause][]txn.TopicPartition{}
+	by := map[record.Stop][]record.TopicPartition{}
 	for tp, t := range w.waits {
 		if t.toSay {
-			by[cause{t.reason, t.command}] = append(by[cause{t.reason, t.command}], tp)
+			by[t.why] = append(by[t.why], tp)
 		}
 	}
-	for c, parts := range by {
+	for why, parts := range by {
 		first := w.waits[parts[0]]
-		attrs := append(w.which(parts), "reason", c.reason, "since", first.since.Round(time.Millisecond), "again_in", first.tryIn)
-		if c.command != "" {
-			attrs = append(attrs, "command", c.command)
-		}
+		attrs := append(w.which(parts), stopAttrs(why)...)
+		attrs = append(attrs, "since", first.since.Round(time.Millisecond), "again_in", first.tryIn)
 		w.cfg.Log.Error(english.PluralWord(len(parts), "partition waiting", "partitions waiting"), attrs...)
 		for _, tp := range parts {
 			w.waits[tp].toSay = false
@@ -81,7 +78,7 @@ func (w *Worker) sayWaits() {
 }
 
 // which is the attributes of one partition with its position, or the count of several.
-func (w *Worker) which(parts []txn.TopicPartition) []any {
+func (w *Worker) which(parts []record.TopicPartition) []any {
 	if len(parts) > 1 {
 		return []any{"worker", w.id, "partitions", len(parts), "topics", countTopics(parts)}
 	}
@@ -92,7 +89,7 @@ func (w *Worker) which(parts []txn.TopicPartition) []any {
 	return attrs
 }
 
-func (w *Worker) readsAgain(tp txn.TopicPartition) {
+func (w *Worker) readsAgain(tp record.TopicPartition) {
 	if w.waits[tp] != nil {
 		delete(w.waits, tp)
 		w.again = append(w.again, tp)

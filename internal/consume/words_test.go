@@ -1,14 +1,13 @@
 package consume
 
 import (
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"sinker/internal/local/await"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // What happens to many partitions at once is one line of the log.
@@ -26,9 +25,9 @@ func TestOneLineForManyPartitions(t *testing.T) {
 	if n := total(); n > 3 {
 		t.Errorf("%d lines for a start:\n%s", n, log.String())
 	}
-	missing := &txn.Error{Class: txn.Schema, Op: "prepare", Table: "orders", Err: errors.New("the table does not exist")}
+	missing := failure(record.Schema, record.StepPrepare, "prepare orders: the table does not exist")
 	b.db.mu.Lock()
-	b.db.refuse = func(txn.Batch) error { return missing }
+	b.db.refuse = func(record.Ranges) error { return missing }
 	b.db.mu.Unlock()
 	before := total()
 	b.produce("orders", many, 1)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -40,27 +40,27 @@ type Worker struct {
 	reader *reader
 	admin  *kadm.Client
 
-	parts       map[txn.TopicPartition]*part
-	pending     map[txn.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
-	waits       map[txn.TopicPartition]*wait     // why partitions wait that are taken again and again
-	again       []txn.TopicPartition             // what waited and reads again, to be logged
-	stood       map[txn.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
-	doubted     map[txn.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
-	reads       map[string][16]byte              // the topics that the reader knows, by the id it knows them by
-	tails       tails                            // where the logs end
-	whole       int                              // batches that do not go on while they are written, since one that did failed
-	rows        int                              // the present bound on a batch: halved when Postgres needs too long for one
-	looked      time.Time                        // last look at the rows of quiet partitions
-	flushed     time.Time                        // last commit
-	trickle     bool                             // it was a small one
-	lookedAgain bool                             // a table was looked at again after an error, without success yet
+	parts       map[record.TopicPartition]*part
+	pending     map[record.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
+	waits       map[record.TopicPartition]*wait     // why partitions wait that are taken again and again
+	again       []record.TopicPartition             // what waited and reads again, to be logged
+	stood       map[record.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
+	doubted     map[record.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
+	reads       map[string][16]byte                 // the topics that the reader knows, by the id it knows them by
+	tails       tails                               // where the logs end
+	whole       int                                 // batches that do not go on while they are written, since one that did failed
+	rows        int                                 // the present bound on a batch: halved when Postgres needs too long for one
+	looked      time.Time                           // last look at the rows of quiet partitions
+	flushed     time.Time                           // last commit
+	trickle     bool                                // it was a small one
+	lookedAgain bool                                // a table was looked at again after an error, without success yet
 	trouble     trouble
 	mirror      mirror
 	ends        *Ends
 	hooks       []kgo.Hook
 
-	bad          map[txn.TopicPartition]*BadBatch // where partitions stop once what is in hand is committed
-	saidTooLarge time.Time                        // when it was said that an answer cannot be read
+	bad          map[record.TopicPartition]*BadBatch // where partitions stop once what is in hand is committed
+	saidTooLarge time.Time                           // when it was said that an answer cannot be read
 
 	counters Counters
 	state    atomic.Pointer[WorkerState]
@@ -81,9 +81,9 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 	w := &Worker{
 		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
-		parts:  map[txn.TopicPartition]*part{}, pending: map[txn.TopicPartition]time.Time{}, stood: map[txn.TopicPartition]int64{},
-		waits:   map[txn.TopicPartition]*wait{},
-		doubted: map[txn.TopicPartition]bool{}, reads: map[string][16]byte{}, bad: map[txn.TopicPartition]*BadBatch{}, tails: tails{look: make(chan struct{}, 1), at: map[txn.TopicPartition]logTail{}},
+		parts:  map[record.TopicPartition]*part{}, pending: map[record.TopicPartition]time.Time{}, stood: map[record.TopicPartition]int64{},
+		waits:   map[record.TopicPartition]*wait{},
+		doubted: map[record.TopicPartition]bool{}, reads: map[string][16]byte{}, bad: map[record.TopicPartition]*BadBatch{}, tails: tails{look: make(chan struct{}, 1), at: map[record.TopicPartition]logTail{}},
 	}
 	w.publish()
 	return w
@@ -170,7 +170,7 @@ func (w *Worker) applyChanges() {
 }
 
 // discard drops a partition and its records in hand; nothing of them was written.
-func (w *Worker) discard(tp txn.TopicPartition) {
+func (w *Worker) discard(tp record.TopicPartition) {
 	delete(w.pending, tp)
 	if p := w.parts[tp]; p != nil {
 		w.counters.Discarded.Add(int64(p.held()))
@@ -179,7 +179,7 @@ func (w *Worker) discard(tp txn.TopicPartition) {
 	}
 }
 
-func (w *Worker) stopReading(tp txn.TopicPartition) {
+func (w *Worker) stopReading(tp record.TopicPartition) {
 	delete(w.bad, tp)
 	w.reader.change(func(cl *kgo.Client) {
 		cl.RemoveConsumePartitions(map[string][]int32{tp.Topic: {tp.Partition}})
@@ -248,7 +248,7 @@ func (w *Worker) receive(fetches kgo.Fetches, got func(*part, *kgo.FetchPartitio
 	fetches.EachTopic(func(t kgo.FetchTopic) {
 		for i := range t.Partitions {
 			f := &t.Partitions[i]
-			tp := txn.TopicPartition{Topic: t.Topic, Partition: f.Partition}
+			tp := record.TopicPartition{Topic: t.Topic, Partition: f.Partition}
 			if p := w.parts[tp]; w.collect(tp, p, t.TopicID, f) && got != nil {
 				got(p, f)
 			}
@@ -257,7 +257,7 @@ func (w *Worker) receive(fetches kgo.Fetches, got func(*part, *kgo.FetchPartitio
 }
 
 // collect takes one partition's part of a fetch, and says whether it added its records to those in hand.
-func (w *Worker) collect(tp txn.TopicPartition, p *part, id [16]byte, f *kgo.FetchPartition) bool {
+func (w *Worker) collect(tp record.TopicPartition, p *part, id [16]byte, f *kgo.FetchPartition) bool {
 	if f.Err != nil {
 		w.fetchFailed(tp, p, f.Err)
 		return false
@@ -274,7 +274,11 @@ func (w *Worker) collect(tp txn.TopicPartition, p *part, id [16]byte, f *kgo.Fet
 	below, ok := p.add(f.Records)
 	if !ok {
 		p.verdict = func() {
-			w.stop(p, fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?)", below, p.read), decide(tp, below, writeAgain))
+			w.stop(p, record.Stop{
+				Reason: fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?)",
+					below, p.read),
+				Hole: record.Hole{From: below, To: p.NextOffset}, Command: decide(tp, below, writeAgain),
+			})
 		}
 	}
 	return ok
@@ -337,7 +341,7 @@ func (w *Worker) anyReady() bool {
 }
 
 // cutBatch makes the next batch of what is in hand, within the bounds, in the order of the offset rows.
-func (w *Worker) cutBatch() (b txn.Batch) {
+func (w *Worker) cutBatch() (b record.Ranges) {
 	rows, size := w.rows, w.cfg.Bytes
 	for _, p := range w.sorted((*part).ready) {
 		if (rows <= 0 || size <= 0) && p.records > 0 {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"sinker/internal/local/await"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -118,15 +118,15 @@ func (b *bench) run(cfg Config, workers int, ends *Ends) (svc *Service, stop fun
 }
 
 // ends asks Kafka for the end of each partition, as a read_committed reader sees it.
-func (b *bench) ends(topic string) map[txn.TopicPartition]int64 {
+func (b *bench) ends(topic string) map[record.TopicPartition]int64 {
 	b.t.Helper()
 	listed, err := b.admin.ListCommittedOffsets(context.Background(), topic)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	out := map[txn.TopicPartition]int64{}
+	out := map[record.TopicPartition]int64{}
 	listed.Each(func(o kadm.ListedOffset) {
-		out[txn.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
+		out[record.TopicPartition{Topic: o.Topic, Partition: o.Partition}] = o.Offset
 	})
 	return out
 }
@@ -162,8 +162,8 @@ func (b *bench) checkExactlyOnce() {
 	}
 }
 
-func tp(topic string, p int32) txn.TopicPartition {
-	return txn.TopicPartition{Topic: topic, Partition: p}
+func tp(topic string, p int32) record.TopicPartition {
+	return record.TopicPartition{Topic: topic, Partition: p}
 }
 
 func TestWorker(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -86,8 +86,8 @@ func collectPartition(ch chan<- prometheus.Metric, p *consume.PartitionState) {
 	}
 	gauge(positionDesc, float64(p.Position))
 	gauge(heldBackDesc, float64(p.HeldBack))
-	gauge(waitingDesc, oneIf(p.State == txn.Waiting))
-	gauge(stoppedDesc, oneIf(p.State == txn.Stopped))
+	gauge(waitingDesc, oneIf(p.State == record.Waiting))
+	gauge(stoppedDesc, oneIf(p.State == record.Stopped))
 	lag, seconds := lagOf(p)
 	if lag != nil {
 		gauge(lagDesc, float64(*lag))

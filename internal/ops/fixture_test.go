@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // fixture is the HTTP side of a pipeline whose workers' states the test sets.
@@ -79,20 +79,20 @@ func inTrouble(for_ time.Duration, partitions ...consume.PartitionState) *consum
 }
 
 var (
-	orders0 = consume.PartitionState{Topic: "orders", Partition: 0, Position: 90, End: 100, Timestamp: time.Now().Add(-time.Minute), State: txn.Reading}
-	stopped = consume.PartitionState{Topic: "orders", Partition: 1, Position: 10, End: -1, State: txn.Stopped, Reason: "Kafka has deleted [10, 20)", Command: "sinker offsets set --offset 20"}
-	waiting = consume.PartitionState{Topic: "orders", Partition: 2, Position: 1, End: 3, State: txn.Waiting, Reason: "no table", Oldest: time.Now().Add(time.Hour)}
+	orders0 = consume.PartitionState{Topic: "orders", Partition: 0, Position: 90, End: 100, Timestamp: time.Now().Add(-time.Minute), State: record.Reading}
+	stopped = consume.PartitionState{Topic: "orders", Partition: 1, Position: 10, End: -1, State: record.Stopped, Reason: "Kafka has deleted [10, 20)", Command: "sinker offsets set --offset 20"}
+	waiting = consume.PartitionState{Topic: "orders", Partition: 2, Position: 1, End: 3, State: record.Waiting, Reason: "no table", Oldest: time.Now().Add(time.Hour)}
 )
 
 func report(at time.Time, rows int64) consume.Report {
 	return consume.Report{
 		Worker: 1, At: at, Took: 40 * time.Millisecond, Records: int(rows) + 2, Bytes: 1000, Retries: 1,
-		Ranges: []consume.RangeReport{{TopicPartition: txn.TopicPartition{Topic: "orders", Partition: 3}, From: 5, To: 10, Records: int(rows) + 2, Bytes: 1000, Timestamp: at.Add(-time.Second)}},
-		Result: txn.Result{
-			Tables: []txn.TableResult{{Table: `"public"."orders"`, Rows: rows - 1, Deleted: 1}}, Dead: 2,
-			Letters: []txn.LetterCount{{Topic: "orders", Code: "not_json", Count: 2}},
-			Unasked: []txn.UnaskedField{{Table: `"public"."orders"`, Field: "extra", Count: 3}},
-			Phases:  txn.Phases{Begin: time.Millisecond, Write: 30 * time.Millisecond, Dead: 2 * time.Millisecond, Commit: 7 * time.Millisecond},
+		Ranges: []consume.RangeReport{{TopicPartition: record.TopicPartition{Topic: "orders", Partition: 3}, From: 5, To: 10, Records: int(rows) + 2, Bytes: 1000, Timestamp: at.Add(-time.Second)}},
+		Result: record.Result{
+			Tables: []record.TableResult{{Table: `"public"."orders"`, Rows: rows - 1, Deleted: 1}}, Dead: 2,
+			Letters: []record.LetterCount{{Topic: "orders", Code: "not_json", Count: 2}},
+			Unasked: []record.UnaskedField{{Table: `"public"."orders"`, Field: "extra", Count: 3}},
+			Phases:  record.Phases{Begin: time.Millisecond, Write: 30 * time.Millisecond, Dead: 2 * time.Millisecond, Commit: 7 * time.Millisecond},
 		},
 	}
 }

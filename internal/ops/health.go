@@ -9,7 +9,7 @@ import (
 
 	"sinker/internal/consume"
 	"sinker/internal/printable"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // troubleAfter is how long something may be wrong with a worker that has partitions before the process is not ready.
@@ -40,7 +40,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		all.add(st)
 	}
 	ok := "ok"
-	if all[txn.Waiting]+all[txn.Stopped] > 0 {
+	if all[record.Waiting]+all[record.Stopped] > 0 {
 		ok += ": " + all.String()
 	}
 	answer(w, ok, problems)
@@ -56,7 +56,7 @@ func (c stateCounts) add(st *consume.WorkerState) {
 }
 
 func (c stateCounts) String() string {
-	return fmt.Sprintf("%d reading, %d waiting, %d stopped", c[txn.Reading], c[txn.Waiting], c[txn.Stopped])
+	return fmt.Sprintf("%d reading, %d waiting, %d stopped", c[record.Reading], c[record.Waiting], c[record.Stopped])
 }
 
 // answer says ok, or 503 with what is wrong, a line each.
@@ -89,7 +89,7 @@ func notReady(st *consume.WorkerState) string {
 		return ""
 	}
 	counts := stateCounts{}
-	if counts.add(st); counts[txn.Reading] == 0 {
+	if counts.add(st); counts[record.Reading] == 0 {
 		return "no partition is reading: " + counts.String()
 	}
 	return ""

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
-	"sinker/internal/txn"
+	"sinker/internal/record"
 )
 
 // TestPage opens the page in a browser and reads what a person would.
@@ -23,7 +23,7 @@ func TestPage(t *testing.T) {
 		}
 		t.Skip(missing)
 	}
-	f := setup(t, working(orders0, consume.PartitionState{Topic: "<b>orders</b>", Partition: 7, Position: 10, End: -1, State: txn.Stopped, Reason: "a hole", Command: "sinker offsets set --offset 20"}, waiting), inTrouble(time.Minute))
+	f := setup(t, working(orders0, consume.PartitionState{Topic: "<b>orders</b>", Partition: 7, Position: 10, End: -1, State: record.Stopped, Reason: "a hole", Command: "sinker offsets set --offset 20"}, waiting), inTrouble(time.Minute))
 	f.metrics.Observe(report(time.Now(), 1234))
 	cmd := exec.Command(browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 		"--user-data-dir="+filepath.Join(t.TempDir(), "profile"), "--virtual-time-budget=2000", "--dump-dom", f.url+"/")

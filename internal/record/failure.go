@@ -69,10 +69,10 @@ func (f Failure) HoldsUp(topic string) bool { return f.Topics == nil || f.Topics
 func FailureOf(err error) (f Failure, ok bool) {
 	var failed interface {
 		error
-		Failure() Failure
+		Failed() Failure
 	}
 	if !errors.As(err, &failed) {
 		return Failure{}, false
 	}
-	return failed.Failure(), true
+	return failed.Failed(), true
 }

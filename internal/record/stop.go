@@ -17,9 +17,22 @@ const (
 // /status, the page, the metrics and the offset row: nothing is found out by reading its text.
 type Stop struct {
 	Reason  string // what happened, where, and what it means for the data
+	Hole    Hole   // the offsets that it is about, if any
 	Command string // the command that decides, as it is typed; empty: there is none
 	Waiting bool   // the reason may pass by itself: the partition is tried again. Otherwise an operator decides
 }
+
+// Hole is the offsets [From, To) that a stop is about: their records are gone, may be other ones by now, or cannot be
+// read or written.
+type Hole struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
+// Empty says that the stop is about no offsets in particular.
+func (h Hole) Empty() bool { return h.To <= h.From }
+
+func (h Hole) String() string { return fmt.Sprintf("[%d, %d)", h.From, h.To) }
 
 // StopError says that a partition must stop at Offset: the first record that cannot be passed. Nothing of the batch was
 // written; the records below Offset can be written by a shorter batch.

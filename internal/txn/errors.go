@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -37,6 +39,14 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Failed is what the error means for whoever has to go on.
+func (e *Error) Failed() record.Failure {
+	return record.Failure{Class: e.Class, Step: steps[e.Op], Topics: e.Topics}
+}
+
+// steps are those that the loop asks for.
+var steps = map[string]record.Step{"write": record.StepWrite, "commit": record.StepCommit}
 
 // classify sorts an error of Postgres or of the connection to it. The classes by SQLSTATE follow
 // appendix A of the Postgres manual.

@@ -46,7 +46,7 @@ type Verifier struct {
 }
 
 // Partition verifies one partition at the position it has now; what is committed meanwhile is left for the next time.
-func (v *Verifier) Partition(ctx context.Context, tp txn.TopicPartition) (Report, error) {
+func (v *Verifier) Partition(ctx context.Context, tp record.TopicPartition) (Report, error) {
 	rep := Report{Topic: tp.Topic, Partition: tp.Partition, Differences: []string{}}
 	books, err := v.Books.Read(ctx, tp)
 	if err != nil {
@@ -88,7 +88,7 @@ func checkTiles(rep *Report, books txn.Books) {
 }
 
 // reread holds the ranges against the records that Kafka has now.
-func (v *Verifier) reread(ctx context.Context, rep *Report, tp txn.TopicPartition, ledger []txn.LedgerRow) error {
+func (v *Verifier) reread(ctx context.Context, rep *Report, tp record.TopicPartition, ledger []txn.LedgerRow) error {
 	if len(ledger) == 0 {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (v *Verifier) reread(ctx context.Context, rep *Report, tp txn.TopicPartitio
 }
 
 // compareRun reads a run of ranges once, summing each up.
-func (v *Verifier) compareRun(ctx context.Context, rep *Report, tp txn.TopicPartition, run []txn.LedgerRow) error {
+func (v *Verifier) compareRun(ctx context.Context, rep *Report, tp record.TopicPartition, run []txn.LedgerRow) error {
 	sums := make([]txn.Checksum, len(run))
 	at := 0
 	err := consume.Reread(ctx, v.Kafka, tp, run[0].From, run[len(run)-1].To, func(r *record.Record) {
@@ -160,7 +160,7 @@ func sumText(c txn.Checksum) string {
 func off(a, b int64) int64 { return max(a-b, b-a) }
 
 // countRows holds the tables against the totals, where provenance columns tell which rows came from where.
-func (v *Verifier) countRows(ctx context.Context, rep *Report, tp txn.TopicPartition, books txn.Books) error {
+func (v *Verifier) countRows(ctx context.Context, rep *Report, tp record.TopicPartition, books txn.Books) error {
 	row, sinks := books.Row, v.Store.SinksOf(tp.Topic)
 	rep.Suppressed = row.Suppressed
 	if books.Suppressed > 0 {
