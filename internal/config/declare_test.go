@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"sinker/internal/format"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -367,5 +369,26 @@ func TestANewKeyIsOneDeclaration(t *testing.T) {
 				t.Errorf("with flags: %v", err)
 			}
 		})
+	}
+}
+
+// TestANewFormatIsTaken: a format that is registered can be named, for rows and for groups, and its name is part
+// of the hash.
+func TestANewFormatIsTaken(t *testing.T) {
+	plain, name := mustParse(t, small), fmt.Sprint("froth", len(format.Names()))
+	src := small + "    format: " + name + "\n"
+	_, err := Parse("x.yaml", []byte(src), database)
+	if err == nil || !strings.Contains(err.Error(), `x.yaml:6:13: format must be json, not "froth`) {
+		t.Fatalf("a format that is not known: %v", err)
+	}
+	format.Register(name, func(o format.Options) (format.Format, error) { return format.New(format.Default, o) })
+	for _, mode := range []string{"", "    key: id\n", "    group: { g: a }\n    add: { n: 1 }\n"} {
+		p := mustParse(t, src+mode)
+		if p.Sinks[0].Rule.Format != name || p.Hash() == mustParse(t, small+mode).Hash() {
+			t.Errorf("%q: the format is %q", mode, p.Sinks[0].Rule.Format)
+		}
+	}
+	if plain.Sinks[0].Rule.Format != format.Default || mustParse(t, small).Hash() != plain.Hash() {
+		t.Errorf("the default is %q", plain.Sinks[0].Rule.Format)
 	}
 }

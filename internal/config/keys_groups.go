@@ -49,9 +49,8 @@ func checkGroups(r *reader, _ *yaml.Node, s *Sink, g given) {
 	if g["group"] == nil {
 		return
 	}
-	depth, ignore := s.Rule.MaxDepth, s.Rule.IgnoreTombstones
+	s.folded.Format, s.folded.MaxDepth, s.folded.IgnoreTombstones = s.Rule.Format, s.Rule.MaxDepth, s.Rule.IgnoreTombstones
 	s.Rule, s.folded = s.folded, transform.Rule{}
-	s.Rule.MaxDepth, s.Rule.IgnoreTombstones = depth, ignore
 	for i, c := range s.Rule.Columns {
 		if s.Create && s.Rule.TypeOrUsual(i) == "" {
 			r.problem(g[s.Rule.Folds[i].String()], needsType, c.Name, c.Name, pathText(c))

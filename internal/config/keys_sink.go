@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	"sinker/internal/format"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -49,7 +52,8 @@ var sinkTarget = part{
 			doc: "The same as `topic`. A sink has one of the two.", example: "topics: [orders, returns]\ntable: orders",
 		},
 		{
-			name: "format", value: of(format, func(s *Sink) *string { return &s.Format }), initial: "json", hashed: true,
+			name: "format", value: of(formatName, func(s *Sink) *string { return &s.Rule.Format }),
+			initial: format.Default, hashed: true,
 			doc: "Format of the records' values; only plain JSON.", example: "format: json",
 		},
 		{
@@ -75,8 +79,14 @@ var sinkTarget = part{
 func itself(s *Sink) *Sink { return s }
 
 var (
-	format = func() kind[string] {
-		k := oneOf("json")
+	formatName = func() kind[string] {
+		k := oneOf(format.Names()...)
+		k.parse = func(s string) (string, error) { // also one that was registered later
+			if !slices.Contains(format.Names(), s) {
+				return "", errTakes
+			}
+			return s, nil
+		}
 		k.shape = k.not("json is", "avro", "protobuf", "debezium", "csv", "text", "bytes")
 		return k
 	}()
@@ -198,8 +208,9 @@ var sinkLimits = part{
 			doc: "Errors of Postgres that may pass by themselves.", example: "errors: { wait_for: [23503] }",
 		},
 		{
-			name: "max_depth", value: of(number(1, 10_000), func(s *Sink) *int { return &s.Rule.MaxDepth }), initial: "512",
-			hashed: true, doc: "Maximum nesting of objects and arrays.", example: "max_depth: 64",
+			name: "max_depth", value: of(number(1, 10_000), func(s *Sink) *int { return &s.Rule.MaxDepth }),
+			initial: strconv.Itoa(format.DefaultDepth),
+			hashed:  true, doc: "Maximum nesting of objects and arrays.", example: "max_depth: 64",
 		},
 	},
 }

@@ -89,7 +89,6 @@ type Batch struct {
 type Sink struct {
 	Topics []string
 	Regex  bool // Topics[0] is a regular expression
-	Format string
 	Schema string
 	Table  string
 	Create bool
