@@ -25,7 +25,7 @@ var order = [][]string{
 	{"transform"},
 	{"format", "expr", "pgbin"},
 	{"value"},
-	{"record", "failpoint", "mutant", "local", "nearest", "orderdata", "output", "printable", "probe", "swar", "table"},
+	{"record", "failpoint", "local", "nearest", "orderdata", "output", "printable", "probe", "swar", "table"},
 }
 
 // barred says what else each package must not import, and why.

@@ -1,9 +1,6 @@
-// Package mutants shows that the tests would notice a broken protocol: it puts bugs into it (internal/mutant), one after
-// the other, and runs the ordinary tests of txn and consume on each. They must fail, and say why. It needs no Docker.
-package mutants
+package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -18,7 +15,6 @@ import (
 	"time"
 
 	"sinker/internal/local/localtest"
-	"sinker/internal/mutant"
 )
 
 // patience is how long a test may take to notice a bug.
@@ -26,165 +22,175 @@ const patience = 2 * time.Minute
 
 // seeded is a bug, or several that together break what each alone would not, and the test that must notice.
 type seeded struct {
-	bugs  string
+	bugs  string // one, or several with spaces between
 	suite string // the package whose tests are run
 	run   string // which of them
 	says  string // why they must fail: an expression for what they print
 }
 
-var table = []seeded{
-	{mutant.NoLock, "txn", "^TestRace$", `the move of the offset rows did not match all of them`},
-	{both(mutant.NoLock, mutant.UncheckedMove), "txn", "^TestRace$", `next_offset - consumed .* want 0`},
-	{mutant.UncountedMove, "txn", "^TestCompare$/^AMoveThatDoesNotHappen$", `got <nil>`},
-	{mutant.TakeWithoutLock, "txn", "^TestTakeHoldsTheRow$", `took position 0, but the row says 10`},
-	{mutant.NoIdentity, "txn", "^TestCompare$/^OtherLog$", `want one miss, got <nil>`},
-	{mutant.NoFence, "txn", "^TestCompare$/^Fenced$", `want one miss, got commit`},
-	{both(mutant.NoFence, mutant.UncheckedMove), "txn", "^TestCompare$/^Fenced$", `want one miss, got <nil>`},
-	{mutant.FenceAlone, "txn", "^TestCompare$/^FencedByTheSameNumber$", `want one miss, got commit`},
-	{mutant.AlreadyFirst, "txn", "^TestCompare$/^FencedAtOurTo$", `want one miss, got <nil>`},
-	{mutant.NoReread, "txn", "^TestCommitInDoubt$", `the move of the offset rows did not match all of them`},
-	{both(mutant.NoReread, mutant.UncheckedMove), "txn", "^TestCommitInDoubt$", `FROM orders.* want 200 200`},
-	{mutant.UnknownIsCommitted, "txn", "^TestCommitInDoubt$", `went back`},
-	{mutant.OffsetsApart, "txn", "^TestCommitInDoubt$", `FROM orders.* want 200 200`},
-	{mutant.LettersApart, "txn", "^TestCommitInDoubt$", `FROM sinker.dead_letters .* want 200 200`},
-	{mutant.TablesApart, "txn", "^TestCommitInDoubt$", `FROM orders.* want 200 200`},
-	{both(mutant.NoRewind, mutant.UncheckedMove), "txn", "^TestCompare$/^WentBack$", `want one miss, got <nil>`},
-	{mutant.SilentKept, "txn", "^TestFrozenOwnerLetsGo$/^BeforeCommit$", `never came: the batch to be committed`},
-	{mutant.UnknownIsFailed, "consume", "^TestFaults$/^FailedButApplied$", `neither where this worker's batch begins .* nor where it ends`},
-	{mutant.SpentIsWritten, "consume", "^TestStreamedCommitCuts$", `FROM orders: .* want 40000`},
-	{mutant.AdvanceFirst, "consume", "^TestFaults$/^FailedAndNotApplied$", `never came: retries to be counted`},
-	{mutant.PositionInMemory, "consume", "^TestFaults$/^DatabaseWentBackWhileIdle$", `never came: positions at the end`},
-	{mutant.ToIsEndOfLog, "consume", "^TestWorker$/^BytesBoundABatch$", `record orders/.* was written 0 times`},
-	{mutant.ControlDropped, "consume", "^TestWorker$/^AbortedAndControlTail$", `never came: positions at the end`},
-	{mutant.AbortedToo, "consume", "^TestWorker$/^AbortedAndControlTail$", `was written and never committed to Kafka`},
-	{mutant.NoBounds, "consume", "^TestTheLogChanges$/^RetentionPassedThePosition$", `never came: partition stopped`},
+var seeds = []seeded{
+	{"no-lock", "txn", "^TestRace$", `the move of the offset rows did not match all of them`},
+	{"no-lock unchecked-move", "txn", "^TestRace$", `next_offset - consumed .* want 0`},
+	{"uncounted-move", "txn", "^TestCompare$/^AMoveThatDoesNotHappen$", `got <nil>`},
+	{"take-without-lock", "txn", "^TestTakeHoldsTheRow$", `took position 0, but the row says 10`},
+	{"no-identity", "txn", "^TestCompare$/^OtherLog$", `want one miss, got <nil>`},
+	{"no-fence", "txn", "^TestCompare$/^Fenced$", `want one miss, got commit`},
+	{"no-fence unchecked-move", "txn", "^TestCompare$/^Fenced$", `want one miss, got <nil>`},
+	{"fence-alone", "txn", "^TestCompare$/^FencedByTheSameNumber$", `want one miss, got commit`},
+	{"already-before-fence", "txn", "^TestCompare$/^FencedAtOurTo$", `want one miss, got <nil>`},
+	{"no-reread", "txn", "^TestCommitInDoubt$", `the move of the offset rows did not match all of them`},
+	{"no-reread unchecked-move", "txn", "^TestCommitInDoubt$", `FROM orders.* want 200 200`},
+	{"unknown-is-committed", "txn", "^TestCommitInDoubt$", `went back`},
+	{"offsets-apart", "txn", "^TestCommitInDoubt$", `FROM orders.* want 200 200`},
+	{"letters-apart", "txn", "^TestCommitInDoubt$", `FROM sinker.dead_letters .* want 200 200`},
+	{"tables-apart", "txn", "^TestCommitInDoubt$", `FROM orders.* want 200 200`},
+	{"no-rewind unchecked-move", "txn", "^TestCompare$/^WentBack$", `want one miss, got <nil>`},
+	{"silent-kept", "txn", "^TestFrozenOwnerLetsGo$/^BeforeCommit$", `never came: the batch to be committed`},
+	{"unknown-is-failed", "consume", "^TestFaults$/^FailedButApplied$", `neither where this worker's batch begins .* nor where it ends`},
+	{"spent-is-written", "consume", "^TestStreamedCommitCuts$", `FROM orders: .* want 40000`},
+	{"advance-first", "consume", "^TestFaults$/^FailedAndNotApplied$", `never came: retries to be counted`},
+	{"position-in-memory", "consume", "^TestFaults$/^DatabaseWentBackWhileIdle$", `never came: positions at the end`},
+	{"to-is-end-of-log", "consume", "^TestWorker$/^BytesBoundABatch$", `record orders/.* was written 0 times`},
+	{"control-dropped", "consume", "^TestWorker$/^AbortedAndControlTail$", `never came: positions at the end`},
+	{"aborted-too", "consume", "^TestWorker$/^AbortedAndControlTail$", `was written and never committed to Kafka`},
+	{"no-bounds", "consume", "^TestTheLogChanges$/^RetentionPassedThePosition$", `never came: partition stopped`},
 }
-
-func both(bugs ...string) string { return strings.Join(bugs, ",") }
 
 // TestMain lets more tests run at a time than there are processors: most of them wait.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	flag.Set("test.parallel", "8")
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	os.Exit(m.Run())
+}
+
+// TestEveryBugApplies finds a bug whose text is not in the source any more, or that no test is run on. It needs no server
+// and builds nothing.
+func TestEveryBugApplies(t *testing.T) {
+	root, err := findRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bugs {
+		if len(b.edits) == 0 {
+			t.Errorf("%s changes nothing", b.name)
+		}
+		if _, err := apply(root, []string{b.name}); err != nil {
+			t.Error(err)
+		}
+		if !slices.ContainsFunc(seeds, func(s seeded) bool { return slices.Contains(strings.Fields(s.bugs), b.name) }) {
+			t.Errorf("no test is run on the bug %s", b.name)
+		}
+	}
+	for _, s := range seeds {
+		if _, err := apply(root, strings.Fields(s.bugs)); err != nil {
+			t.Errorf("%s: %v", s.bugs, err)
+		}
+	}
 }
 
 // TestSeededBugs runs, for each bug, the test that must notice it.
 func TestSeededBugs(t *testing.T) {
-	s := newSuites(t)
-	for _, bug := range table {
-		t.Run(bug.bugs, func(t *testing.T) {
+	db := postgres(t)
+	for _, seed := range seeds {
+		t.Run(strings.ReplaceAll(seed.bugs, " ", ","), func(t *testing.T) {
 			t.Parallel()
-			out, took, err := s.run(t, bug.suite, bug.run, bug.bugs)
+			out, took, err := runTests(t, db, seed.suite, seed.run, strings.Fields(seed.bugs))
 			var failed *exec.ExitError
 			switch {
 			case err == nil:
-				t.Errorf("%s %s passes with the bug %s: it would not notice", bug.suite, bug.run, bug.bugs)
+				t.Errorf("%s %s passes with the bug %s: it would not notice", seed.suite, seed.run, seed.bugs)
 			case !errors.As(err, &failed):
 				t.Fatal(err)
-			case !strings.Contains(out, "--- FAIL") || !regexp.MustCompile(bug.says).MatchString(out):
-				t.Errorf("%s %s fails with the bug %s, but does not say %q:\n%s", bug.suite, bug.run, bug.bugs, bug.says, out)
+			case !strings.Contains(out, "--- FAIL") || !regexp.MustCompile(seed.says).MatchString(out):
+				t.Errorf("%s %s fails with the bug %s, but does not say %q:\n%s", seed.suite, seed.run, seed.bugs, seed.says, out)
 			default:
-				t.Logf("noticed by %s %s in %.1f s: %s", bug.suite, bug.run, took.Seconds(), regexp.MustCompile(".*"+bug.says+".*").FindString(out))
+				t.Logf("noticed by %s %s in %.1f s: %s", seed.suite, seed.run, took.Seconds(),
+					regexp.MustCompile(".*"+seed.says+".*").FindString(out))
 			}
 		})
 	}
 }
 
-// TestNoBug runs the same tests of the same build with no bug on: they must pass.
+// TestNoBug runs the same tests in the same way with no bug: they must pass.
 func TestNoBug(t *testing.T) {
-	s := newSuites(t)
-	for suite := range s.paths {
+	db := postgres(t)
+	for _, suite := range []string{"txn", "consume"} {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			var runs []string
-			for _, bug := range table {
-				// All subtests: expressions with a slash can not be joined.
-				if name, _, _ := strings.Cut(bug.run, "/"); bug.suite == suite && !slices.Contains(runs, name) {
+			for _, seed := range seeds {
+				// All subtests: expressions with a slash cannot be joined.
+				if name, _, _ := strings.Cut(seed.run, "/"); seed.suite == suite && !slices.Contains(runs, name) {
 					runs = append(runs, name)
 				}
 			}
-			if out, _, err := s.run(t, suite, strings.Join(runs, "|"), ""); err != nil {
+			if out, _, err := runTests(t, db, suite, strings.Join(runs, "|"), nil); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
 	}
 }
 
-// TestEveryBugIsSeeded finds bugs that no test is run on.
-func TestEveryBugIsSeeded(t *testing.T) {
-	for _, name := range mutant.All {
-		if !slices.ContainsFunc(table, func(s seeded) bool { return slices.Contains(strings.Split(s.bugs, ","), name) }) {
-			t.Errorf("no test is run on the bug %s", name)
-		}
+// TestCommand: the command lists the bugs, prints an overlay, and refuses what it does not know.
+func TestCommand(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var out, errs strings.Builder
+	if code := run(nil, &out, &errs); code != 0 || strings.Count(out.String(), "\n") != len(bugs) {
+		t.Errorf("exit code %d, %d bugs:\n%s%s", code, len(bugs), out.String(), errs.String())
+	}
+	out.Reset()
+	if code := run([]string{bugs[0].name}, &out, &errs); code != 0 {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+	if text, err := os.ReadFile(strings.TrimSpace(out.String())); err != nil || !strings.Contains(string(text), `"Replace"`) {
+		t.Errorf("%v: %s", err, text)
+	}
+	if code := run([]string{"no-such-bug"}, &out, &errs); code != 64 || !strings.Contains(errs.String(), "there is no bug no-such-bug") {
+		t.Errorf("exit code %d: %s", code, errs.String())
 	}
 }
 
-// TestReleaseHoldsNoBug looks for them in the ordinary program, and, so that this proves something, in one that has them.
-func TestReleaseHoldsNoBug(t *testing.T) {
-	if mutant.Compiled || mutant.On(mutant.NoLock) {
-		t.Error("this build has the bugs, without the build tag")
-	}
-	for tags, want := range map[string]bool{"": false, "mutants": true} {
-		path := filepath.Join(t.TempDir(), "sinker")
-		if err := localtest.Go("build", "-tags", tags, "-o", path, "sinker/cmd/sinker"); err != nil {
-			t.Fatal(err)
-		}
-		program, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, trace := range []string{"SINKER_MUTANT", "sinker/internal/mutant."} {
-			if bytes.Contains(program, []byte(trace)) != want {
-				t.Errorf("built with tags %q: holds %q: %v, want %v", tags, trace, !want, want)
-			}
-		}
-	}
-}
-
-// suites are the tests of the packages, built with the bugs in them, and a Postgres for all.
-type suites struct {
-	paths    map[string]string
-	postgres string
-}
-
-// dir is where they are.
-var dir string
-
-var built = sync.OnceValues(func() (paths map[string]string, err error) {
-	dir, err = os.MkdirTemp("", "sinker-mutants-")
-	paths = map[string]string{}
-	for _, bug := range table {
-		if paths[bug.suite] == "" && err == nil {
-			paths[bug.suite] = filepath.Join(dir, bug.suite+".test")
-			err = localtest.Go("test", "-c", "-tags", "mutants", "-o", paths[bug.suite], "sinker/internal/"+bug.suite)
-		}
-	}
-	return paths, err
-})
-
-func newSuites(t *testing.T) suites {
+func postgres(t *testing.T) (url string) {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("two minutes; left out with -short")
+		t.Skip("some minutes; left out with -short")
 	}
-	paths, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return suites{paths: paths, postgres: localtest.Database(t)}
+	return localtest.Database(t)
 }
 
-// run runs tests of a suite with bugs on, and returns what they printed.
-func (s suites) run(t *testing.T, suite, run, bugs string) (out string, took time.Duration, err error) {
+// building is held while the go command builds: it takes all processors by itself.
+var building sync.Mutex
+
+// build builds the tests of a package with bugs in them.
+func build(t *testing.T, suite string, bugs []string) (path string, err error) {
 	t.Helper()
+	dir := t.TempDir()
+	path = filepath.Join(dir, suite+".test")
+	root, err := findRoot()
+	if err != nil {
+		return "", err
+	}
+	overlay, err := writeOverlay(root, dir, bugs)
+	if err != nil {
+		return "", err
+	}
+	building.Lock()
+	defer building.Unlock()
+	return path, localtest.Go("test", "-c", "-overlay", overlay, "-o", path, "sinker/internal/"+suite)
+}
+
+// runTests runs tests of a suite with bugs in it, and returns what they printed.
+func runTests(t *testing.T, db, suite, tests string, bugs []string) (out string, took time.Duration, err error) {
+	t.Helper()
+	path, err := build(t, suite, bugs)
+	if err != nil {
+		return "", 0, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.paths[suite], "-test.run", run, "-test.v")
+	cmd := exec.CommandContext(ctx, path, "-test.run", tests, "-test.v")
 	cmd.Dir = filepath.Join("..", "..", "internal", suite)
-	cmd.Env = append(os.Environ(), "SINKER_MUTANT="+bugs, "SINKER_TEST_DATABASE_URL="+s.postgres, "CI=true")
+	cmd.Env = append(os.Environ(), "SINKER_TEST_DATABASE_URL="+db, "CI=true")
 	start := time.Now()
 	text, err := cmd.CombinedOutput()
 	return string(text), time.Since(start), err

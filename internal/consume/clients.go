@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"sinker/internal/mutant"
-
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -113,7 +111,7 @@ func (b ofDatabase) ProtocolName() string { return b.GroupBalancer.ProtocolName(
 // readerOpts are those of the client with which a worker fetches. Control records are kept: they are what lets a position
 // move past a tail of aborted transactions.
 func readerOpts(c *Config, hooks []kgo.Hook) []kgo.Opt {
-	opts := []kgo.Opt{
+	return []kgo.Opt{
 		kgo.KeepControlRecords(),
 		kgo.KeepRetryableFetchErrors(),
 		kgo.FetchMaxWait(500 * time.Millisecond),
@@ -121,8 +119,4 @@ func readerOpts(c *Config, hooks []kgo.Hook) []kgo.Opt {
 		kgo.WithPools(newRecordPool(c.FetchMemory)),
 		kgo.WithHooks(hooks...),
 	}
-	if mutant.On(mutant.AbortedToo) {
-		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
-	}
-	return opts
 }

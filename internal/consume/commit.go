@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/mutant"
 	"sinker/internal/record"
 )
 
@@ -24,7 +23,7 @@ func (w *Worker) commitHeld(ctx context.Context) {
 		if err == nil {
 			res, err = w.write(ctx, b)
 		}
-		if err == nil || mutant.On(mutant.AdvanceFirst) {
+		if err == nil {
 			w.trouble.over(w)
 			w.committed(b, res, start, retries)
 			_ = failpoint.Hit(failpoint.Advanced)
@@ -121,7 +120,7 @@ func (w *Worker) refused(ctx context.Context, b record.Ranges, err error) (rest 
 			return nil, true
 		// Only after "write" is it certain that the compare passed, and so that no earlier attempt is in doubt: ranges
 		// in doubt must not change.
-		case e.Class == record.Timeout && e.Step == record.StepWrite && w.rows > 1, mutant.On(mutant.UnknownIsFailed) && e.Step == record.StepCommit:
+		case e.Class == record.Timeout && e.Step == record.StepWrite && w.rows > 1:
 			w.rows = max(1, batchRows(b)/2)
 			w.cfg.Log.Warn("Postgres needed longer than statement_timeout for a batch: trying a smaller one", "worker", w.id, "rows", w.rows, "err", err)
 			w.counters.Retries.Add(1)

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"sinker/internal/mutant"
 	"sinker/internal/record"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -61,9 +60,6 @@ func (p *part) heard(f *kgo.FetchPartition) {
 func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 	next, control := p.read, false
 	for _, r := range records {
-		if mutant.On(mutant.ControlDropped) && r.Attrs.IsControl() {
-			continue
-		}
 		if r.Offset < next {
 			return r.Offset, false
 		}
@@ -81,9 +77,6 @@ func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 	}
 	b := newFetched(p.TopicPartition, p.read, next, records) // the fetch's own slice: nobody else has it
 	p.read = next
-	if mutant.On(mutant.ToIsEndOfLog) {
-		b.to = max(b.to, p.end)
-	}
 	p.batches, p.records, p.size = append(p.batches, b), p.records+b.Count(), p.size+b.Bytes()
 	return 0, true
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/mutant"
 	"sinker/internal/record"
 
 	"github.com/dustin/go-humanize/english"
@@ -94,9 +93,6 @@ func (w *Worker) enter(ctx context.Context, taken record.Taken, log *logView) er
 		p := w.newPart(pos)
 		if stood, ok := w.stood[p.TopicPartition]; ok && p.NextOffset < stood {
 			w.wentBack(p.TopicPartition, stood, p.NextOffset)
-			if mutant.On(mutant.PositionInMemory) {
-				p.NextOffset, p.read = stood, stood
-			}
 		}
 		delete(w.stood, p.TopicPartition)
 		if err := log.bad[pos.TopicPartition]; err != nil {
@@ -359,9 +355,6 @@ func (v *logView) lookAtEpochs(ctx context.Context, w *Worker, positions []recor
 
 // check says whether a position cannot be read from, and why.
 func (v *logView) check(p record.Position) (why record.Stop, bad bool) {
-	if mutant.On(mutant.NoBounds) {
-		return why, false
-	}
 	start, _ := v.starts.Lookup(p.Topic, p.Partition)
 	end, _ := v.ends.Lookup(p.Topic, p.Partition)
 	stop := func(hole record.Hole, goOn int64, flag, format string, args ...any) (record.Stop, bool) {

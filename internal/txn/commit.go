@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/mutant"
 	"sinker/internal/record"
 
 	"github.com/jackc/pgx/v5"
@@ -222,9 +221,6 @@ func (t *Tx) attempt(ctx context.Context, careful, commit bool) (Result, error) 
 		return Result{}, err
 	}
 	t.open = false
-	if mutant.On(mutant.LettersApart) {
-		err = s.writeLetters(ctx, t.conn, t.batch)
-	}
 	s.settle()
 	s.warnSuppressed(&res)
 	s.tellOfFields(t.batch, res.Unasked)
@@ -247,13 +243,8 @@ func (t *Tx) fill(ctx context.Context, careful bool) error {
 	if err := s.judge(t.batch); err != nil {
 		return err
 	}
-	if !mutant.On(mutant.LettersApart) {
-		err = s.writeLetters(ctx, t.conn, t.batch)
-		t.phases.Dead = since(&start)
-	}
-	if err == nil && mutant.On(mutant.OffsetsApart) {
-		_, err = t.conn.Exec(ctx, "COMMIT; BEGIN")
-	}
+	err = s.writeLetters(ctx, t.conn, t.batch)
+	t.phases.Dead = since(&start)
 	if err == nil {
 		err = wrap("write", "", failpoint.Hit(failpoint.BeforeCommit))
 	}

@@ -3,8 +3,6 @@ package txn
 import (
 	"context"
 
-	"sinker/internal/mutant"
-
 	"github.com/jackc/pgx/v5"
 )
 
@@ -48,7 +46,7 @@ func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	if err != nil {
 		return wrap("compare", "", err)
 	}
-	if len(misses) > 0 && !(s.inDoubt != nil && mutant.On(mutant.NoReread)) {
+	if len(misses) > 0 {
 		return &MissError{Misses: misses}
 	}
 	return nil
@@ -63,13 +61,13 @@ func (s *Store) lock(ctx context.Context, conn *pgx.Conn, b Batch, places []stri
 	q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	q.Queue(s.settings(conn))
 	if places == nil {
-		q.Queue(mutant.Without(mutant.NoLock, lockByKey, "FOR UPDATE OF o"), args...)
+		q.Queue(lockByKey, args...)
 	} else {
 		q.Queue(placesOnly)
 		for _, page := range fullPages(places) {
 			q.Queue(prunePage, page+",0)", page+",65535)")
 		}
-		q.Queue(mutant.Without(mutant.NoLock, lockByPlace, "FOR UPDATE OF o"), append(args, places)...)
+		q.Queue(lockByPlace, append(args, places)...)
 	}
 	before := q.Len() - 1
 	if places != nil {
@@ -154,11 +152,9 @@ func classifyRow(r *Range, row *Miss, owner string) (kind MissKind, miss bool) {
 	switch {
 	case !sameLog(row.Log, r.Log):
 		return OtherLog, true
-	case mutant.On(mutant.AlreadyFirst) && row.Stored == r.To:
-		return Already, true
-	case (row.Fence != r.Fence || row.Owner != owner && !mutant.On(mutant.FenceAlone)) && !mutant.On(mutant.NoFence):
+	case row.Fence != r.Fence || row.Owner != owner:
 		return Fenced, true
-	case row.Stored == r.From || row.Stored < r.From && mutant.On(mutant.NoRewind):
+	case row.Stored == r.From:
 		return 0, false
 	case row.Stored == r.To:
 		return Already, true

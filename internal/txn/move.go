@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/mutant"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -88,19 +87,15 @@ func (s *Store) addMove(e *ending, b Batch) {
 	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
 		e.add(closeRanges, s.cfg.Pipeline, topics, partitions)
 	}
-	if !mutant.On(mutant.UncheckedMove) { // which has no places to go by
-		e.add(placesOnly)
-	}
+	e.add(placesOnly)
 	var places []string
 	for i := range b {
 		if !b[i].Empty() {
 			e.keys, places = append(e.keys, b[i].TopicPartition), append(places, s.places[b[i].TopicPartition])
 		}
 	}
-	move := mutant.Without(mutant.UncheckedMove, moveOffsets,
-		"AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16")
 	e.move = len(e.statements)
-	e.add(mutant.Without(mutant.UncountedMove, move, "ELSE 0"), append(append(s.moveArgs(b), s.ledgerArgs(b)...), places)...)
+	e.add(moveOffsets, append(append(s.moveArgs(b), s.ledgerArgs(b)...), places)...)
 }
 
 // finish moves the offset rows and commits, in one round trip and on a context of its own: a shutdown must not cancel
@@ -153,9 +148,6 @@ func (s *Store) ended(conn *pgx.Conn, e *ending, err error, res *Result) error {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) || conn.IsClosed() {
 		s.inDoubt = res
-		if mutant.On(mutant.UnknownIsCommitted) {
-			return nil
-		}
 	}
 	if pe != nil && pe.Code == "22012" && e.done < e.looks {
 		return s.differ()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/mutant"
 
 	"github.com/dustin/go-humanize/english"
 	"github.com/jackc/pgx/v5"
@@ -138,7 +137,7 @@ WHERE a.datname = current_database() AND a.usename = current_user AND a.applicat
 // longer than statement_timeout is such a one: it could only be cancelled anyway. Its transaction is rolled back.
 func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
 	var pe *pgconn.PgError
-	if !errors.As(cause, &pe) || pe.Code != "55P03" && pe.Code != "57014" || conn.IsClosed() || mutant.On(mutant.SilentKept) {
+	if !errors.As(cause, &pe) || pe.Code != "55P03" && pe.Code != "57014" || conn.IsClosed() {
 		return
 	}
 	ctx, cancel := s.bounded(ctx)
@@ -162,7 +161,7 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 	b.Queue(s.settings(conn))
 	b.Queue(seedOffsets, s.seedArgs(claims)...)
-	b.Queue(mutant.Without(mutant.TakeWithoutLock, lockForTake, "FOR UPDATE OF o"), s.cfg.Pipeline, topics, partitions)
+	b.Queue(lockForTake, s.cfg.Pipeline, topics, partitions)
 	taken, err := s.readTaken(conn.SendBatch(ctx, &b), claims)
 	if err != nil {
 		return Taken{}, err
@@ -256,9 +255,6 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 
 // sameLog compares what is known: brokers before Kafka 2.8 have no topic ids, and some services no cluster id.
 func sameLog(a, b LogID) bool {
-	if mutant.On(mutant.NoIdentity) {
-		return true
-	}
 	if a.ClusterID != "" && b.ClusterID != "" && a.ClusterID != b.ClusterID {
 		return false
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/mutant"
 	"sinker/internal/record"
 
 	"github.com/jackc/pgx/v5"
@@ -68,7 +67,7 @@ func (t *Tx) begin(ctx context.Context) (err error) {
 	if err := t.lock(ctx); err != nil || t.resolved != nil {
 		return err
 	}
-	if t.batch.Streamed() && !mutant.On(mutant.SpentIsWritten) {
+	if t.batch.Streamed() {
 		t.Rollback()
 		s.settle()
 		return ErrSpent

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
-	"sinker/internal/mutant"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -40,9 +39,6 @@ func (t *Tx) writeRows(ctx context.Context, careful bool) error {
 	for _, w := range s.writers(t.conn, t.batch, careful) {
 		if err := w.write(ctx); err != nil {
 			return wrap("write", w.name(), err)
-		}
-		if mutant.On(mutant.TablesApart) {
-			_, _ = t.conn.Exec(ctx, "COMMIT; BEGIN")
 		}
 	}
 	return wrap("write", "", failpoint.Hit(failpoint.Written))
