@@ -103,7 +103,7 @@ func TestStatus(t *testing.T) {
 		s := newStage(t, ordersSink)
 		s.sinker("status", "--to", "postgres://postgres@"+deadPort(t)+"/x").want(t, exitUnavailable, "connection refused")
 		s.sinker("status", "--to", s.url).want(t, exitConfig, "run `sinker migrate up`")
-		s.sinker("status", "--to", "postgres://u:geheim@:x").want(t, exitUsage, "--to has a wrong port")
+		s.sinker("status", "--to", "postgres://u:geheim@:x").want(t, exitUsage, "--to has an invalid port")
 		if r := s.sinker("status", "--to", "postgres://u:geheim@:x"); strings.Contains(r.errors, "geheim") {
 			t.Errorf("a password in %s", r.errors)
 		}

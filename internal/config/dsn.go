@@ -10,27 +10,27 @@ import (
 
 const urlForm = "a connection URL: postgres://user:password@host:5432/database"
 
-// byCode is how a URL holds the characters that have a meaning in it.
+// byCode says how to write the characters in a password that have a meaning in a URL.
 const byCode = "in a password, @ is written %40, / %2F, ? %3F, # %23, : %3A, % %25 and a space %20"
 
 // refusals are what the client says of a connection string that it cannot read, and what we say: its own words may
-// repeat a part of the string. Files that the string names are the first connection's business; they may be missing
-// here and be there in production.
+// repeat a part of the string. Files that the string names are read at the first connection; they may be missing
+// here and exist in production.
 var refusals = []struct{ theirs, ours string }{
 	{"failed to parse as URL", "cannot be read as a URL: " + byCode},
 	{"failed to parse as keyword/value",
 		"cannot be read as keyword=value pairs: a value with spaces goes in single quotes"},
-	{"sslmode is invalid", "has a wrong sslmode: it is disable, allow, prefer, require, verify-ca or verify-full"},
-	{"invalid port", "has a wrong port"},
-	{"could not match", "has another number of ports than of hosts"},
-	{"invalid connect_timeout", "has a wrong connect_timeout: it is a number of seconds"},
+	{"sslmode is invalid", "has an invalid sslmode: use disable, allow, prefer, require, verify-ca or verify-full"},
+	{"invalid port", "has an invalid port"},
+	{"could not match", "must have as many ports as hosts"},
+	{"invalid connect_timeout", "has an invalid connect_timeout: use a number of seconds"},
 	{"unknown target_session_attrs",
-		"has a wrong target_session_attrs: without one, only a server that accepts writes is used"},
-	{"unknown channel_binding", "has a wrong channel_binding: it is disable, prefer or require"},
+		"has an invalid target_session_attrs: without one, only a server that accepts writes is used"},
+	{"unknown channel_binding", "has an invalid channel_binding: use disable, prefer or require"},
 }
 
-// DatabaseURL reads a connection string that a command was given outside of a file: ${VAR} is replaced as in one. Its
-// error holds no part of the string.
+// DatabaseURL reads a connection string from outside a file: ${VAR} is replaced as in one. Its error has no part of
+// the string.
 func DatabaseURL(text string, lookup func(string) (string, bool)) (Secret, error) {
 	s, err := expand(text, lookup)
 	if err != nil {
@@ -88,7 +88,7 @@ func badAuthority(s string) string {
 	case strings.Count(rest, "@") > 1:
 		return "has more than one @: " + byCode
 	case strings.Contains(rest, "@") && !strings.Contains(authority, "@"):
-		return "has an @ behind a / or ?: " + byCode
+		return "has an @ after a / or ?: " + byCode
 	}
 	return ""
 }
@@ -96,8 +96,8 @@ func badAuthority(s string) string {
 // keywordForm is how a string of keyword = value pairs begins.
 var keywordForm = regexp.MustCompile(`^\s*[A-Za-z_]+\s*=`)
 
-// keywords are libpq's, and the settings of the server that have a use here. Any other may be the rest of a password
-// that has spaces and stands in no quotes, and the server's refusal of it would show it.
+// keywords are libpq's, and the server's settings that are useful here. Any other may be the rest of an unquoted
+// password with spaces, and the server's error would show it.
 var keywords = set(
 	"host", "hostaddr", "port", "dbname", "database", "user", "password", "passfile", "require_auth",
 	"channel_binding", "connect_timeout", "client_encoding", "options", "application_name",

@@ -102,8 +102,8 @@ func joinName(schema, table string) string {
 	return quote(schema) + "." + quote(table)
 }
 
-// badIdentifier says why a name cannot be Postgres'. A longer one would be cut with a mere notice, and two could
-// become one.
+// badIdentifier says why a name cannot be Postgres'. Postgres would cut a longer one with a mere notice, and
+// two names could become one.
 func badIdentifier(s string) string {
 	switch {
 	case s == "":

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Secret is text that is never printed: fmt with any verb, JSON, YAML and slog all give ***. The one way to the
-// text is Reveal. (An unexported field is beyond the reach of its methods: keep secrets in exported ones.)
+// Secret is text that is never printed: fmt with any verb, JSON, YAML and slog all give ***. Only Reveal
+// returns the text. (fmt does not call the methods of unexported fields: keep secrets in exported ones.)
 type Secret string
 
 const hidden = "***"
@@ -91,7 +91,7 @@ func redactKeywords(s string) string {
 	for strings.TrimSpace(s) != "" {
 		m := keyword.FindStringSubmatch(s)
 		if m == nil {
-			return hidden // no telling what is what
+			return hidden // it is not clear what is a password
 		}
 		if strings.Contains(strings.ToLower(m[1]), "password") {
 			m[2] = hidden

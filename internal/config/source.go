@@ -118,7 +118,7 @@ func (s *source) hide(n *yaml.Node, k *key) {
 	}
 }
 
-// see takes notice of the next node of the file. It ends the one before, which may have gone on over several lines.
+// see notes the next node of the file. It ends the one before, which may have taken several lines.
 func (s *source) see(n *yaml.Node, shown bool) {
 	if n.Line > len(s.lines) {
 		return
