@@ -15,11 +15,15 @@ import (
 // It returns when the batch is committed, when nothing of it is ours any more, or when ctx has ended.
 func (w *Worker) commitHeld(ctx context.Context) {
 	b := w.cutBatch()
-	backoff := newBackoff()
+	backoff, resolved := newBackoff(), false
 	for retries := 0; len(b) > 0; retries++ {
 		start := time.Now()
 		err := failpoint.Hit(failpoint.Polled)
 		var res record.Result
+		if err == nil && !resolved { // once: ranges whose commit is in doubt must not change
+			err = w.store.Resolve(context.WithoutCancel(ctx), b)
+			resolved = err == nil
+		}
 		if err == nil {
 			res, err = w.write(ctx, b)
 		}
@@ -100,6 +104,14 @@ func (w *Worker) refused(ctx context.Context, b record.Ranges, err error) (rest 
 	var miss *record.MissError
 	if errors.As(err, &miss) {
 		return w.missed(b, miss.Misses), true
+	}
+	var unready *record.UnreadyError
+	if errors.As(err, &unready) {
+		if b.Streamed() {
+			w.readAgain(b) // to get what is missing before a transaction begins
+			return nil, true
+		}
+		return w.unready(b, unready.Records), true
 	}
 	if errors.Is(err, record.ErrSpent) {
 		w.readAgain(b)

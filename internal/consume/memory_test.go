@@ -122,6 +122,8 @@ func (s *memoryStore) Take(ctx context.Context, claims []record.Claim) (record.T
 	return taken, nil
 }
 
+func (s *memoryStore) Resolve(context.Context, record.Ranges) error { return nil }
+
 // memoryTx is a transaction: nothing is in the database before Commit.
 type memoryTx struct {
 	*memoryStore

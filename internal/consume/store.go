@@ -19,6 +19,9 @@ type Store interface {
 	// Take makes partitions ours: it waits for the former owner's transaction, raises the fence and returns the positions.
 	// Durable on return. After an error the fences may have been raised; take again.
 	Take(ctx context.Context, claims []record.Claim) (record.Taken, error)
+	// Resolve gets what reading the batch's records needs from elsewhere, before a transaction begins. Its only error is a
+	// *record.UnreadyError.
+	Resolve(ctx context.Context, b record.Ranges) error
 	// Begin begins the transaction that writes a batch and moves its positions. For its errors, and those of Commit, see
 	// txn.Store.Begin: after any of them it may be begun again with the same ranges, and never writes anything twice.
 	Begin(ctx context.Context, ranges record.Ranges) (Tx, error)

@@ -40,7 +40,7 @@ func (e *Encoder) RouteBy(find func(table string) *Encoder) { e.find = find }
 func (p *Plan) Several() bool { return p.envelope != nil }
 
 // Encode appends the tuples of all effects of a record to dst, as Append does, and the effects to fx. A record has none, one
-// or several. With an error, which is a *BadRecord, there is none of them: dst and fx come back as they were.
+// or several. With an error there is none of them: dst and fx come back as they were. For its errors see Append.
 func (e *Encoder) Encode(dst []byte, r *record.Record, fx []Effect) ([]byte, []Effect, error) {
 	if e.plan.envelope != nil {
 		return e.encodeChanges(dst, r, fx)

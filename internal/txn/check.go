@@ -64,6 +64,9 @@ func (s *Store) Try(topic string, records []*record.Record) (good int, bad int, 
 	failed := map[int]bool{} // of several sinks one is enough
 	for _, ti := range s.of(topic).sinks {
 		t := s.targets[ti]
+		if err := t.fetchSample(slices.Values(records)); err != nil {
+			return 0, len(records), err
+		}
 		encoder, err := t.tryEncoder(slices.Values(records))
 		if err != nil {
 			return 0, len(records), err

@@ -41,7 +41,7 @@ func (w *writer) encode(dst []byte, at place, rec *record.Record) ([]byte, []tra
 	out, fx, err := w.target.encoder.Encode(dst, rec, st.effects[:0])
 	st.effects = fx
 	if err != nil {
-		w.bury(at, rec.Clone(), err)
+		w.refuse(at, rec, err)
 		return dst, nil
 	}
 	if len(fx) > 0 {
@@ -49,6 +49,16 @@ func (w *writer) encode(dst []byte, at place, rec *record.Record) ([]byte, []tra
 		*m = max(*m, written)
 	}
 	return out, fx
+}
+
+// refuse notes that a record was not encoded. What is not the record's fault is no dead letter: the batch fails then.
+func (w *writer) refuse(at place, rec *record.Record, err error) {
+	var bad *transform.BadRecord
+	if errors.As(err, &bad) {
+		w.bury(at, rec.Clone(), err)
+		return
+	}
+	w.store.buf.unready = addUnready(w.store.buf.unready, rec.TopicPartition, rec.Offset, err)
 }
 
 // bury notes a dead letter, of a record that nobody else has. One that fails in two sinks leaves two letters and counts once.

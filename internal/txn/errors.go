@@ -82,7 +82,8 @@ func wrap(op, table string, err error) error {
 	var e *Error
 	var m *MissError
 	var s *StopError
-	if err == nil || errors.As(err, &e) || errors.As(err, &m) || errors.As(err, &s) {
+	var u *record.UnreadyError
+	if err == nil || errors.As(err, &e) || errors.As(err, &m) || errors.As(err, &s) || errors.As(err, &u) {
 		return err
 	}
 	class := classify(err)

@@ -32,7 +32,7 @@ func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 		if err != nil {
 			continue
 		}
-		survey := plan.NewSurvey(nil)
+		survey := plan.NewSurvey(t.format)
 		for r := range t.sink.Rule.Unwrap(t.name, slices.Values(records)) {
 			survey.Add(r)
 		}
@@ -50,8 +50,8 @@ func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 
 // tryPlan is the plan that records would be written by: the table's, or that of the table which would be made.
 func (t *target) tryPlan(sample iter.Seq[*record.Record]) (*transform.Plan, *Proposal, error) {
-	if t.plan != nil {
-		return t.plan, nil, nil
+	if t.plan != nil || t.formatErr != nil {
+		return t.plan, nil, t.formatErr
 	}
 	rule, proposal, err := t.propose(sample)
 	if err != nil {
@@ -80,7 +80,7 @@ func (t *target) tryEncoder(sample iter.Seq[*record.Record]) (*transform.Encoder
 	if err != nil {
 		return nil, err
 	}
-	encoder := plan.NewEncoder(nil)
+	encoder := plan.NewEncoder(t.format)
 	encoder.RouteBy(func(table string) *transform.Encoder { return others[table] })
 	return encoder, nil
 }

@@ -92,7 +92,7 @@ func (t *target) draws(plan *transform.Plan, records []*record.Record) error {
 	if len(t.closed) == 0 {
 		return nil
 	}
-	encoder := plan.NewEncoder(nil)
+	encoder := plan.NewEncoder(t.format)
 	for r := range t.sink.Rule.Unwrap(t.name, slices.Values(records)) {
 		_, op, err := encoder.Append(nil, r)
 		if err != nil || op != transform.Write {

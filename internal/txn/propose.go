@@ -31,7 +31,7 @@ func (t *target) propose(sample iter.Seq[*record.Record]) (transform.Rule, *Prop
 	if len(rule.Columns) > 0 {
 		return rule, nil, nil
 	}
-	in, err := transform.Infer(rule, nil, rule.Unwrap(t.name, sample))
+	in, err := transform.Infer(rule, t.format, rule.Unwrap(t.name, sample))
 	if err != nil {
 		return rule, nil, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err,
 			Hint: "create the table by hand, or list its columns with their types"}

@@ -3,6 +3,7 @@ package txn
 import (
 	"slices"
 
+	"sinker/internal/format"
 	"sinker/internal/transform"
 )
 
@@ -30,6 +31,7 @@ func newRouter(sinks []Sink) *router {
 			sink.Schema, sink.Table, sink.Tables = to.Schema, to.Table, nil
 			t := r.add(&sink)
 			t.family, t.name = first.index, to.Name
+			t.format, t.formatErr = first.format, first.formatErr
 			first.others = append(first.others, t)
 		}
 	}
@@ -38,6 +40,7 @@ func newRouter(sinks []Sink) *router {
 
 func (r *router) add(sink *Sink) *target {
 	t := &target{sink: sink, index: len(r.targets), family: len(r.targets), mode: modeOf(&sink.Rule)}
+	t.format, t.formatErr = format.New(sink.Rule.Format, format.Options{MaxDepth: sink.Rule.MaxDepth})
 	r.targets = append(r.targets, t)
 	return t
 }
@@ -81,7 +84,7 @@ func (t *target) to(name string) *target {
 
 // newEncoder makes the table's encoder, which finds those of the family's other tables by name.
 func (t *target) newEncoder() {
-	t.encoder, t.shaped = t.plan.NewEncoder(nil), shaped{}
+	t.encoder, t.shaped = t.plan.NewEncoder(t.format), shaped{}
 	if len(t.others) > 0 {
 		t.encoder.RouteBy(func(name string) *transform.Encoder {
 			if to := t.to(name); to != nil {

@@ -23,8 +23,9 @@ const (
 type batchState struct {
 	marks   [][]mark // by range, by record
 	letters []letter
-	sums    []Checksum // by range, as far as the writers have added them up
-	tally   []tally    // by range, of the records that were streamed; of all after count
+	unready []record.Unready // the first of each partition: the batch cannot be committed
+	sums    []Checksum       // by range, as far as the writers have added them up
+	tally   []tally          // by range, of the records that were streamed; of all after count
 	tables  []TableResult
 	rows    []byte // encoded rows
 	aside   aside
@@ -46,7 +47,7 @@ type letter struct {
 }
 
 func (st *batchState) reset(b Batch) {
-	st.letters = st.letters[:0]
+	st.letters, st.unready = st.letters[:0], st.unready[:0]
 	st.tables = nil
 	for len(st.marks) < len(b) {
 		st.marks = append(st.marks, nil)
@@ -116,9 +117,13 @@ const (
 	floodMinimum = 10     // dead letters below which no share stops a partition
 )
 
-// judge refuses a batch whose bad records must stop their partition: at the first one when the policy says so, or when
-// too large a share of the partition's last records would become dead letters. Nothing has been committed yet.
+// judge refuses a batch with records that could not be read, and one whose bad records must stop their partition: at the
+// first one when the policy says so, or when too large a share of the partition's last records would become dead letters.
+// Nothing has been committed yet.
 func (s *Store) judge(b Batch) error {
+	if err := unreadyError(s.buf.unready); err != nil {
+		return err
+	}
 	if b.Moves() == 0 {
 		return nil // no partition is to be stopped
 	}

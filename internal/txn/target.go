@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sinker/internal/format"
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
@@ -23,6 +24,9 @@ type target struct {
 	family int       // the index of its sink's first table
 	others []*target // of a sink's first table: the further ones
 	name   string    // of a further table: by which changes name it
+
+	format    format.Format // of the records' values
+	formatErr error         // instead of it
 
 	plan     *transform.Plan // nil: not looked at yet on this connection
 	encoder  *transform.Encoder
@@ -50,6 +54,9 @@ var errNeedSample = errors.New("the table is made from the first records")
 func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record]) error {
 	if t.plan != nil {
 		return nil
+	}
+	if t.formatErr != nil {
+		return &Error{Class: Schema, Op: "prepare", Table: t.sink.Name(), Err: t.formatErr}
 	}
 	// The marks come first: a change that falls in between is noticed later, and not taken for what is described here.
 	marks, err := t.readMarks(ctx, conn)
@@ -82,7 +89,7 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 	if err := t.mode.prepare(ctx, conn, t, rel, plan); err != nil {
 		return err
 	}
-	t.plan, t.survey = plan, plan.NewSurvey(nil)
+	t.plan, t.survey = plan, plan.NewSurvey(t.format)
 	t.newEncoder()
 	t.marks, t.looked = marks, time.Now()
 	t.sayLeft(s)

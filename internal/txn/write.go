@@ -166,7 +166,7 @@ func (w *writer) add(rng int) error {
 
 // mayGoOn says whether more records may be added. Not after a dead letter, which is written at the end.
 func (w *writer) mayGoOn() bool {
-	return len(w.store.buf.letters) == 0 && !w.target.streamer().full(w)
+	return len(w.store.buf.letters)+len(w.store.buf.unready) == 0 && !w.target.streamer().full(w)
 }
 
 // finish ends the writing of what was added.
