@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -273,9 +274,15 @@ func (s *memoryStore) compare(r *record.Range) (m record.Miss, miss bool) {
 	return m, true
 }
 
+// holes are offsets as the reason of a stop names them.
+var holes = regexp.MustCompile(`\[\d+, \d+\)`)
+
 func (s *memoryStore) MarkStopped(_ context.Context, tp record.TopicPartition, fence int64, why record.Stop) error {
 	s.db.mu.Lock()
 	defer s.db.mu.Unlock()
+	if said := holes.FindString(why.Reason); said != "" && said != why.Hole.String() {
+		panic(fmt.Sprintf("a stop says %s and its hole is %s: %s", said, why.Hole, why.Reason))
+	}
 	if r := s.db.rows[tp]; r != nil {
 		r.stopped, r.marks = why.Reason, r.marks+1
 	}

@@ -31,6 +31,9 @@ var (
 		"1 while the partition is waiting: sinker tries again by itself.", partitionLabels, nil)
 	stoppedDesc = prometheus.NewDesc("sinker_partition_stopped",
 		"1 while the partition is stopped: an operator decides.", partitionLabels, nil)
+	holeDesc = prometheus.NewDesc("sinker_partition_hole_records", "Offsets that the reason of a stopped or waiting "+
+		"partition is about: records that are gone from Kafka, or cannot be read or written. 0 when there are none.",
+		partitionLabels, nil)
 
 	workerLabels = []string{"worker"}
 	readyDesc    = prometheus.NewDesc("sinker_worker_ready", "1 while the worker has a group, a database when it "+
@@ -50,7 +53,7 @@ var (
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, heldBackDesc, waitingDesc, stoppedDesc,
+	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, heldBackDesc, waitingDesc, stoppedDesc, holeDesc,
 		readyDesc, fencedDesc, rewoundDesc, rebalancesDesc, resolvedDesc, discardedDesc, transactionsDesc} {
 		ch <- d
 	}
@@ -88,6 +91,7 @@ func collectPartition(ch chan<- prometheus.Metric, p *consume.PartitionState) {
 	gauge(heldBackDesc, float64(p.HeldBack))
 	gauge(waitingDesc, oneIf(p.State == record.Waiting))
 	gauge(stoppedDesc, oneIf(p.State == record.Stopped))
+	gauge(holeDesc, float64(max(0, p.Hole.To-p.Hole.From)))
 	lag, seconds := lagOf(p)
 	if lag != nil {
 		gauge(lagDesc, float64(*lag))

@@ -80,7 +80,7 @@ func inTrouble(for_ time.Duration, partitions ...consume.PartitionState) *consum
 
 var (
 	orders0 = consume.PartitionState{Topic: "orders", Partition: 0, Position: 90, End: 100, Timestamp: time.Now().Add(-time.Minute), State: record.Reading}
-	stopped = consume.PartitionState{Topic: "orders", Partition: 1, Position: 10, End: -1, State: record.Stopped, Reason: "Kafka has deleted [10, 20)", Command: "sinker offsets set --offset 20"}
+	stopped = consume.PartitionState{Topic: "orders", Partition: 1, Position: 10, End: -1, State: record.Stopped, Reason: "Kafka has deleted [10, 20)", Hole: record.Hole{From: 10, To: 20}, Command: "sinker offsets set --offset 20"}
 	waiting = consume.PartitionState{Topic: "orders", Partition: 2, Position: 1, End: 3, State: record.Waiting, Reason: "no table", Oldest: time.Now().Add(time.Hour)}
 )
 

@@ -34,6 +34,8 @@ func TestMetrics(t *testing.T) {
 		`sinker_partition_stopped{partition="0",pipeline="shop",topic="orders"} 0`,
 		`sinker_partition_stopped{partition="1",pipeline="shop",topic="orders"} 1`,
 		`sinker_partition_stopped{partition="2",pipeline="shop",topic="orders"} 0`,
+		`sinker_partition_hole_records{partition="0",pipeline="shop",topic="orders"} 0`,
+		`sinker_partition_hole_records{partition="1",pipeline="shop",topic="orders"} 10`,
 		`sinker_partition_waiting{partition="0",pipeline="shop",topic="orders"} 0`,
 		`sinker_partition_waiting{partition="1",pipeline="shop",topic="orders"} 0`,
 		`sinker_partition_waiting{partition="2",pipeline="shop",topic="orders"} 1`,

@@ -9,6 +9,7 @@ import (
 
 	"sinker/internal/consume"
 	"sinker/internal/printable"
+	"sinker/internal/record"
 )
 
 // Status is the document of /status.
@@ -44,17 +45,18 @@ type WorkerStatus struct {
 
 // PartitionStatus is a partition in /status. End and lag are null until the broker has told of the end.
 type PartitionStatus struct {
-	Topic      string  `json:"topic"`
-	Partition  int32   `json:"partition"`
-	Worker     int     `json:"worker"`
-	Position   int64   `json:"position"`
-	End        *int64  `json:"end"`
-	Lag        *int64  `json:"lag"`
-	LagSeconds float64 `json:"lag_seconds"` // age of the oldest unread record; 0 when there is none
-	HeldBack   int64   `json:"held_back"`   // behind an open transaction, and so not part of the lag
-	State      string  `json:"state"`       // reading, waiting or stopped
-	Reason     string  `json:"reason,omitempty"`
-	Command    string  `json:"command,omitempty"` // that decides what becomes of a stopped one
+	Topic      string       `json:"topic"`
+	Partition  int32        `json:"partition"`
+	Worker     int          `json:"worker"`
+	Position   int64        `json:"position"`
+	End        *int64       `json:"end"`
+	Lag        *int64       `json:"lag"`
+	LagSeconds float64      `json:"lag_seconds"` // age of the oldest unread record; 0 when there is none
+	HeldBack   int64        `json:"held_back"`   // behind an open transaction, and so not part of the lag
+	State      string       `json:"state"`       // reading, waiting or stopped
+	Reason     string       `json:"reason,omitempty"`
+	Hole       *record.Hole `json:"hole,omitempty"`    // the offsets that the reason is about, [from, to)
+	Command    string       `json:"command,omitempty"` // that decides what becomes of a stopped one
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
@@ -98,6 +100,9 @@ func workerStatus(st *consume.WorkerState) WorkerStatus {
 func partitionStatus(worker int, p *consume.PartitionState) PartitionStatus {
 	out := PartitionStatus{Topic: p.Topic, Partition: p.Partition, Worker: worker, Position: p.Position,
 		HeldBack: p.HeldBack, State: p.State, Reason: printable.Text(p.Reason), Command: printable.Text(p.Command)}
+	if !p.Hole.Empty() {
+		out.Hole = &p.Hole
+	}
 	if out.Lag, out.LagSeconds = lagOf(p); out.Lag != nil {
 		out.End = &p.End
 	}

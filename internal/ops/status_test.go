@@ -20,10 +20,10 @@ func TestStatus(t *testing.T) {
 		if p[0].State != "reading" || *p[0].Lag != 10 || *p[0].End != 100 || p[0].LagSeconds < 59 || p[0].Reason != "" {
 			t.Errorf("reading: %+v", p[0])
 		}
-		if p[1].State != "stopped" || p[1].Lag != nil || p[1].End != nil || p[1].Reason != stopped.Reason || p[1].Command != stopped.Command {
+		if p[1].State != "stopped" || p[1].Lag != nil || p[1].End != nil || p[1].Reason != stopped.Reason || p[1].Hole == nil || *p[1].Hole != stopped.Hole || p[1].Command != stopped.Command {
 			t.Errorf("stopped: %+v", p[1])
 		}
-		if p[2].State != "waiting" || p[2].Reason != "no table" || p[2].Command != "" {
+		if p[2].State != "waiting" || p[2].Reason != "no table" || p[2].Hole != nil || p[2].Command != "" {
 			t.Errorf("waiting: %+v", p[2])
 		}
 	})
