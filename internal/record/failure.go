@@ -34,13 +34,15 @@ type Step int
 
 const (
 	StepConnect Step = iota + 1
-	StepPrepare      // looking at a table, or making it
+	StepPrepare      // looking at a table
+	StepCreate       // making it
 	StepTake         // taking partitions
 	StepBegin        // BEGIN, and the compare of the offset rows under their locks
 	StepWrite        // rows and dead letters
 	StepCommit       // the move of the offset rows, and COMMIT
 	StepStop         // writing down why a partition is not read
-	StepLook         // reading offset rows
+	StepLook         // reading whether offset rows have changed
+	StepStatus       // reading them for people
 	StepChange       // an operator's change of an offset row
 	StepCheck        // what `sinker check` looks at
 	StepCount        // counting a table's rows
@@ -49,8 +51,8 @@ const (
 )
 
 func (s Step) String() string {
-	return [...]string{"", "connect", "prepare", "take", "begin", "write", "commit", "stop", "look", "change", "check", "count",
-		"read the ledger", "migrate"}[s]
+	return [...]string{"", "connect", "prepare", "create", "take", "begin", "write", "commit", "stop", "look", "status",
+		"change", "check", "count", "read the ledger", "migrate"}[s]
 }
 
 // Failure is what an error of the database means for whoever has to go on.

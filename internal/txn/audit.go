@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -42,11 +44,11 @@ func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, posi
 	if t.plan == nil && t.sink.Create {
 		oid, err := lookup(ctx, conn, t.sink.Schema, t.sink.Table)
 		if err != nil || oid == 0 {
-			return RowCount{Absent: true}, "", wrap("count", t.sink.Name(), err)
+			return RowCount{Absent: true}, "", wrap(record.StepCount, t.sink.Name(), err)
 		}
 	}
 	if err := t.prepare(ctx, s, conn, nil); err != nil {
-		return n, "", wrap("count", t.sink.Name(), err)
+		return n, "", wrap(record.StepCount, t.sink.Name(), err)
 	}
 	if why := t.mode.traits().uncounted; why != "" {
 		return n, why, nil
@@ -64,7 +66,7 @@ func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, posi
 		args = append(args, tp.Topic)
 	}
 	err = conn.QueryRow(ctx, sql, args...).Scan(&n.Rows, &n.Offsets, &n.Beyond)
-	return n, "", wrap("count", t.sink.Name(), err)
+	return n, "", wrap(record.StepCount, t.sink.Name(), err)
 }
 
 // provenance is the condition that picks a partition's rows, if the table's columns can.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sinker/internal/printable"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -42,7 +43,7 @@ func (s *sift) brokenDefault(ctx context.Context, it item, met error) error {
 		return nil
 	}
 	broken := func(pe *pgconn.PgError, what string) error {
-		return &Error{Class: Schema, Op: "write", Table: s.w.of(it).result.Table, Code: "default",
+		return &Error{Class: Schema, Step: record.StepWrite, Table: s.w.of(it).result.Table, Code: "default",
 			Hint: defaultHint(pe, s.w.conn.Config().User),
 			Err:  fmt.Errorf("%s: %s (SQLSTATE %s)", what, printable.Text(pe.Message), pe.Code)}
 	}

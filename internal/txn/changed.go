@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -71,7 +73,7 @@ func (s *Store) lookAtChanges(ctx context.Context, conn *pgx.Conn, b Batch, now 
 		}
 		m, err := t.readMarks(ctx, conn)
 		if err != nil {
-			return false, wrap("prepare", t.sink.Name(), err)
+			return false, wrap(record.StepPrepare, t.sink.Name(), err)
 		}
 		t.looked = time.Now()
 		if m != t.marks {

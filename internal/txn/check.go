@@ -33,13 +33,13 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 		oid, err := lookup(ctx, conn, t.sink.Schema, t.sink.Table)
 		switch {
 		case err != nil:
-			c.Err = wrap("check", c.Table, err)
+			c.Err = wrap(record.StepCheck, c.Table, err)
 		case oid == 0 && t.sink.Create:
 			t.absent = true
 			c.Mode = "will be made"
-			c.Err = wrap("check", c.Table, refuseCreate(ctx, conn, t.sink))
+			c.Err = wrap(record.StepCheck, c.Table, refuseCreate(ctx, conn, t.sink))
 		default:
-			c.Err = wrap("check", c.Table, t.prepare(ctx, s, conn, nil))
+			c.Err = wrap(record.StepCheck, c.Table, t.prepare(ctx, s, conn, nil))
 			c.Warnings = t.warnings
 		}
 		if t.plan != nil {
@@ -49,7 +49,7 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 		}
 		if c.Err == nil && needSchema(ctx, conn) == nil {
 			late, err := t.late(ctx, s, conn, t.plan != nil)
-			if c.Err = wrap("check", c.Table, err); late != "" {
+			if c.Err = wrap(record.StepCheck, c.Table, err); late != "" {
 				c.Warnings = append(c.Warnings, late)
 			}
 		}
@@ -96,5 +96,5 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 	if errors.As(err, &e) {
 		return e
 	}
-	return wrap("check", "", err)
+	return wrap(record.StepCheck, "", err)
 }

@@ -42,7 +42,7 @@ func (t *Tx) perform(ctx context.Context, commit bool) (Result, error) {
 		res, err = t.performAsIs(ctx, commit)
 	}
 	if errors.Is(err, errChanged) {
-		if err = (&Error{Class: Retry, Op: "write", Err: err}); t.batch.Streamed() {
+		if err = (&Error{Class: Retry, Step: record.StepWrite, Err: err}); t.batch.Streamed() {
 			err = ErrSpent
 		}
 	}
@@ -96,17 +96,17 @@ func (t *Tx) performAsIs(ctx context.Context, commit bool) (Result, error) {
 func refusedWrite(err error) bool {
 	var e *Error
 	var pe *pgconn.PgError
-	return errors.As(err, &e) && e.Op == "write" && errors.As(err, &pe)
+	return errors.As(err, &e) && e.Step == record.StepWrite && errors.As(err, &pe)
 }
 
 // asksForCare says whether an attempt failed in a way that a careful one may not: a write that was refused, or a deferred
 // trigger's at COMMIT, which speaks up in time there.
 func asksForCare(err error) bool {
 	var e *Error
-	if !errors.As(err, &e) || e.Op != "write" && e.Op != "commit" {
+	if !errors.As(err, &e) || e.Step != record.StepWrite && e.Step != record.StepCommit {
 		return false
 	}
-	return e.Class == Data || e.Class == Schema || e.Class == Timeout && e.Op == "commit"
+	return e.Class == Data || e.Class == Schema || e.Class == Timeout && e.Step == record.StepCommit
 }
 
 // attemptCarefully makes the attempt again, with the tables as they are now: they may have been altered.
@@ -167,7 +167,7 @@ func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch, now boo
 			continue
 		}
 		if err := t.prepare(ctx, s, conn, sample); err != nil {
-			return wrap("prepare", t.sink.Name(), err)
+			return wrap(record.StepPrepare, t.sink.Name(), err)
 		}
 	}
 	return nil
@@ -246,7 +246,7 @@ func (t *Tx) fill(ctx context.Context, careful bool) error {
 	err = s.writeLetters(ctx, t.conn, t.batch)
 	t.phases.Dead = since(&start)
 	if err == nil {
-		err = wrap("write", "", failpoint.Hit(failpoint.BeforeCommit))
+		err = wrap(record.StepWrite, "", failpoint.Hit(failpoint.BeforeCommit))
 	}
 	return err
 }

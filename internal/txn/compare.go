@@ -3,6 +3,8 @@ package txn
 import (
 	"context"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -34,7 +36,7 @@ func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 		var q pgx.Batch
 		q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
 		q.Queue(s.settings(conn))
-		return wrap("compare", "", conn.SendBatch(ctx, &q).Close())
+		return wrap(record.StepBegin, "", conn.SendBatch(ctx, &q).Close())
 	}
 	misses, moved, err := s.lock(ctx, conn, b, s.placesOf(conn, b))
 	if err == nil && moved { // somebody else has written a row since, or the table was rewritten: only the keys tell
@@ -44,7 +46,7 @@ func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 		}
 	}
 	if err != nil {
-		return wrap("compare", "", err)
+		return wrap(record.StepBegin, "", err)
 	}
 	if len(misses) > 0 {
 		return &MissError{Misses: misses}

@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"regexp"
@@ -12,11 +13,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Error is a failed step. When Op is "commit" and Class is Retry, the transaction may be committed
+// Error is a failed step. When Step is StepCommit and Class is Retry, the transaction may be committed
 // or not. In every other case nothing of it was written.
 type Error struct {
 	Class Class
-	Op    string // what was being done: "connect", "take", "compare", "write", "commit"
+	Step  record.Step
+	Part  string // of the step, where that says more than its name: a migration and its statement
 	Table string // the target table, if the step has one
 	Code  string // a short name of the reason, where sinker itself found it: "row_security"
 	// Topics says which topics the error holds up; nil: all of them.
@@ -27,11 +29,11 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	b.WriteString(e.Op)
+	b.WriteString(cmp.Or(e.Part, e.Step.String()))
 	if e.Table != "" {
 		b.WriteString(" " + e.Table)
 	}
-	b.WriteString(": " + describe(e.Op, e.Err))
+	b.WriteString(": " + describe(e.Step, e.Err))
 	if e.Hint != "" {
 		b.WriteString(" (" + e.Hint + ")")
 	}
@@ -42,11 +44,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Failed is what the error means for whoever has to go on.
 func (e *Error) Failed() record.Failure {
-	return record.Failure{Class: e.Class, Step: steps[e.Op], Topics: e.Topics}
+	return record.Failure{Class: e.Class, Step: e.Step, Topics: e.Topics}
 }
-
-// steps are those that the loop asks for.
-var steps = map[string]record.Step{"write": record.StepWrite, "commit": record.StepCommit}
 
 // classify sorts an error of Postgres or of the connection to it. The classes by SQLSTATE follow
 // appendix A of the Postgres manual.
@@ -78,7 +77,7 @@ func classify(err error) Class {
 
 // wrap makes an *Error of a failed step. It returns err as it is when that is one of this package's
 // errors.
-func wrap(op, table string, err error) error {
+func wrap(step record.Step, table string, err error) error {
 	var e *Error
 	var m *MissError
 	var s *StopError
@@ -87,27 +86,27 @@ func wrap(op, table string, err error) error {
 		return err
 	}
 	class := classify(err)
-	if op == "write" || op == "commit" {
+	if step == record.StepWrite || step == record.StepCommit {
 		class = classifyWrite(err)
 	}
-	h := readHint(op, table, err)
+	h := readHint(step, table, err)
 	if h == "" {
 		h = hint(err)
 	}
-	return &Error{Class: class, Op: op, Table: table, Err: err, Hint: h}
+	return &Error{Class: class, Step: step, Table: table, Err: err, Hint: h}
 }
 
 // readHint is hint for a privilege that only `sinker verify` needs. `sinker check` does not look
 // for it.
-func readHint(op, table string, err error) string {
+func readHint(step record.Step, table string, err error) string {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) || pe.Code != "42501" {
 		return ""
 	}
-	switch op {
-	case "count":
+	switch step {
+	case record.StepCount:
 		return "`sinker verify` counts its rows: GRANT SELECT ON " + table + " to the user sinker connects as"
-	case "read the ledger":
+	case record.StepLedger:
 		return "`sinker verify` reads them: GRANT SELECT ON sinker.offsets, sinker.ledger, sinker.audit " +
 			"to the user sinker connects as"
 	}

@@ -2,6 +2,8 @@ package txn
 
 import (
 	"context"
+
+	"sinker/internal/record"
 )
 
 // A sink whose changes name their tables is written by one writer, of its first table, which has those of the others: what a
@@ -36,7 +38,7 @@ func (w *writer) applyFamily(ctx context.Context, before string, items []item) (
 		m.result.Table = m.target.sink.Name()
 		if err := m.target.mode.apply(ctx, m, before, part); err != nil {
 			restore()
-			return wrap("write", m.target.sink.Name(), err)
+			return wrap(record.StepWrite, m.target.sink.Name(), err)
 		}
 		before = ""
 	}

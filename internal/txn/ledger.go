@@ -186,7 +186,7 @@ func ReadBooks(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPar
 		}
 		return tx.QueryRow(ctx, `SELECT coalesce(sum(suppressed), 0)::bigint FROM sinker.offsets WHERE pipeline = $1 AND topic = $2`, pipeline, tp.Topic).Scan(&books.Suppressed)
 	})
-	return books, wrap("read the ledger", "", err)
+	return books, wrap(record.StepLedger, "", err)
 }
 
 func ledgerOf(ctx context.Context, tx pgx.Tx, pipeline string, tp TopicPartition) ([]LedgerRow, error) {

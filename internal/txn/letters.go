@@ -38,7 +38,7 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Time()), l.table, column,
 			l.bad.Code, text(l.reason()), r.Key, r.Value, headersJSON(r.Headers(), text), s.cfg.Hash}, nil
 	}))
-	return wrap("write", "sinker.dead_letters", err)
+	return wrap(record.StepWrite, "sinker.dead_letters", err)
 }
 
 // storableTime is a record's timestamp, or nil where Postgres' timestamptz cannot hold it. A

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -52,7 +54,7 @@ func (s *Store) Database(ctx context.Context) (string, error) {
 	defer cancel()
 	name, ok := askOne(ctx, conn.PgConn(), `SELECT pg_catalog.current_database()`)
 	if !ok {
-		return "", wrap("prepare", "", cmp.Or(ctx.Err(), errors.New("Postgres did not tell the database's name")))
+		return "", wrap(record.StepPrepare, "", cmp.Or(ctx.Err(), errors.New("Postgres did not tell the database's name")))
 	}
 	system, _ := askOne(ctx, conn.PgConn(), askSystem)
 	sum := sha256.Sum256([]byte(system + "/" + name))

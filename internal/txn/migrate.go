@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 
+	"sinker/internal/record"
+
 	"github.com/golang-migrate/migrate/v4"
 	migration "github.com/golang-migrate/migrate/v4/database"
 	driver "github.com/golang-migrate/migrate/v4/database/pgx/v5"
@@ -48,7 +50,7 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 	}
 	m, err := lockMigrations(ctx, url, log)
 	if err != nil {
-		return have, want, wrap("migrate", "", err)
+		return have, want, wrap(record.StepMigrate, "", err)
 	}
 	defer m.unlock()
 	from, err = m.run(ctx, want)
@@ -56,13 +58,13 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 }
 
 func poolerError() error {
-	return &Error{Class: Schema, Op: "migrate",
+	return &Error{Class: Schema, Step: record.StepMigrate,
 		Err:  errors.New("the connection goes through a transaction pooler, where two processes could migrate at once"),
 		Hint: "give the server's own address as postgres.migrate_url, or to `sinker migrate up --to URL`; nothing was changed"}
 }
 
 func newerError(have, want uint) error {
-	return &Error{Class: Schema, Op: "migrate", Hint: "run a newer sinker; nothing was changed",
+	return &Error{Class: Schema, Step: record.StepMigrate, Hint: "run a newer sinker; nothing was changed",
 		Err: fmt.Errorf("schema sinker is at version %d, this binary knows up to %d", have, want)}
 }
 
@@ -102,14 +104,14 @@ func (m *migrator) unlock() { m.conn.Close(context.Background()) }
 // run migrates under the lock, from what the version table says now.
 func (m *migrator) run(ctx context.Context, want uint) (from uint, err error) {
 	if _, err := m.conn.Exec(ctx, createSchema); err != nil {
-		return 0, wrap("migrate", "", err)
+		return 0, wrap(record.StepMigrate, "", err)
 	}
 	if _, err := m.settle(ctx); err != nil {
-		return 0, wrap("migrate", "", err)
+		return 0, wrap(record.StepMigrate, "", err)
 	}
 	have, _, err := readVersion(ctx, m.conn)
 	if err != nil || have == want {
-		return have, wrap("migrate", "", err)
+		return have, wrap(record.StepMigrate, "", err)
 	}
 	if have > want {
 		return have, newerError(have, want)
@@ -121,7 +123,7 @@ func (m *migrator) run(ctx context.Context, want uint) (from uint, err error) {
 		}
 		return have, migrationError(failed, err)
 	}
-	return have, wrap("migrate", "", ctx.Err())
+	return have, wrap(record.StepMigrate, "", ctx.Err())
 }
 
 // settle removes the mark of a migration that did not finish, and returns its number. The mark is
@@ -193,7 +195,7 @@ func migrationError(failed uint, err error) error {
 	query, cause := driverError(err)
 	var pe *pgconn.PgError
 	if failed == 0 || !errors.As(cause, &pe) {
-		return wrap("migrate", "", cause)
+		return wrap(record.StepMigrate, "", cause)
 	}
 	msg := "migration " + upFileName(failed)
 	if s := statementAt(query, int(pe.Position)); s != "" {
@@ -207,7 +209,7 @@ func migrationError(failed uint, err error) error {
 	case "42501":
 		next = "nothing of it is left; run `sinker migrate up --to URL` as a role that may, or give a DBA the output of `sinker migrate --print-sql`"
 	}
-	return &Error{Class: classify(cause), Op: msg, Err: cause, Hint: next}
+	return &Error{Class: classify(cause), Step: record.StepMigrate, Part: msg, Err: cause, Hint: next}
 }
 
 // driverError unwraps golang-migrate's error, which has no Unwrap and comes as a value or as a

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/migrations"
 
 	"github.com/jackc/pgx/v5"
@@ -31,7 +32,7 @@ func PlanDowngrade(ctx context.Context, url string, to uint) (*Downgrade, error)
 	case have > want:
 		return nil, newerError(have, want)
 	case dirty:
-		return nil, &Error{Class: Schema, Op: "migrate", Err: errors.New("a migration is running or was interrupted"),
+		return nil, &Error{Class: Schema, Step: record.StepMigrate, Err: errors.New("a migration is running or was interrupted"),
 			Hint: "`sinker migrate up` waits for it, or finishes it"}
 	}
 	return planDowngrade(have, to)
@@ -83,16 +84,16 @@ func (d *Downgrade) Run(ctx context.Context, url string, log *slog.Logger) error
 	}
 	m, err := lockMigrations(ctx, url, log)
 	if err != nil {
-		return wrap("migrate", "", err)
+		return wrap(record.StepMigrate, "", err)
 	}
 	defer m.unlock()
 	err = inTransaction(ctx, m.conn, "", func(tx pgx.Tx) error { return d.inside(ctx, tx) })
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) && pe.Code == "55P03" {
-		return &Error{Class: Schema, Op: "migrate", Err: err,
+		return &Error{Class: Schema, Step: record.StepMigrate, Err: err,
 			Hint: "another session uses a table of schema sinker: end it, and run the command again; nothing was changed"}
 	}
-	return wrap("migrate", "", err)
+	return wrap(record.StepMigrate, "", err)
 }
 
 const (
@@ -109,7 +110,7 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_n
 func (d *Downgrade) inside(ctx context.Context, tx pgx.Tx) error {
 	var have uint
 	if err := tx.QueryRow(ctx, `SELECT version FROM sinker.`+versionTable+` WHERE NOT dirty`).Scan(&have); err != nil || have != d.From {
-		return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is no longer at version %d", d.From),
+		return &Error{Class: Schema, Step: record.StepMigrate, Err: fmt.Errorf("schema sinker is no longer at version %d", d.From),
 			Hint: "look at `sinker migrate version`; nothing was changed"}
 	}
 	var running string
@@ -117,7 +118,7 @@ func (d *Downgrade) inside(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	if running != "" {
-		return &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("workers are connected: %s", running),
+		return &Error{Class: Schema, Step: record.StepMigrate, Err: fmt.Errorf("workers are connected: %s", running),
 			Hint: "stop sinker on every host first; nothing was changed"}
 	}
 	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", lockWait.Milliseconds())); err != nil {
@@ -149,7 +150,7 @@ func CheckVersion(ctx context.Context, url string) (unknown, err error) {
 	case have > want:
 		return nil, newerError(have, want)
 	case dirty || have < want:
-		return nil, &Error{Class: Schema, Op: "migrate", Err: fmt.Errorf("schema sinker is at version %d, this binary needs %d", have, want),
+		return nil, &Error{Class: Schema, Step: record.StepMigrate, Err: fmt.Errorf("schema sinker is at version %d, this binary needs %d", have, want),
 			Hint: "run `sinker migrate up`; nothing was changed"}
 	}
 	return nil, nil

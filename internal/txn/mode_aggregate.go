@@ -137,7 +137,7 @@ func (a *aggregate) mergeAll(ctx context.Context, w *writer) error {
 func (a *aggregate) mergePart(ctx context.Context, w *writer, from, to int) error {
 	var bad *transform.BadRecord
 	if a.arrays, bad = a.groups.Arrays(a.arrays, from, to); bad != nil {
-		return &Error{Class: Data, Op: "write", Table: w.target.sink.Name(), Err: bad}
+		return &Error{Class: Data, Step: record.StepWrite, Table: w.target.sink.Name(), Err: bad}
 	}
 	ctx, cancel := w.store.bounded(ctx)
 	defer cancel()

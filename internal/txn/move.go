@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/record"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -154,9 +155,9 @@ func (s *Store) ended(conn *pgx.Conn, e *ending, err error, res *Result) error {
 	}
 	if pe != nil && pe.Code == "22012" && e.done == e.move {
 		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy stand on sinker.offsets?")
-		return &Error{Class: Schema, Op: "commit", Err: err}
+		return &Error{Class: Schema, Step: record.StepCommit, Err: err}
 	}
-	return wrap("commit", "", err)
+	return wrap(record.StepCommit, "", err)
 }
 
 // differ notes that a table of the batch is another one than its rows were encoded for.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"sinker/internal/record"
+
 	"github.com/dustin/go-humanize/english"
 	"github.com/jackc/pgx/v5"
 )
@@ -64,7 +66,7 @@ func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change
 			return fmt.Errorf("%w for pipeline %s, topic %s, partition %d", ErrNoRow, pipeline, c.Topic, c.Partition)
 		}
 		if err != nil {
-			return wrap("change", "", err)
+			return wrap(record.StepChange, "", err)
 		}
 		done.Fence++
 		done.To = done.From
@@ -79,13 +81,13 @@ func ChangeOffset(ctx context.Context, conn *pgx.Conn, pipeline string, c Change
 			log = *c.Log
 		}
 		if _, err := tx.Exec(ctx, closeRanges, pipeline, []string{c.Topic}, []int32{c.Partition}); err != nil {
-			return wrap("change", "", err)
+			return wrap(record.StepChange, "", err)
 		}
 		if _, err := tx.Exec(ctx, changeOffset, pipeline, c.Topic, c.Partition, done.To, log.ClusterID, log.TopicID); err != nil {
-			return wrap("change", "", err)
+			return wrap(record.StepChange, "", err)
 		}
 		_, err = tx.Exec(ctx, auditChange, pipeline, c.Topic, c.Partition, c.Action, done.From, done.To, logText(old), logText(log), done.Fence, c.By, c.Note)
-		return wrap("change", "", err)
+		return wrap(record.StepChange, "", err)
 	})
 	return done, err
 }
@@ -148,8 +150,8 @@ func (s *Store) Touched(ctx context.Context, positions []Position) ([]TopicParti
 	}
 	rows, err := conn.Query(ctx, touched, s.cfg.Pipeline, topics, partitions, fences, offsets, s.cfg.Owner, foreign)
 	if err != nil {
-		return nil, wrap("look", "", err)
+		return nil, wrap(record.StepLook, "", err)
 	}
 	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[TopicPartition])
-	return out, wrap("look", "", err)
+	return out, wrap(record.StepLook, "", err)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -28,7 +30,7 @@ func (s *Store) CheckOwn(ctx context.Context, behind bool) error {
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	return wrap("check", "", checkOwn(ctx, conn, behind))
+	return wrap(record.StepCheck, "", checkOwn(ctx, conn, behind))
 }
 
 const auditGrant = `
@@ -48,7 +50,7 @@ func (s *Store) MissingOnAudit(ctx context.Context) (grant string, err error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := conn.QueryRow(ctx, auditGrant).Scan(&grant); err != nil || grant == "" {
-		return "", wrap("check", "", err)
+		return "", wrap(record.StepCheck, "", err)
 	}
 	return grant + " ON sinker.audit TO " + quote(conn.Config().User), nil
 }
@@ -56,7 +58,7 @@ func (s *Store) MissingOnAudit(ctx context.Context) (grant string, err error) {
 func checkOwn(ctx context.Context, conn *pgx.Conn, behind bool) error {
 	user := conn.Config().User
 	refuse := func(hint, format string, args ...any) error {
-		return &Error{Class: Schema, Op: "check", Code: "privilege", Err: fmt.Errorf(format, args...), Hint: hint}
+		return &Error{Class: Schema, Step: record.StepCheck, Code: "privilege", Err: fmt.Errorf(format, args...), Hint: hint}
 	}
 	if behind {
 		var may bool

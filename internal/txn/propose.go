@@ -33,7 +33,7 @@ func (t *target) propose(sample iter.Seq[*record.Record]) (transform.Rule, *Prop
 	}
 	in, err := transform.Infer(rule, t.format, rule.Unwrap(t.name, sample))
 	if err != nil {
-		return rule, nil, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err,
+		return rule, nil, &Error{Class: Schema, Step: record.StepCreate, Table: t.sink.Name(), Err: err,
 			Hint: "create the table by hand, or list its columns with their types"}
 	}
 	rule.Columns = in.Columns

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -126,14 +127,14 @@ const (
 func (k *stuck) met(b Batch, err error, alive, cancelled bool) {
 	var e *Error
 	var pe *pgconn.PgError
-	if errors.As(err, &e) && e.Op == "commit" && errors.Is(err, context.DeadlineExceeded) {
+	if errors.As(err, &e) && e.Step == record.StepCommit && errors.Is(err, context.DeadlineExceeded) {
 		k.hung++
 		return
 	}
 	if err == nil {
 		k.hung = 0
 	}
-	if !alive || cancelled || !errors.As(err, &e) || e.Op != "write" && e.Op != "commit" || !errors.As(err, &pe) || !momentary(pe) {
+	if !alive || cancelled || !errors.As(err, &e) || e.Step != record.StepWrite && e.Step != record.StepCommit || !errors.As(err, &pe) || !momentary(pe) {
 		*k = stuck{hung: k.hung}
 		return
 	}

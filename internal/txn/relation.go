@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -73,7 +75,7 @@ func readRelationOf(ctx context.Context, conn *pgx.Conn, sink *Sink) (*relation,
 
 // unfit is a relation that cannot be served as it stands. Nothing was written.
 func unfit(sink *Sink, code, hint, format string, args ...any) *Error {
-	return &Error{Class: Schema, Op: "prepare", Table: sink.Name(), Code: code, Err: fmt.Errorf(format, args...), Hint: hint}
+	return &Error{Class: Schema, Step: record.StepPrepare, Table: sink.Name(), Code: code, Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
 // otherKinds are the relations that take no rows of anybody's, by relkind.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -82,7 +84,7 @@ func openSession(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
 		conn, err = dial(ctx, cfg)
 	}
 	if err != nil {
-		return nil, &Error{Class: classifyConnect(err), Op: "connect", Err: hidePassword(err), Hint: connectHint(err)}
+		return nil, &Error{Class: classifyConnect(err), Step: record.StepConnect, Err: hidePassword(err), Hint: connectHint(err)}
 	}
 	return conn, nil
 }
@@ -99,7 +101,7 @@ func pooled(ctx context.Context, conn *pgx.Conn) bool {
 func connConfig(url, application string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		return nil, &Error{Class: Auth, Op: "connect", Err: hidePassword(err), Hint: "see postgres.url"}
+		return nil, &Error{Class: Auth, Step: record.StepConnect, Err: hidePassword(err), Hint: "see postgres.url"}
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = 5 * time.Second
@@ -128,7 +130,7 @@ func (s *Store) session(ctx context.Context) (*pgx.Conn, error) {
 	}
 	if err := s.learnPlanner(ctx, conn); err != nil {
 		conn.Close(ctx)
-		return nil, wrap("connect", "", err)
+		return nil, wrap(record.StepConnect, "", err)
 	}
 	s.conn = conn
 	for _, t := range s.targets {

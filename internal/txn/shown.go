@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sinker/internal/printable"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -18,12 +19,12 @@ import (
 // sinker.dead_letters only.
 
 // describe says what an error of the step is, without any row's contents, on one line.
-func describe(op string, err error) string {
+func describe(step record.Step, err error) string {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
 		return printable.Text(oneLine(err.Error()))
 	}
-	if op == "write" || op == "commit" {
+	if step == record.StepWrite || step == record.StepCommit {
 		if !ofServer(pe) {
 			return refusedRow(pe)
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -181,7 +183,7 @@ func (s *sift) judge(ctx context.Context) error {
 		return err
 	}
 	for _, r := range s.refused {
-		if isMoment(r.err) && !isClass(wrap("write", "", r.err), Timeout) {
+		if isMoment(r.err) && !isClass(wrap(record.StepWrite, "", r.err), Timeout) {
 			return s.wait(r)
 		}
 	}
@@ -208,7 +210,7 @@ func (s *sift) wait(r refused) error {
 	}
 	rng := &s.w.batch[r.at.rng]
 	return &StopError{TopicPartition: rng.TopicPartition, Offset: r.at.offset, Wait: true,
-		Reason: s.w.result.Table + " does not take this record now: " + describe("write", r.err)}
+		Reason: s.w.result.Table + " does not take this record now: " + describe(record.StepWrite, r.err)}
 }
 
 // few is how many bad rows it takes until the parts that were put aside are no longer joined: with one

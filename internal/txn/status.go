@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5"
 )
 
@@ -26,14 +28,14 @@ func Status(ctx context.Context, url, pipeline string) ([]PartitionStatus, error
 // statusOf prepares no statements, so that it works through any pooler.
 func statusOf(ctx context.Context, conn *pgx.Conn, pipeline string) ([]PartitionStatus, error) {
 	if err := needSchema(ctx, conn); err != nil {
-		return nil, wrap("status", "", err)
+		return nil, wrap(record.StepStatus, "", err)
 	}
 	rows, err := conn.Query(ctx, readStatus+` ORDER BY topic, partition`, pgx.QueryExecModeExec, pipeline)
 	if err != nil {
-		return nil, wrap("status", "", err)
+		return nil, wrap(record.StepStatus, "", err)
 	}
 	out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[PartitionStatus])
-	return out, wrap("status", "", err)
+	return out, wrap(record.StepStatus, "", err)
 }
 
 // Overview is everything that Postgres alone can tell of a pipeline.
@@ -61,12 +63,12 @@ func Look(ctx context.Context, url, pipeline string) (*Overview, error) {
 	err = conn.QueryRow(ctx, `SELECT now(), has_table_privilege('sinker.dead_letters', 'SELECT'), ARRAY(SELECT DISTINCT pipeline FROM sinker.offsets ORDER BY 1)`,
 		pgx.QueryExecModeExec).Scan(&o.Now, &mayRead, &o.Pipelines)
 	if err != nil {
-		return nil, wrap("status", "", err)
+		return nil, wrap(record.StepStatus, "", err)
 	}
 	if mayRead {
 		o.Letters, err = countLettersOf(ctx, conn, pipeline)
 	}
-	return &o, wrap("status", "", err)
+	return &o, wrap(record.StepStatus, "", err)
 }
 
 func countLettersOf(ctx context.Context, conn *pgx.Conn, pipeline string) (map[TopicPartition]int64, error) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -140,18 +141,18 @@ func (s *Store) Prepare(ctx context.Context) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := needSchema(ctx, conn); err != nil {
-		return wrap("prepare", "", err)
+		return wrap(record.StepPrepare, "", err)
 	}
 	for _, t := range s.targets {
 		if err := t.prepare(ctx, s, conn, nil); err != nil && !errors.Is(err, errNeedSample) {
-			return wrap("prepare", t.sink.Name(), err)
+			return wrap(record.StepPrepare, t.sink.Name(), err)
 		}
 		for _, w := range t.warnings {
 			s.cfg.Log.Warn(w)
 		}
 		late, err := t.late(ctx, s, conn, t.plan != nil)
 		if err != nil {
-			return wrap("prepare", t.sink.Name(), err)
+			return wrap(record.StepPrepare, t.sink.Name(), err)
 		}
 		if late != "" {
 			s.cfg.Log.Warn(late)
@@ -168,7 +169,7 @@ func needSchema(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if !there {
-		return &Error{Class: Schema, Op: "prepare", Err: fmt.Errorf("schema sinker has no offset table in this database"), Hint: "run `sinker migrate up`"}
+		return &Error{Class: Schema, Step: record.StepPrepare, Err: fmt.Errorf("schema sinker has no offset table in this database"), Hint: "run `sinker migrate up`"}
 	}
 	return nil
 }

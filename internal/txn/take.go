@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/record"
 
 	"github.com/dustin/go-humanize/english"
 	"github.com/jackc/pgx/v5"
@@ -29,14 +30,14 @@ func (s *Store) Known(ctx context.Context, topics []string) (map[string]bool, er
 	defer cancel()
 	rows, err := conn.Query(ctx, knownTopics, s.cfg.Pipeline, topics)
 	if err != nil {
-		return nil, wrap("take", "", err)
+		return nil, wrap(record.StepTake, "", err)
 	}
 	known := map[string]bool{}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	for _, t := range names {
 		known[t] = true
 	}
-	return known, wrap("take", "", err)
+	return known, wrap(record.StepTake, "", err)
 }
 
 const seedOffsets = `
@@ -56,7 +57,7 @@ func (s *Store) Seed(ctx context.Context, claims []Claim) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err = conn.Exec(ctx, seedOffsets, s.seedArgs(sortClaims(claims))...)
-	return wrap("take", "", err)
+	return wrap(record.StepTake, "", err)
 }
 
 func (s *Store) seedArgs(claims []Claim) []any {
@@ -112,7 +113,7 @@ func (s *Store) Take(ctx context.Context, claims []Claim) (Taken, error) {
 	if err != nil {
 		s.rollback(conn)
 		s.endFrozen(ctx, conn, err)
-		return Taken{}, wrap("take", "", err)
+		return Taken{}, wrap(record.StepTake, "", err)
 	}
 	for _, p := range taken.Positions {
 		delete(s.floods, p.TopicPartition)
@@ -287,7 +288,7 @@ func (s *Store) MarkStopped(ctx context.Context, tp TopicPartition, fence int64,
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err = conn.Exec(ctx, markStopped, s.cfg.Pipeline, tp.Topic, tp.Partition, why.Reason, fence, why.Command, why.Waiting)
-	return wrap("stop", "", err)
+	return wrap(record.StepStop, "", err)
 }
 
 // rollback ends whatever transaction is open. When that can not be had at once the connection goes: the server then

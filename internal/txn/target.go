@@ -81,7 +81,7 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 	}
 	plan, err := transform.Compile(t.sink.Rule, table)
 	if err != nil {
-		return &Error{Class: Schema, Op: "prepare", Table: t.sink.Name(), Err: err}
+		return &Error{Class: Schema, Step: record.StepPrepare, Table: t.sink.Name(), Err: err}
 	}
 	if err := t.checkPrivileges(ctx, conn, rel.OID, plan); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample it
 	}
 	declared, err := rule.Declared(t.sink.Schema, t.sink.Table)
 	if err != nil {
-		return 0, &Error{Class: Schema, Op: "create", Table: t.sink.Name(), Err: err}
+		return 0, &Error{Class: Schema, Step: record.StepCreate, Table: t.sink.Name(), Err: err}
 	}
 	ddl, made := createSQL(declared, rule.Key, t.mode.traits().fillfactor), false
 	err = inTransaction(ctx, conn, "", func(tx pgx.Tx) error {

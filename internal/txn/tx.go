@@ -62,7 +62,7 @@ func (t *Tx) begin(ctx context.Context) (err error) {
 	}
 	if _, err := s.lookAtChanges(ctx, t.conn, t.batch, s.careful > 0 || s.stuck.hangs()); err != nil {
 		s.rollback(t.conn)
-		return wrap("prepare", "", err)
+		return wrap(record.StepPrepare, "", err)
 	}
 	if err := t.lock(ctx); err != nil || t.resolved != nil {
 		return err
@@ -74,7 +74,7 @@ func (t *Tx) begin(ctx context.Context) (err error) {
 	}
 	if err := failpoint.Hit(failpoint.Compared); err != nil {
 		t.Rollback()
-		return wrap("write", "", err)
+		return wrap(record.StepWrite, "", err)
 	}
 	return nil
 }
@@ -198,7 +198,7 @@ func lastThat[T any](all []T, is func(T) bool) int {
 // fail keeps the first error for Commit.
 func (t *Tx) fail(table string, err error) {
 	if t.failed == nil {
-		t.failed = wrap("write", table, err)
+		t.failed = wrap(record.StepWrite, table, err)
 	}
 }
 
@@ -208,7 +208,7 @@ func (t *Tx) ready(ctx context.Context, now bool) error {
 	s := t.s
 	if now && t.open {
 		if _, err := s.lookAtChanges(ctx, t.conn, t.batch, true); err != nil {
-			return wrap("prepare", "", err)
+			return wrap(record.StepPrepare, "", err)
 		}
 	}
 	if t.open && !s.unprepared(t.batch) {
@@ -217,7 +217,7 @@ func (t *Tx) ready(ctx context.Context, now bool) error {
 	t.Rollback()
 	if err := s.prepareFor(ctx, t.conn, t.batch, now); err != nil {
 		s.rollback(t.conn)
-		return wrap("prepare", "", err)
+		return wrap(record.StepPrepare, "", err)
 	}
 	return t.lock(ctx)
 }

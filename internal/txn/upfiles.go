@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sinker/internal/record"
 	"sinker/migrations"
 
 	"github.com/golang-migrate/migrate/v4/source"
@@ -30,7 +31,7 @@ func SchemaVersion(ctx context.Context, url string) (have, want uint, dirty bool
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	have, dirty, err = readVersion(ctx, conn)
-	return have, want, dirty, wrap("migrate", "", err)
+	return have, want, dirty, wrap(record.StepMigrate, "", err)
 }
 
 // readVersion works through any pooler: its statements are not prepared.

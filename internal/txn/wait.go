@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"sinker/internal/record"
+
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -35,7 +37,7 @@ func (s *sift) waitFor() error {
 	left := sink.WaitAtMost - time.Since(s.w.store.waits[rng.TopicPartition].since)
 	return &StopError{TopicPartition: rng.TopicPartition, Offset: first.at.offset, Wait: true,
 		Again:  min(max(sink.WaitAtMost/10, 100*time.Millisecond), 2*time.Second, left),
-		Reason: s.w.result.Table + " does not take this record yet, and the sink waits for that: " + describe("write", first.err)}
+		Reason: s.w.result.Table + " does not take this record yet, and the sink waits for that: " + describe(record.StepWrite, first.err)}
 }
 
 // mayWait says whether the sink waits for such a refusal and the partition's time for it is not over yet.

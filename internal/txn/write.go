@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sinker/internal/failpoint"
+	"sinker/internal/record"
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
@@ -24,24 +25,24 @@ func (t *Tx) writeRows(ctx context.Context, careful bool) error {
 	if t.live != nil {
 		w := t.live
 		if err := w.finish(ctx); err != nil {
-			return wrap("write", w.name(), err)
+			return wrap(record.StepWrite, w.name(), err)
 		}
 		t.live = nil
 		s.buf.tables = append(s.buf.tables, w.result)
-		return wrap("write", "", failpoint.Hit(failpoint.Written))
+		return wrap(record.StepWrite, "", failpoint.Hit(failpoint.Written))
 	}
 	t.beginWriting()
 	if careful {
 		if err := t.checkAtOnce(ctx); err != nil {
-			return wrap("write", "", err)
+			return wrap(record.StepWrite, "", err)
 		}
 	}
 	for _, w := range s.writers(t.conn, t.batch, careful) {
 		if err := w.write(ctx); err != nil {
-			return wrap("write", w.name(), err)
+			return wrap(record.StepWrite, w.name(), err)
 		}
 	}
-	return wrap("write", "", failpoint.Hit(failpoint.Written))
+	return wrap(record.StepWrite, "", failpoint.Hit(failpoint.Written))
 }
 
 // checkAtOnce has deferred constraints checked by each statement: at COMMIT it would be too late to find the record.
