@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sinker/internal/local/await"
+	"sinker/internal/record"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -300,7 +301,8 @@ func TestCompare(t *testing.T) {
 
 	t.Run("EmptyRangeMovesThePosition", func(t *testing.T) {
 		db, s, r := setup(t)
-		r.Batches, r.To, r.LeaderEpoch, r.Timestamp = nil, 15, -1, time.Time{}
+		r.Batches, r.LeaderEpoch, r.Timestamp = nil, -1, time.Time{}
+		r.Add(record.NewList(r.From, 15)) // control records
 		if _, err := commitBatch(ctx, s, Batch{r}, nil); err != nil {
 			t.Fatal(err)
 		}
