@@ -85,10 +85,13 @@ var flagCases = map[string][]flagCase{
 	"offsets set --config":       {{line: "offsets set -c /nowhere --topic orders --partition 0 --offset 0", code: exitConfig, text: "/nowhere"}},
 	"offsets set --topic":        {{line: "offsets set -c FILE --topic other --partition 0 --offset 0", code: exitUsage, text: "topic other"}},
 	"offsets set --partition":    {{line: "offsets set -c FILE --topic orders --partition 77 --offset 0", code: exitUsage, text: "partition 77"}},
-	"offsets set --offset":       {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records", text: "→ 12"}},
-	"offsets set --note":         {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records --note because", sql: `SELECT count(*) = 1 FROM sinker.audit WHERE note = 'because'`}},
-	"offsets set --skip-records": {{line: "offsets set -c FILE --topic orders --partition 2 --offset 13", code: exitUsage, text: "add --skip-records"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 11 --skip-records", code: exitUsage, text: "--skip-records is for moving a position on"}},
-	"offsets set --write-again":  {{line: "offsets set -c FILE --topic orders --partition 2 --offset 14 --write-again", code: exitUsage, text: "--write-again is for moving a position back"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 1 --write-again --skip-records", code: exitUsage, text: "cannot be combined"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 0 --write-again", text: "→ 0"}},
+	"offsets set --offset":       {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records --beyond-end", text: "→ 12"}},
+	"offsets set --note":         {{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records --beyond-end --note because", sql: `SELECT count(*) = 1 FROM sinker.audit WHERE note = 'because'`}},
+	"offsets set --skip-records": {{line: "offsets set -c FILE --topic orders --partition 2 --offset 13 --beyond-end", code: exitUsage, text: "add --skip-records"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 11 --skip-records --beyond-end", code: exitUsage, text: "--skip-records is for moving a position on"}},
+	"offsets set --beyond-end": {
+		{line: "offsets set -c FILE --topic orders --partition 2 --offset 15 --skip-records", code: exitUsage, text: "beyond the end of the log"},
+		{line: "offsets set -c FILE --topic orders --partition 2 --offset 12 --skip-records --beyond-end", text: "→ 12"}},
+	"offsets set --write-again": {{line: "offsets set -c FILE --topic orders --partition 2 --offset 14 --write-again --beyond-end", code: exitUsage, text: "--write-again is for moving a position back"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 1 --write-again --skip-records", code: exitUsage, text: "cannot be combined"}, {line: "offsets set -c FILE --topic orders --partition 2 --offset 0 --write-again", text: "→ 0"}},
 
 	"offsets adopt --config":    {{line: "offsets adopt -c /nowhere --topic orders --partition 0", code: exitConfig, text: "/nowhere"}},
 	"offsets adopt --topic":     {{line: "offsets adopt -c FILE --topic other --partition 0", code: exitUnavailable, text: "topic other"}},

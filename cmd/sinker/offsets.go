@@ -43,15 +43,20 @@ func newOffsetsListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows, err := app.Positions(cmd.Context(), p)
+			at, err := app.Positions(cmd.Context(), p)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(rows)
+			sayBehind(cmd, at.Standby)
+			switch {
+			case asJSON:
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(at.Rows)
+			case at.Nothing != "":
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), at.Nothing)
+				return err
 			}
 			t := table.New(cmd.OutOrStdout(), "TOPIC", "PARTITION", "POSITION", "OWNER", "STATE", "REASON", "COMMAND")
-			for _, r := range rows {
+			for _, r := range at.Rows {
 				t.Row(r.Topic, r.Partition, r.NextOffset, r.Owner, r.State, r.Reason, r.Command)
 			}
 			return t.Flush()
@@ -86,6 +91,8 @@ func newOffsetsChangeCommand(action, short string) *cobra.Command {
 			"confirm: the records below the new position are never written")
 		fs.BoolVar(&f.change.WriteAgain, "write-again", false,
 			"confirm: the records above the new position are written a second time")
+		fs.BoolVar(&f.change.BeyondEnd, "beyond-end", false,
+			"confirm: Kafka's log may end below the new position; Kafka is not asked")
 	}
 	for _, name := range []string{"partition", "offset"} {
 		if flag := fs.Lookup(name); flag != nil {
@@ -123,6 +130,13 @@ func changeOffset(cmd *cobra.Command, f *changeFlags) error {
 		fmt.Fprintf(w, "%s was the owner and is fenced; it takes the partition again within seconds\n", done.Owner)
 	}
 	return nil
+}
+
+// sayBehind says that what a command prints was read from a standby.
+func sayBehind(cmd *cobra.Command, standby bool) {
+	if standby {
+		fmt.Fprintln(cmd.ErrOrStderr(), "sinker: "+app.Behind)
+	}
 }
 
 // clientName is who asks, for the audit.

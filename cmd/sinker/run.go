@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"sinker/internal/app"
 	"sinker/internal/config"
 	"sinker/internal/output"
+	"sinker/internal/printable"
 	"sinker/internal/table"
 
 	"github.com/dustin/go-humanize"
@@ -149,11 +151,32 @@ func printSummary(w io.Writer, s *app.Summary, asJSON bool) error {
 	if s.Loading > 0 {
 		rate = float64(s.Records) / s.Loading
 	}
-	_, err := fmt.Fprintf(w, "%s records, %s dead letters, %s filtered, %s in %.1f s (%s records/s)\n",
-		humanize.Comma(s.Records), humanize.Comma(s.Dead), humanize.Comma(s.Filtered), humanize.IBytes(uint64(s.Bytes)),
-		s.Seconds, humanize.Comma(int64(rate)))
+	_, err := fmt.Fprintf(w, "%s, %s, %s filtered, %s in %.1f s (%s records/s)\n%s",
+		printable.Count(s.Records, "record"), printable.Count(s.Dead, "dead letter"), humanize.Comma(s.Filtered),
+		humanize.IBytes(uint64(s.Bytes)), s.Seconds, humanize.Comma(int64(rate)), missingText(s))
 	return err
 }
+
+// missingText says what the tables lack although the load went well.
+func missingText(s *app.Summary) string {
+	var b strings.Builder
+	if s.Dead > 0 {
+		fmt.Fprintf(&b, "The dead letters: %s\n", s.LettersQuery)
+	}
+	for i, h := range s.HeldBack {
+		if i == mostHeld {
+			fmt.Fprintf(&b, "… and %d more\n", len(s.HeldBack)-i)
+			break
+		}
+		fmt.Fprintf(&b, "%s/%d: a transaction in Kafka was open at the start, and %s from %d were not loaded. "+
+			"The next run loads them once it has ended. If its producer is gone, find it: %s\n",
+			h.Topic, h.Partition, printable.Count(h.Offsets, "offset"), h.From, app.FindHanging)
+	}
+	return b.String()
+}
+
+// mostHeld is how many partitions missingText names; --json has them all.
+const mostHeld = 20
 
 // refuse refuses flags that would have no effect, and takes the address from the environment where no flag has it.
 func (f *runFlags) refuse(cmd *cobra.Command) error {

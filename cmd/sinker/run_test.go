@@ -170,7 +170,7 @@ func TestRun(t *testing.T) {
 	t.Run("UntilEndAndAgain", func(t *testing.T) {
 		s := newStage(t, ordersSink)
 		s.produce(values(`{"id":1}`, `{"id":2,"note":"x"}`, `nonsense`)...)
-		s.load().want(t, exitOK, "3 records, 1 dead letters")
+		s.load().want(t, exitOK, "3 records, 1 dead letter,")
 		if n := s.one(`SELECT count(*) FROM orders`); n != "2" {
 			t.Errorf("%s rows", n)
 		}
@@ -207,7 +207,7 @@ func TestRun(t *testing.T) {
 	t.Run("FlagsAlone", func(t *testing.T) {
 		s := newStage(t, "")
 		s.produce(values(`{"id":1,"name":"x","price":1.50}`)...)
-		s.sinker("run", "--brokers", s.brokers, "--topic", "orders", "--to", s.url, "--create", "--until-end").want(t, exitOK, "1 records")
+		s.sinker("run", "--brokers", s.brokers, "--topic", "orders", "--to", s.url, "--create", "--until-end").want(t, exitOK, "1 record,")
 		if got := s.one(`SELECT id || name || price FROM orders`); got != "1x1.50" {
 			t.Error(got)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sinker/internal/app"
+	"sinker/internal/printable"
 	"sinker/internal/table"
 
 	"github.com/dustin/go-humanize"
@@ -35,6 +36,7 @@ Kafka answers within three seconds, the ends of the logs and the lag are shown t
 			if err != nil {
 				return err
 			}
+			sayBehind(cmd, r.Standby)
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
 			}
@@ -48,8 +50,9 @@ Kafka answers within three seconds, the ends of the logs and the lag are shown t
 }
 
 func printStatus(w io.Writer, r *app.StatusReport) error {
-	if len(r.Partitions) == 0 {
-		return printNoStatus(w, r)
+	if r.Nothing != "" {
+		_, err := fmt.Fprintln(w, r.Nothing)
+		return err
 	}
 	tab := table.New(w, "TOPIC", "PARTITION", "POSITION", "END", "LAG", "CONSUMED", "WRITTEN", "FILTERED", "DEAD",
 		"LAST RECORD", "MOVED", "OWNER", "STATE")
@@ -83,26 +86,16 @@ func printStatusNotes(w io.Writer, r *app.StatusReport) error {
 		}
 	}
 	if n := r.Totals.Letters; n != nil && *n > 0 {
-		fmt.Fprintf(&b, "\n%s dead letters: %s\n", humanize.Comma(*n), r.LettersQuery)
+		fmt.Fprintf(&b, "\n%s: %s\n", printable.Count(*n, "dead letter"), r.LettersQuery)
 	}
 	if n := r.Totals.Suppressed; n > 0 {
-		fmt.Fprintf(&b, "\n%s rows were suppressed: triggers or rules of the tables took them away. "+
-			"Where a topic has one table, their records count as FILTERED.\n", humanize.Comma(n))
+		fmt.Fprintf(&b, "\n%s suppressed by triggers or rules of the tables. "+
+			"Where a topic has one table, the records count as FILTERED.\n", printable.Count(n, "row"))
 	}
 	if r.KafkaError != "" {
 		fmt.Fprintf(&b, "\nEND and LAG are unknown where they show ?: %s\n", r.KafkaError)
 	}
 	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func printNoStatus(w io.Writer, r *app.StatusReport) error {
-	others := "no pipeline has"
-	if len(r.Others) > 0 {
-		others = "these have: " + strings.Join(r.Others, ", ")
-	}
-	_, err := fmt.Fprintf(w, "pipeline %s has no positions in this database: it has not run yet, or has another name "+
-		"(%s)\n", r.Pipeline, others)
 	return err
 }
 

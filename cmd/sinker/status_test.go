@@ -31,7 +31,7 @@ func TestStatus(t *testing.T) {
 		s := loaded(t)
 		r := s.sinker("status", "-c", s.file)
 		r.want(t, exitOK, "TOPIC   PARTITION  POSITION  END  LAG  CONSUMED  WRITTEN  FILTERED  DEAD  LAST RECORD")
-		r.want(t, exitOK, "1 dead letters: SELECT topic, partition")
+		r.want(t, exitOK, "1 dead letter: SELECT topic, partition")
 		doc := decode(t, s.sinker("status", "-c", s.file, "--json"))
 		if len(doc.Partitions) != 3 || doc.KafkaError != "" || *doc.Totals.Lag != 1 || *doc.Totals.Letters != 1 ||
 			doc.Totals.Consumed != 3 || doc.Totals.Written != 2 || doc.Totals.Dead != 1 || doc.Totals.Stopped != 0 {

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"sinker/internal/app"
+	"sinker/internal/printable"
 	"sinker/internal/table"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,7 @@ Exits with code 2 when anything differs. It only reads, and may run while sinker
 			if err != nil {
 				return err
 			}
+			sayBehind(cmd, r.Standby)
 			if err := printVerify(cmd.OutOrStdout(), r, asJSON); err != nil {
 				return err
 			}
@@ -82,7 +84,7 @@ func printNotes(w io.Writer, r *app.VerifyReport) error {
 	for _, n := range order {
 		where := fmt.Sprintf("%s/%d", n.topic, partitions[n][0])
 		if more := len(partitions[n]); more > 1 {
-			where = fmt.Sprintf("%s, %d partitions", n.topic, more)
+			where = fmt.Sprintf("%s, %s", n.topic, printable.Count(more, "partition"))
 		}
 		if _, err := fmt.Fprintf(w, "note    %s: %s\n", where, n.text); err != nil {
 			return err

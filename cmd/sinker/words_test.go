@@ -80,7 +80,7 @@ func (full) Write([]byte) (int, error) { return 0, errFull }
 func TestOutputThatFails(t *testing.T) {
 	s := newStage(t, ordersSink)
 	s.produce(values(`{"id":1}`)...)
-	s.load().want(t, exitOK, "1 records")
+	s.load().want(t, exitOK, "1 record,")
 	for _, line := range []string{"check -c FILE", "check --json -c FILE", "check --offline -c FILE", "check --print -c FILE", "status -c FILE", "status --json -c FILE", "verify -c FILE",
 		"verify --json -c FILE", "offsets list -c FILE", "offsets list --json -c FILE", "run --until-end -c FILE", "run --until-end --json -c FILE",
 		"migrate version -c FILE", "migrate version --json -c FILE", "migrate --print-sql", "version", "ready -c FILE"} {
@@ -99,7 +99,7 @@ func TestInterrupted(t *testing.T) {
 	for line, want := range stop {
 		s.interrupted(line, want, func(silent string) string { return strings.Replace(s.text(), s.brokers, silent, 1) })
 	}
-	for _, line := range []string{"status", "verify", "offsets list", "offsets set --topic orders --partition 0 --offset 5", "migrate up", "migrate version", "migrate down --to 1"} {
+	for _, line := range []string{"status", "verify", "offsets list", "offsets set --topic orders --partition 0 --offset 0", "migrate up", "migrate version", "migrate down --to 1"} {
 		stop[line] = exitFailed
 	}
 	for line, want := range stop {
@@ -152,7 +152,7 @@ func TestCheckOfRegularExpressions(t *testing.T) {
 	s := newStage(t, "sinks: [{ topic: /^ord/, table: orders }]\n")
 	s.exec(`CREATE TABLE orders (id int)`)
 	s.produce(values(`{"id":"x"}`)...)
-	s.sinker("check", "-c", s.file).want(t, exitConfig, "FAIL  topic orders           1 of a sample of 1 records cannot become rows")
+	s.sinker("check", "-c", s.file).want(t, exitConfig, "FAIL  topic orders           1 of a sample of 1 record cannot become rows")
 	s.configure("sinks: [{ topic: /^none-/, table: orders }]\n")
 	s.sinker("check", "-c", s.file).want(t, exitOK, "WARN  topics /^none-/        no topic matches yet")
 }

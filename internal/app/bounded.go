@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sinker/internal/consume"
+	"sinker/internal/printable"
 	"sinker/internal/txn"
 )
 
@@ -79,8 +80,16 @@ func (b *Bounded) Run(ctx context.Context) (*Summary, error) {
 	if !b.ends.Reached() && len(left) == 0 {
 		return nil, As(Failed, errors.New("stopped before the end; the next run goes on from here"))
 	}
-	return b.sum.summary(left), nil
+	out := b.sum.summary(left)
+	out.LettersQuery = txn.LettersQuery(b.app.pipeline.Name)
+	for _, h := range b.ends.HeldBack() {
+		out.HeldBack = append(out.HeldBack, HeldBack{h.Topic, h.Partition, h.From, h.Offsets})
+	}
+	return out, nil
 }
+
+// FindHanging is the command that finds transactions in Kafka whose producers are gone.
+const FindHanging = consume.FindHanging
 
 // followOthers looks, now and then, at the positions in Postgres: partitions of the goal may be another process's.
 func (a *App) followOthers(ctx context.Context, svc *consume.Service) {
@@ -110,6 +119,17 @@ type Summary struct {
 	Loading  float64     `json:"loading_seconds"` // from the first transaction's begin to the last one's end
 	Tables   []*TableSum `json:"tables"`          // in the order in which they were first written
 	Left     []Left      `json:"left"`
+	HeldBack []HeldBack  `json:"held_back"`
+
+	LettersQuery string `json:"-"` // SQL that shows the newest dead letters
+}
+
+// HeldBack is what was not loaded of a partition because a transaction in Kafka was open at the start.
+type HeldBack struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"`
+	Offsets   int64  `json:"offsets"` // how many, Kafka's own marks among them
 }
 
 // TableSum is what was written to one table.
@@ -139,7 +159,8 @@ func (s *Summary) Err() error {
 		return nil
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "not everything could be loaded; what could be is committed. Left: %d partitions", len(s.Left))
+	fmt.Fprintf(&b, "not everything could be loaded; what could be is committed. Left: %s",
+		printable.Count(len(s.Left), "partition"))
 	for i, l := range s.Left {
 		if i == mostLeft {
 			fmt.Fprintf(&b, "\n  … and %d more: `sinker status` shows them", len(s.Left)-i)
@@ -154,7 +175,10 @@ func (s *Summary) Err() error {
 			fmt.Fprintf(&b, "\n      %s", l.Command)
 		}
 	}
-	b.WriteString("\nThe next run goes on from there.")
+	b.WriteString("\nThe next run continues from there.")
+	if s.Dead > 0 {
+		fmt.Fprintf(&b, "\n%s: %s", printable.Count(s.Dead, "dead letter"), s.LettersQuery)
+	}
 	return As(Failed, errors.New(b.String()))
 }
 
@@ -208,6 +232,7 @@ func (s *sums) summary(left []consume.Left) *Summary {
 	out := &Summary{
 		Records: s.records, Filtered: s.filtered, Dead: s.dead, Bytes: s.bytes,
 		Seconds: time.Since(s.start).Seconds(), Loading: s.last.Sub(s.first).Seconds(), Tables: []*TableSum{}, Left: []Left{},
+		HeldBack: []HeldBack{},
 	}
 	for _, l := range left {
 		out.Left = append(out.Left, Left{l.Topic, l.Partition, l.Position, l.End, l.State, l.Reason, l.Command})

@@ -9,6 +9,8 @@ import (
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
+	"sinker/internal/printable"
+	"sinker/internal/record"
 	"sinker/internal/txn"
 )
 
@@ -40,7 +42,8 @@ func (r *CheckReport) Err() error {
 // leaves no trace in the consumer group. With offline only the configuration is looked at.
 func Check(ctx context.Context, p *config.Pipeline, build Build, offline bool) *CheckReport {
 	c := checker{CheckReport: CheckReport{OK: true}}
-	c.say("configuration", nil, fmt.Sprintf("pipeline %s, %d sinks, %d workers", p.Name, len(p.Sinks), p.Workers))
+	c.say("configuration", nil, fmt.Sprintf("pipeline %s, %s, %s", p.Name,
+		printable.Count(len(p.Sinks), "sink"), printable.Count(p.Workers, "worker")))
 	if offline {
 		return &c.CheckReport
 	}
@@ -59,6 +62,7 @@ type checker struct {
 	CheckReport
 	app   *App
 	store *txn.Store
+	at    []txn.PartitionStatus // the positions; none where there are none, or they could not be read
 }
 
 func (c *checker) say(what string, err error, detail string) bool {
@@ -104,6 +108,9 @@ func (c *checker) postgres(ctx context.Context) {
 	}
 	if c.say("schema sinker", err, detail) && have == want {
 		c.audit(ctx)
+		if o, err := txn.Glance(ctx, url, c.app.pipeline.Name); err == nil {
+			c.at = o.Partitions
+		}
 	}
 	sinks, err := c.store.Check(ctx)
 	if err != nil {
@@ -162,9 +169,35 @@ func (c *checker) kafka(ctx context.Context) {
 // mostSampled is of how many topics records are read: a regular expression may match thousands.
 const mostSampled = 100
 
-// sample reads a topic's last records and encodes them, so that a wrong path or type shows before the first load.
+// records reads a topic's last records, and those that are read next.
+func (c *checker) records(ctx context.Context, topic string) (records []*record.Record, next int, err error) {
+	const most = 100
+	if records, err = consume.Sample(ctx, c.app.kafka, topic, most); err != nil {
+		return nil, 0, err
+	}
+	at := map[int32]int64{}
+	for _, p := range c.at {
+		if p.Topic == topic {
+			at[p.Partition] = p.NextOffset
+		}
+	}
+	if len(at) == 0 {
+		return records, 0, nil
+	}
+	first, err := consume.SampleAt(ctx, c.app.kafka, topic, at, most)
+	for _, r := range first {
+		next++
+		same := func(s *record.Record) bool { return s.Partition == r.Partition && s.Offset == r.Offset }
+		if !slices.ContainsFunc(records, same) {
+			records = append(records, r)
+		}
+	}
+	return records, next, err
+}
+
+// sample encodes some of a topic's records, so that a wrong path or type shows before they are loaded.
 func (c *checker) sample(ctx context.Context, topic string) {
-	records, err := consume.Sample(ctx, c.app.kafka, topic, 100)
+	records, next, err := c.records(ctx, topic)
 	if bad := (*consume.BadBatch)(nil); errors.As(err, &bad) {
 		c.say("topic "+topic, As(Configuration, fmt.Errorf("partition %d: %w. This command skips its records for good: %s",
 			bad.Partition, bad, bad.Skip())), "")
@@ -179,14 +212,17 @@ func (c *checker) sample(ctx context.Context, topic string) {
 		return
 	}
 	good, bad, first := c.store.Try(topic, records)
+	sampled := "a sample of " + printable.Count(len(records), "record")
+	if next > 0 {
+		sampled += fmt.Sprintf(", %d of them next to be read,", next)
+	}
 	if bad > 0 {
-		first = As(Configuration, fmt.Errorf("%d of a sample of %d records cannot become rows; the first: %w", bad,
-			good+bad, first))
+		first = As(Configuration, fmt.Errorf("%d of %s cannot become rows; the first: %w", bad, sampled, first))
 	}
 	if bad > 0 && good > 0 && c.app.pipeline.Errors.Do != "stop" {
 		c.warn("topic "+topic, first.Error()+". They would become dead letters")
 	} else {
-		c.say("topic "+topic, first, fmt.Sprintf("a sample of %d records fits", good))
+		c.say("topic "+topic, first, sampled+" fits")
 	}
 	for _, f := range c.store.Fits(topic, records) {
 		c.fit(topic, f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"sinker/internal/printable"
 	"sinker/internal/transform"
 	"sinker/internal/txn"
 )
@@ -11,9 +12,9 @@ import (
 // fit reports how a sample of a topic's records and a table's columns go together.
 func (c *checker) fit(topic string, f txn.Fit) {
 	if p := f.Proposal; p != nil {
-		c.say("table "+f.Table, nil, fmt.Sprintf("would be made from these %d records as follows; `run` makes it from "+
-			"its first batch, "+
-			"unless you list the columns:\n%s\ncolumns:\n  %s", p.Records, p.DDL, strings.Join(p.Columns, "\n  ")))
+		c.say("table "+f.Table, nil, fmt.Sprintf("would be made from %s as follows; `run` makes it from "+
+			"its first batch, unless you list the columns:\n%s\ncolumns:\n  %s",
+			printable.Count(p.Records, "sampled record"), p.DDL, strings.Join(p.Columns, "\n  ")))
 		for _, l := range p.LeftOut {
 			c.warn("table "+f.Table, fmt.Sprintf("the field %s cannot be a column and is not loaded, because %s; list a "+
 				"column with its path to load it", transform.ShowName(l.Field), l.Reason))
@@ -23,8 +24,8 @@ func (c *checker) fit(topic string, f txn.Fit) {
 		c.say("table "+f.Table, f.Draws, "")
 	}
 	if len(f.Lacking) > 0 {
-		c.warn("table "+f.Table, fmt.Sprintf("none of %d sampled records has a field for %s", f.Records,
-			firstNames(f.Lacking)))
+		c.warn("table "+f.Table, fmt.Sprintf("none of %s has a field for %s",
+			printable.Count(f.Records, "sampled record"), firstNames(f.Lacking)))
 	}
 	if len(f.Spare) == 0 || f.Proposal != nil {
 		return

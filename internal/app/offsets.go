@@ -9,6 +9,8 @@ import (
 	"sinker/internal/consume"
 	"sinker/internal/record"
 	"sinker/internal/txn"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Change is what an operator wants of one partition's position.
@@ -19,6 +21,7 @@ type Change struct {
 	Offset      int64 // of set: the offset to read next
 	SkipRecords bool  // of set: never write the records below the new position
 	WriteAgain  bool  // of set: write the records above the new position a second time
+	BeyondEnd   bool  // of set: do not ask Kafka whether its log reaches the new position
 	By, Note    string
 }
 
@@ -29,10 +32,15 @@ func ChangeOffset(ctx context.Context, p *config.Pipeline, build Build, c Change
 		TopicPartition: record.TopicPartition{Topic: c.Topic, Partition: c.Partition}, Action: c.Action, Offset: c.Offset,
 		SkipRecords: c.SkipRecords, WriteAgain: c.WriteAgain, By: c.By, Note: c.Note,
 	}
-	if c.Action != "set" {
-		if err := identify(ctx, p, build, &change); err != nil {
-			return txn.Changed{}, err
-		}
+	var err error
+	switch {
+	case c.Action != "set":
+		err = identify(ctx, p, build, &change)
+	case !c.BeyondEnd:
+		err = withinLog(ctx, p, build, c)
+	}
+	if err != nil {
+		return txn.Changed{}, err
 	}
 	done, err := txn.ApplyChange(ctx, p.Postgres.URL.Reveal(), p.Name, change)
 	if errors.Is(err, txn.ErrRefused) || errors.Is(err, txn.ErrNoRow) {
@@ -41,19 +49,47 @@ func ChangeOffset(ctx context.Context, p *config.Pipeline, build Build, c Change
 	return done, err
 }
 
-// identify asks Kafka which log has the topic's name now.
-func identify(ctx context.Context, p *config.Pipeline, build Build, c *txn.Change) error {
+// boundsOf asks Kafka about the log of a partition.
+func boundsOf(ctx context.Context, p *config.Pipeline, build Build, topic string,
+	partition int32) (consume.LogBounds, error) {
 	opts, err := kafkaDial(p.Kafka, build).Options()
 	if err != nil {
-		return As(Configuration, err)
+		return consume.LogBounds{}, As(Configuration, err)
 	}
-	bounds, err := consume.LookAtTopic(ctx, consumeConfig(p, opts), c.Topic)
+	bounds, err := consume.LookAtTopic(ctx, consumeConfig(p, opts), topic)
 	if err != nil {
-		return kafkaProblem(p.Kafka, build, err)
+		return consume.LogBounds{}, kafkaProblem(p.Kafka, build, err)
 	}
-	b, ok := bounds[c.Partition]
+	b, ok := bounds[partition]
 	if !ok {
-		return As(Usage, fmt.Errorf("topic %s has no partition %d", c.Topic, c.Partition))
+		return b, As(Usage, fmt.Errorf("topic %s has no partition %d", topic, partition))
+	}
+	return b, nil
+}
+
+// withinLog refuses a position that Kafka's log does not reach: the partition would stop at once.
+func withinLog(ctx context.Context, p *config.Pipeline, build Build, c Change) error {
+	b, err := boundsOf(ctx, p, build, c.Topic, c.Partition)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return nil // there is no log to be beyond
+	}
+	if err != nil {
+		return As(KindOf(err), fmt.Errorf("%w. Nothing was changed. To set the position without asking Kafka where the "+
+			"log ends, add --beyond-end", err))
+	}
+	if c.Offset <= b.End {
+		return nil
+	}
+	return As(Usage, fmt.Errorf("%w: offset %d is beyond the end of the log, %d: the partition would stop at once. "+
+		"Nothing was changed. If the log is going to reach it (a topic that is being restored), add --beyond-end",
+		txn.ErrRefused, c.Offset, b.End))
+}
+
+// identify asks Kafka which log has the topic's name now.
+func identify(ctx context.Context, p *config.Pipeline, build Build, c *txn.Change) error {
+	b, err := boundsOf(ctx, p, build, c.Topic, c.Partition)
+	if err != nil {
+		return err
 	}
 	c.Log, c.Offset = &b.Log, -1
 	if c.Action == "reset" {

@@ -9,6 +9,7 @@ import (
 
 	"sinker/internal/config"
 	"sinker/internal/consume"
+	"sinker/internal/nearest"
 	"sinker/internal/record"
 	"sinker/internal/txn"
 
@@ -25,8 +26,29 @@ type StatusReport struct {
 	Totals     StatusTotals      `json:"totals"`
 	KafkaError string            `json:"kafka_error,omitempty"` // why an end or a lag is null
 
-	Others       []string `json:"-"` // the pipelines there are in this database
-	LettersQuery string   `json:"-"` // SQL that shows the newest dead letters
+	Standby bool `json:"standby,omitempty"` // the server is one, and may be behind its primary
+
+	LettersQuery string `json:"-"` // SQL that shows the newest dead letters
+	Nothing      string `json:"-"` // why there are no positions; empty: there are
+}
+
+// Behind is what to know about an answer of a standby.
+const Behind = "this server is a standby, and may be behind its primary"
+
+// nothing says that a pipeline has no positions, and which ones have.
+func nothing(pipeline string, o *txn.Overview) string {
+	if len(o.Partitions) > 0 {
+		return ""
+	}
+	others := "no pipeline has"
+	if len(o.Pipelines) > 0 {
+		others = "these have: " + strings.Join(o.Pipelines, ", ")
+	}
+	if near := nearest.Name(pipeline, o.Pipelines); near != "" {
+		others = "did you mean " + near + "? " + others
+	}
+	return fmt.Sprintf("pipeline %s has no positions in this database: it has not run yet, or has another name (%s)",
+		pipeline, others)
 }
 
 // PartitionReport is where a partition stands.
@@ -66,9 +88,20 @@ func Status(ctx context.Context, p *config.Pipeline, build Build) (*StatusReport
 	return r, nil
 }
 
+// PositionsReport is a pipeline's offset rows.
+type PositionsReport struct {
+	Rows    []txn.PartitionStatus
+	Standby bool   // the server is one, and may be behind its primary
+	Nothing string // why there are no rows; empty: there are
+}
+
 // Positions reads a pipeline's offset rows.
-func Positions(ctx context.Context, p *config.Pipeline) ([]record.PartitionStatus, error) {
-	return txn.Status(ctx, p.Postgres.URL.Reveal(), p.Name)
+func Positions(ctx context.Context, p *config.Pipeline) (*PositionsReport, error) {
+	o, err := txn.Glance(ctx, p.Postgres.URL.Reveal(), p.Name)
+	if err != nil {
+		return nil, err
+	}
+	return &PositionsReport{Rows: o.Partitions, Standby: o.Standby, Nothing: nothing(p.Name, o)}, nil
 }
 
 var errNotAsked = errors.New("no brokers are given: --brokers, or a configuration file")
@@ -104,7 +137,8 @@ func askEnds(ctx context.Context, k config.Kafka, build Build,
 
 func newStatusReport(pipeline string, o *txn.Overview) *StatusReport {
 	r := &StatusReport{
-		Pipeline: pipeline, Partitions: []PartitionReport{}, Others: o.Pipelines, LettersQuery: txn.LettersQuery(pipeline),
+		Pipeline: pipeline, Partitions: []PartitionReport{}, Standby: o.Standby,
+		LettersQuery: txn.LettersQuery(pipeline), Nothing: nothing(pipeline, o),
 	}
 	if o.Letters != nil {
 		r.Totals.Letters = new(int64)

@@ -16,6 +16,7 @@ type VerifyReport struct {
 	Differences int             `json:"differences"`
 	OK          bool            `json:"ok"`
 	Partitions  []verify.Report `json:"partitions"`
+	Standby     bool            `json:"standby,omitempty"` // the server is one, and may be behind its primary
 }
 
 // Err is nil when nothing differs.
@@ -32,15 +33,14 @@ func Verify(ctx context.Context, p *config.Pipeline, build Build) (*VerifyReport
 	if err != nil {
 		return nil, err
 	}
-	rows, err := Positions(ctx, p)
+	at, err := Positions(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) == 0 {
-		return nil, As(Configuration, fmt.Errorf("pipeline %s has no positions in this database: it has not run yet, or "+
-			"has another name. "+
-			"Nothing was compared; `sinker status` lists the names", p.Name))
+	if at.Nothing != "" {
+		return nil, As(Configuration, fmt.Errorf("%s. Nothing was compared", at.Nothing))
 	}
+	a.postgres.OnlyReads = true
 	books, err := txn.OpenBooks(ctx, a.postgres.URL, p.Name)
 	if err != nil {
 		return nil, err
@@ -49,8 +49,8 @@ func Verify(ctx context.Context, p *config.Pipeline, build Build) (*VerifyReport
 	store := txn.New(a.postgres)
 	defer store.Close()
 	v := verify.Verifier{Kafka: a.kafka, Store: store, Books: books}
-	out := &VerifyReport{Partitions: []verify.Report{}}
-	for _, row := range rows {
+	out := &VerifyReport{Partitions: []verify.Report{}, Standby: at.Standby}
+	for _, row := range at.Rows {
 		rep, err := v.Partition(ctx, record.TopicPartition{Topic: row.Topic, Partition: row.Partition})
 		if err != nil {
 			return nil, err

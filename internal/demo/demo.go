@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"sinker/internal/local"
+	"sinker/internal/printable"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -156,7 +157,7 @@ func (d *demo) startKafka(ctx context.Context) (err error) {
 		return err
 	}
 	d.defers(d.kafka.Close)
-	d.say("Kafka", "in this process, at %s, topic %s, %d partitions", d.broker(), topic, partitions)
+	d.say("Kafka", "in this process, at %s, topic %s, %s", d.broker(), topic, printable.Count(partitions, "partition"))
 	d.feed = newFeed(d.records)
 	d.feed.start(ctx, d.broker())
 	d.defers(d.feed.stop)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -120,7 +121,7 @@ func (p *Producer) Run(ctx context.Context, rate int, count int64) error {
 		return unavailable("Kafka did not take the last orders: %w", err)
 	}
 	if n := p.failed.Load(); n > 0 {
-		return fmt.Errorf("%d orders were not produced", n)
+		return fmt.Errorf("%s not produced", english.Plural(int(n), "order was", "orders were"))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 const (
@@ -35,7 +37,8 @@ type Drain struct {
 func New(w io.Writer) *Drain {
 	d := &Drain{w: w, notice: func(n int64) []byte {
 		return fmt.Appendf(nil,
-			"sinker: %d lines of the log were dropped, because nobody read standard error fast enough\n", n)
+			"sinker: %s dropped, because nobody read standard error fast enough\n",
+			english.Plural(int(n), "line of the log was", "lines of the log were"))
 	}}
 	d.idle, d.more = sync.NewCond(&d.mu), sync.NewCond(&d.mu)
 	go d.run()

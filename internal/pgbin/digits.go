@@ -180,3 +180,11 @@ func floatText(v *value.Value, buf *digitBuf) []byte {
 	}
 	return strconv.AppendFloat(buf[:0], f, 'f', -1, bits)
 }
+
+// digitsText counts digits for a message.
+func digitsText(n int) string {
+	if n == 1 {
+		return "1 digit"
+	}
+	return strconv.Itoa(n) + " digits"
+}

@@ -2,7 +2,6 @@ package pgbin
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 
 	"sinker/internal/record"
@@ -102,7 +101,7 @@ func spanOf(v *value.Value, enc *Encoding) (p span, err *record.BadRecord) {
 	case p.problem == record.CodeOutOfRange:
 		return p, outOfRange(v, enc)
 	case p.problem == record.CodeInexact:
-		return p, inexact(v, enc, fmt.Sprintf("%d digits of a second, and months and days whole", enc.fraction))
+		return p, inexact(v, enc, digitsText(int(enc.fraction))+" of a second, and months and days whole")
 	}
 	return p, nil
 }

@@ -2,7 +2,6 @@ package pgbin
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"sinker/internal/record"
 	"sinker/internal/value"
@@ -109,7 +108,7 @@ func appendDecimal(dst []byte, d *decimal, v *value.Value, enc *Encoding) ([]byt
 		}
 	case enc.precision > 0:
 		if first < end && end-point > enc.scale {
-			return dst, inexact(v, enc, fmt.Sprintf("%d digits after the point", enc.scale))
+			return dst, inexact(v, enc, digitsText(int(enc.scale))+" after the point")
 		}
 		if first < end && point-first > enc.precision-enc.scale {
 			return dst, outOfRange(v, enc)

@@ -9,7 +9,16 @@ import (
 	"sync"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 )
+
+// Count is a number of things, with commas, and with the plural of the noun unless there is one: "1 record",
+// "2,000 records".
+func Count[N int | int32 | int64](n N, noun string) string {
+	return humanize.Comma(int64(n)) + " " + english.PluralWord(int(n), noun, "")
+}
 
 // Text returns s on one line: every control character is written out, newlines and tabs too.
 func Text(s string) string {

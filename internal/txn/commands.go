@@ -15,7 +15,7 @@ type BookReader struct {
 
 // OpenBooks connects. The caller closes the reader.
 func OpenBooks(ctx context.Context, url, pipeline string) (*BookReader, error) {
-	conn, err := Connect(ctx, url, "sinker verify")
+	conn, err := ConnectToRead(ctx, url, "sinker verify")
 	if err != nil {
 		return nil, err
 	}

@@ -46,10 +46,20 @@ type Overview struct {
 	// all that were ever written.)
 	Letters   map[TopicPartition]int64
 	Pipelines []string // every pipeline that has offsets in this database
+	Standby   bool     // the server is a standby, and may be behind its primary
 }
 
 // Look reads the overview of a pipeline, whether sinker is running or not.
 func Look(ctx context.Context, url, pipeline string) (*Overview, error) {
+	return look(ctx, url, pipeline, true)
+}
+
+// Glance is Look without the letters, which takes a moment only.
+func Glance(ctx context.Context, url, pipeline string) (*Overview, error) {
+	return look(ctx, url, pipeline, false)
+}
+
+func look(ctx context.Context, url, pipeline string, letters bool) (*Overview, error) {
 	conn, err := ConnectToRead(ctx, url, "sinker status")
 	if err != nil {
 		return nil, err
@@ -60,12 +70,13 @@ func Look(ctx context.Context, url, pipeline string) (*Overview, error) {
 		return nil, err
 	}
 	var mayRead bool
-	err = conn.QueryRow(ctx, `SELECT now(), has_table_privilege('sinker.dead_letters', 'SELECT'), ARRAY(SELECT DISTINCT pipeline FROM sinker.offsets ORDER BY 1)`,
-		pgx.QueryExecModeExec).Scan(&o.Now, &mayRead, &o.Pipelines)
+	err = conn.QueryRow(ctx, `SELECT now(), pg_is_in_recovery(), has_table_privilege('sinker.dead_letters', 'SELECT'),
+		ARRAY(SELECT DISTINCT pipeline FROM sinker.offsets ORDER BY 1)`,
+		pgx.QueryExecModeExec).Scan(&o.Now, &o.Standby, &mayRead, &o.Pipelines)
 	if err != nil {
 		return nil, wrap(record.StepStatus, "", err)
 	}
-	if mayRead {
+	if mayRead && letters {
 		o.Letters, err = countLettersOf(ctx, conn, pipeline)
 	}
 	return &o, wrap(record.StepStatus, "", err)
