@@ -62,7 +62,7 @@ type checker struct {
 	CheckReport
 	app   *App
 	store *txn.Store
-	at    []txn.PartitionStatus // the positions; none where there are none, or they could not be read
+	at    []record.PartitionStatus // the positions; none where there are none, or they could not be read
 }
 
 func (c *checker) say(what string, err error, detail string) bool {

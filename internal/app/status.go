@@ -90,7 +90,7 @@ func Status(ctx context.Context, p *config.Pipeline, build Build) (*StatusReport
 
 // PositionsReport is a pipeline's offset rows.
 type PositionsReport struct {
-	Rows    []txn.PartitionStatus
+	Rows    []record.PartitionStatus
 	Standby bool   // the server is one, and may be behind its primary
 	Nothing string // why there are no rows; empty: there are
 }

@@ -364,7 +364,8 @@ func (v *logView) check(p record.Position) (why record.Stop, bad bool) {
 	case p.NextOffset < start.Offset:
 		hole := record.Hole{From: p.NextOffset, To: start.Offset}
 		return stop(hole, hole.To, skipRecords,
-			"Kafka has deleted offsets %s before they were read (retention?): up to %d records are lost", hole, hole.To-hole.From)
+			"Kafka has deleted offsets %s before they were read (retention?): up to %s lost",
+			hole, english.Plural(int(hole.To-hole.From), "record is", "records are"))
 	case p.NextOffset > end.Offset:
 		hole := record.Hole{From: end.Offset, To: p.NextOffset}
 		return stop(hole, hole.From, writeAgain,
