@@ -15,8 +15,8 @@ func TestSuppressedIsSeen(t *testing.T) {
 				CREATE TRIGGER odd BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION odd()`)
 			s.produce(values(`{"id":1}`, `{"id":2}`, `{"id":3}`, `{"id":4}`, `{"id":5}`)...)
 			s.load().want(t, exitOK, "5 records")
-			s.sinker("status", "-c", s.file).want(t, exitOK, "2 rows were suppressed")
-			s.sinker("verify", "-c", s.file).want(t, exitOK, "took 2 rows away")
+			s.sinker("status", "-c", s.file).want(t, exitOK, "2 rows suppressed by triggers")
+			s.sinker("verify", "-c", s.file).want(t, exitOK, "suppressed 2 rows")
 			if n := s.one(`SELECT sum(written) || ' ' || sum(filtered) || ' ' || sum(suppressed) FROM sinker.offsets`); n != "3 2 2" {
 				t.Errorf("written, filtered, suppressed: %s, want 3 2 2", n)
 			}

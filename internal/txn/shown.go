@@ -117,7 +117,7 @@ func refusal(err error) *transform.BadRecord {
 		reason += ": " + pe.Detail
 	}
 	shown := refusedRow(pe)
-	if in := inFunctionOf(pe); in != "" && pe.Code == "22003" {
+	if in := inFunctionOf(pe); in != "" && pe.Code == "22003" && !raised(pe) {
 		reason += in + sequenceOutgrown
 		shown += sequenceOutgrown
 	}
