@@ -6,23 +6,9 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
-
-	"go.yaml.in/yaml/v4"
 )
 
-// table reads "table", "schema.table", and parts in double quotes.
-func (r *reader) table(s *Sink) func(*yaml.Node) {
-	return func(n *yaml.Node) {
-		text, ok := r.scalar(n, "table")
-		if !ok {
-			return
-		}
-		if err := s.setTable(text); err != nil {
-			r.problem(n, "table %s: %v", r.quoted(n), err)
-		}
-	}
-}
-
+// setTable reads "table", "schema.table", and parts in double quotes.
 func (s *Sink) setTable(text string) error {
 	parts, err := splitName(text)
 	if err != nil {
