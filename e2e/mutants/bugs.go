@@ -37,15 +37,15 @@ var bugs = []bug{
 		"internal/txn/compare.go", "	if len(misses) > 0 {\n", "	if len(misses) > 0 && s.inDoubt == nil {\n",
 	}}},
 	{"unknown-is-failed", "after a lost reply the batch is cut again, as if nothing had been committed", []edit{{
-		"internal/consume/commit.go", "&& w.rows > 1:", "&& w.rows > 1, e.Op == \"commit\":",
+		"internal/consume/commit.go", "&& w.rows > 1:", "&& w.rows > 1, e.Step == record.StepCommit:",
 	}}},
 	{"unknown-is-committed", "a lost reply is taken for a COMMIT", []edit{{
 		"internal/txn/move.go", "		s.inDoubt = res\n", "		s.inDoubt = res\n		return nil\n",
 	}}},
 	{"offsets-apart", "the offset rows move in a second transaction", []edit{{
-		"internal/txn/commit.go", "	if err == nil {\n		err = wrap(\"write\", \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
+		"internal/txn/commit.go", "	if err == nil {\n		err = wrap(record.StepWrite, \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
 		"	if err == nil {\n		_, err = t.conn.Exec(ctx, \"COMMIT; BEGIN\")\n	}\n	if err == nil {\n" +
-			"		err = wrap(\"write\", \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
+			"		err = wrap(record.StepWrite, \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
 	}}},
 	{"letters-apart", "the dead letters are written in a second transaction", []edit{{
 		"internal/txn/commit.go", "	err = s.writeLetters(ctx, t.conn, t.batch)\n	t.phases.Dead = since(&start)\n", "",
@@ -54,8 +54,8 @@ var bugs = []bug{
 		"	t.open = false\n	err = s.writeLetters(ctx, t.conn, t.batch)\n	s.settle()\n",
 	}}},
 	{"tables-apart", "every table is written in a transaction of its own", []edit{{
-		"internal/txn/write.go", "		if err := w.write(ctx); err != nil {\n			return wrap(\"write\", w.name(), err)\n		}\n",
-		"		if err := w.write(ctx); err != nil {\n			return wrap(\"write\", w.name(), err)\n		}\n" +
+		"internal/txn/write.go", "		if err := w.write(ctx); err != nil {\n			return wrap(record.StepWrite, w.name(), err)\n		}\n",
+		"		if err := w.write(ctx); err != nil {\n			return wrap(record.StepWrite, w.name(), err)\n		}\n" +
 			"		_, _ = t.conn.Exec(ctx, \"COMMIT; BEGIN\")\n",
 	}}},
 	{"advance-first", "the position in memory moves before COMMIT", []edit{{

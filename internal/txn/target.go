@@ -56,7 +56,7 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 		return nil
 	}
 	if t.formatErr != nil {
-		return &Error{Class: Schema, Op: "prepare", Table: t.sink.Name(), Err: t.formatErr}
+		return &Error{Class: Schema, Step: record.StepPrepare, Table: t.sink.Name(), Err: t.formatErr}
 	}
 	// The marks come first: a change that falls in between is noticed later, and not taken for what is described here.
 	marks, err := t.readMarks(ctx, conn)
