@@ -65,6 +65,7 @@ func wide(n int) ([]*record.Record, []Column) {
 func encodeAll(b *testing.B, p *Plan, records []*record.Record) {
 	e := p.NewEncoder(nil)
 	var dst []byte
+	var fx []Effect
 	size, i := 0, 0
 	for _, r := range records {
 		size += len(r.Value)
@@ -76,7 +77,7 @@ func encodeAll(b *testing.B, p *Plan, records []*record.Record) {
 			dst = dst[:0]
 		}
 		var err error
-		if dst, _, err = e.Append(dst, records[i%len(records)]); err != nil {
+		if dst, fx, err = e.Encode(dst, records[i%len(records)], fx[:0]); err != nil {
 			b.Fatal(err)
 		}
 		i++

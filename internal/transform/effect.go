@@ -16,31 +16,34 @@ type Effect struct {
 	From, To int // the tuple, within the bytes that Encode returns
 }
 
-// Change is what a record says about one row. It is encoded like a record of its own: with the value and the key below, and
-// with the topic, partition, offset, timestamp and headers of the record that says it.
+// Change is what a record says about one row. It is encoded like a record of its own: with the
+// value and the key below, and with the topic, partition, offset, timestamp and headers of the
+// record that says it.
 type Change struct {
 	Table      string // "": the sink's own table
 	Value, Key []byte // a Value of nil deletes the row of Key, as a tombstone does
 }
 
-// Envelope is how records say what they do to rows. A rule without one takes each record for one change: plain.
+// Envelope is how records say what they do to rows. A rule without one takes each record for one
+// change: plain.
 //
-// Changes appends the changes of a record to dst, in the order in which they happen; none, if the record is about no row.
-// With an error dst comes back as it was, and the record is a dead letter. The changes may share the record's bytes. It may be
-// called from several goroutines.
+// Changes appends the changes of a record to dst, in the order in which they happen; none, if the
+// record is about no row. With an error dst comes back as it was, and the record is a dead letter.
+// The changes may share the record's bytes. It may be called from several goroutines.
 type Envelope interface {
 	Changes(dst []Change, r *record.Record) ([]Change, *BadRecord)
 }
 
-// RouteBy tells the encoder where to find those of the tables that changes name. find returns nil for a table that there is
-// none of.
+// RouteBy tells the encoder where to find those of the tables that changes name. find returns nil
+// for a table that there is none of.
 func (e *Encoder) RouteBy(find func(table string) *Encoder) { e.find = find }
 
 // Several says whether a record can have another number of effects than one.
 func (p *Plan) Several() bool { return p.envelope != nil }
 
-// Encode appends the tuples of all effects of a record to dst, as Append does, and the effects to fx. A record has none, one
-// or several. With an error there is none of them: dst and fx come back as they were. For its errors see Append.
+// Encode appends the tuples of all effects of a record to dst, as Append does, and the effects to
+// fx. A record has none, one or several. With an error there is none of them: dst and fx come back
+// as they were. For its errors see Append.
 func (e *Encoder) Encode(dst []byte, r *record.Record, fx []Effect) ([]byte, []Effect, error) {
 	if e.plan.envelope != nil {
 		return e.encodeChanges(dst, r, fx)
@@ -90,8 +93,9 @@ func (e *Encoder) encoderOf(table string) *Encoder {
 }
 
 func noTable(table string) *BadRecord {
-	return &BadRecord{Code: record.CodeNoTable, Reason: fmt.Sprintf("it has a change for table %s, which the sink does not have", glimpse([]byte(table))),
-		Shown: "no_table: it has a change for a table that the sink does not have"}
+	return &BadRecord{Code: record.CodeNoTable,
+		Reason: fmt.Sprintf("it has a change for table %s, which the sink does not have", glimpse([]byte(table))),
+		Shown:  "no_table: it has a change for a table that the sink does not have"}
 }
 
 // inTable notes the table of a change that is bad.
@@ -102,8 +106,8 @@ func inTable(err error, table string) error {
 	return err
 }
 
-// Unwrap gives the changes of the records for one table, each as a record of its own: a sample by which fields and types are
-// judged. Records that say nothing are left out.
+// Unwrap gives the changes of the records for one table, each as a record of its own: a sample by
+// which fields and types are judged. Records that say nothing are left out.
 func (r Rule) Unwrap(table string, records iter.Seq[*record.Record]) iter.Seq[*record.Record] {
 	if r.Envelope == nil || records == nil {
 		return records

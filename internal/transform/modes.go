@@ -13,7 +13,8 @@ const (
 	ModeAggregate = "aggregate" // records with equal group columns are folded into one row
 )
 
-// modeKeys is what the configuration knows of a mode: the keys of a sink that choose it, and those that do not go with it.
+// modeKeys is what the configuration knows of a mode: the keys of a sink that choose it, and those
+// that do not go with it.
 type modeKeys struct {
 	name   string
 	chosen string          // the key that chooses the mode; "" chooses it when no other mode is
@@ -78,8 +79,8 @@ type KeyProblem struct {
 	Text string
 }
 
-// CheckKeys says which of a sink's keys do not go with the mode that they choose. given says whether the sink has a key;
-// it is asked for "delete: tombstone" where the value matters.
+// CheckKeys says which of a sink's keys do not go with the mode that they choose. given says
+// whether the sink has a key; it is asked for "delete: tombstone" where the value matters.
 func CheckKeys(given func(key string) bool) (problems []KeyProblem) {
 	mode := &allModes[slices.IndexFunc(allModes, func(m modeKeys) bool { return m.chosen == "" || given(m.chosen) })]
 	problem := func(key, format string, args ...any) {

@@ -15,14 +15,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// A default depends on no column of its row. So one that Postgres cannot compute for want of a name or a privilege, or
-// because its sequence is at its end, is no record's fault: the records that lack the field would become dead letters, one
-// by one, until somebody looks.
+// A default depends on no column of its row. So one that Postgres cannot compute for want of a name
+// or a privilege, or because its sequence is at its end, is no record's fault: the records that
+// lack the field would become dead letters, one by one, until somebody looks.
 
 const sequenceEnded = "2200H"
 
-// mayBeDefault says whether a refusal can come from computing a default that will be computed when names, privileges or a
-// sequence are right. What a default's own value is refused for (22012, a RAISE) makes a dead letter, as documented.
+// mayBeDefault says whether a refusal can come from computing a default that will be computed when
+// names, privileges or a sequence are right. What a default's own value is refused for (22012, a
+// RAISE) makes a dead letter, as documented.
 func mayBeDefault(err error) bool {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) || raised(pe) {
@@ -35,8 +36,9 @@ func mayBeDefault(err error) bool {
 	return !ofRow(err)
 }
 
-// brokenDefault computes the defaults of the columns that rows of the item's shape lack, and returns an error of class Schema if
-// one of them meets what a row met. Nothing that this does stays: it begins and ends at the sift's savepoint.
+// brokenDefault computes the defaults of the columns that rows of the item's shape lack, and
+// returns an error of class Schema if one of them meets what a row met. Nothing that this does
+// stays: it begins and ends at the sift's savepoint.
 func (s *sift) brokenDefault(ctx context.Context, it item, met error) error {
 	var pe *pgconn.PgError
 	if !mayBeDefault(met) || !errors.As(met, &pe) || s.w.conn.IsClosed() {
@@ -70,8 +72,8 @@ func (s *sift) brokenDefault(ctx context.Context, it item, met error) error {
 	return s.again(ctx, "")
 }
 
-// brokenDefaults asks brokenDefault about each shape that has a refused row, and each SQLSTATE that such rows met.
-// A partition whose record has to wait goes on as far as that record.
+// brokenDefaults asks brokenDefault about each shape that has a refused row, and each SQLSTATE that
+// such rows met. A partition whose record has to wait goes on as far as that record.
 func (s *sift) brokenDefaults(ctx context.Context) error {
 	type kind struct {
 		table int32
@@ -152,7 +154,9 @@ func defaultHint(pe *pgconn.PgError, user string) string {
 		return "a function of the default finds no such name, because sinker keeps search_path empty: " +
 			"ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
 	case pe.Code == sequenceEnded, pe.Code == "22003":
-		return "raise its end with ALTER SEQUENCE … MAXVALUE, or make the column and its sequence bigint; records that draw from it wait until then"
+		return "raise its end with ALTER SEQUENCE … MAXVALUE, or make the column and its sequence bigint; " +
+			"records that draw from it wait until then"
 	}
-	return "correct the default with ALTER TABLE … ALTER COLUMN … SET DEFAULT; records that lack the field wait until then"
+	return "correct the default with ALTER TABLE … ALTER COLUMN … SET DEFAULT; " +
+		"records that lack the field wait until then"
 }

@@ -9,8 +9,8 @@ import (
 	"sinker/internal/transform"
 )
 
-// item is one effect: an encoded row, or the key of a deletion, and the record it came from. Those of one record lie side by
-// side, in the order of the effects.
+// item is one effect: an encoded row, or the key of a deletion, and the record it came from. Those
+// of one record lie side by side, in the order of the effects.
 type item struct {
 	at       place
 	from, to int // its tuple within buf.rows
@@ -19,13 +19,14 @@ type item struct {
 	table    int32 // index of the target
 	filled   bool  // the row has fields of an older record of the key
 
-	// delFrom, delTo is the tuple of a deletion to be done before, if delTo > 0: the row lacks columns, and a row that is there
-	// already would keep its own values.
+	// delFrom, delTo is the tuple of a deletion to be done before, if delTo > 0: the row lacks
+	// columns, and a row that is there already would keep its own values.
 	delFrom, delTo int
 }
 
-// collect encodes all records of the table into memory and notes their verdicts. It is the way of upserts, which have
-// to see the whole batch, and of careful writing, which has to write parts of it again.
+// collect encodes all records of the table into memory and notes their verdicts. It is the way of
+// upserts, which have to see the whole batch, and of careful writing, which has to write parts of
+// it again.
 func (w *writer) collect() []item {
 	w.target.reshape()
 	st := &w.store.buf
@@ -62,7 +63,8 @@ func (w *writer) copyItems(items []item) io.Reader {
 	return &itemReader{rows: w.store.buf.rows, items: items}
 }
 
-// itemReader streams encoded rows. Rows that lie side by side in memory, as they mostly do, are read in one piece.
+// itemReader streams encoded rows. Rows that lie side by side in memory, as they mostly do, are
+// read in one piece.
 type itemReader struct {
 	rows    []byte
 	items   []item

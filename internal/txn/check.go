@@ -19,7 +19,8 @@ type SinkCheck struct {
 	Warnings []string
 }
 
-// Check looks at every sink's table without changing anything: a table that `create: yes` would make is not made.
+// Check looks at every sink's table without changing anything: a table that `create: yes` would
+// make is not made.
 func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 	conn, err := s.session(ctx)
 	if err != nil {
@@ -58,8 +59,9 @@ func (s *Store) Check(ctx context.Context) ([]SinkCheck, error) {
 	return out, nil
 }
 
-// Try encodes records as a commit would, writes nothing, and returns how many would become rows and what is wrong with
-// the first of the others. Sinks whose table does not exist yet are tried against the table they would make.
+// Try encodes records as a commit would, writes nothing, and returns how many would become rows and
+// what is wrong with the first of the others. Sinks whose table does not exist yet are tried
+// against the table they would make.
 func (s *Store) Try(topic string, records []*record.Record) (good int, bad int, first error) {
 	failed := map[int]bool{} // of several sinks one is enough
 	for _, ti := range s.of(topic).sinks {

@@ -8,9 +8,9 @@ import (
 	"sinker/internal/transform"
 )
 
-// A record has none, one or several effects, each one tuple for one table. All of them are written or none is: a record with
-// an effect that cannot be encoded has none (Encoder.Encode), and where Postgres refuses one, sift takes all of them away.
-// The record is one dead letter then.
+// A record has none, one or several effects, each one tuple for one table. All of them are written
+// or none is: a record with an effect that cannot be encoded has none (Encoder.Encode), and where
+// Postgres refuses one, sift takes all of them away. The record is one dead letter then.
 
 // place is a record's place in the batch: the range, its number in a walk of that, and its offset.
 type place struct {
@@ -31,8 +31,8 @@ func (w *writer) walk(rng int, f func(place, *record.Record) bool) {
 	}
 }
 
-// encode appends the tuples of a record's effects and notes what became of the record. Without effects dst comes back as it
-// was. The effects hold until the next call.
+// encode appends the tuples of a record's effects and notes what became of the record. Without
+// effects dst comes back as it was. The effects hold until the next call.
 func (w *writer) encode(dst []byte, at place, rec *record.Record) ([]byte, []transform.Effect) {
 	if w.sum != nil {
 		w.sum.Add(rec)
@@ -51,7 +51,8 @@ func (w *writer) encode(dst []byte, at place, rec *record.Record) ([]byte, []tra
 	return out, fx
 }
 
-// refuse notes that a record was not encoded. What is not the record's fault is no dead letter: the batch fails then.
+// refuse notes that a record was not encoded. What is not the record's fault is no dead letter: the
+// batch fails then.
 func (w *writer) refuse(at place, rec *record.Record, err error) {
 	var bad *transform.BadRecord
 	if errors.As(err, &bad) {
@@ -61,7 +62,8 @@ func (w *writer) refuse(at place, rec *record.Record, err error) {
 	w.store.buf.unready = addUnready(w.store.buf.unready, rec.TopicPartition, rec.Offset, err)
 }
 
-// bury notes a dead letter, of a record that nobody else has. One that fails in two sinks leaves two letters and counts once.
+// bury notes a dead letter, of a record that nobody else has. One that fails in two sinks leaves
+// two letters and counts once.
 func (w *writer) bury(at place, rec *record.Record, err error) {
 	var bad *transform.BadRecord
 	if !errors.As(err, &bad) {

@@ -199,7 +199,7 @@ func TestEffects(t *testing.T) {
 		for _, kind := range badKinds {
 			t.Run(mode.name+kind.name, func(t *testing.T) {
 				t.Parallel()
-				for seed := range uint64(2) {
+				for seed := range uint64(1) {
 					rng := rand.New(rand.NewPCG(seed, 12))
 					records := recordsOfChanges(rng, 80, kind.id, mode.name == "upsert")
 					l := newLoader(t, `CREATE TABLE parents (id bigint PRIMARY KEY); INSERT INTO parents SELECT generate_series(0, 999)`,

@@ -6,8 +6,9 @@ import (
 	"sinker/internal/record"
 )
 
-// A sink whose changes name their tables is written by one writer, of its first table, which has those of the others: what a
-// record does to several tables is there whole or not at all. So its rows are encoded once and kept until all are written.
+// A sink whose changes name their tables is written by one writer, of its first table, which has
+// those of the others: what a record does to several tables is there whole or not at all. So its
+// rows are encoded once and kept until all are written.
 
 // writeFamily writes the batch's records into the tables of the writer's sink.
 func (w *writer) writeFamily(ctx context.Context) error {
@@ -67,8 +68,8 @@ func (w *writer) counted() (restore func()) {
 	}
 }
 
-// byTable parts items by their tables, in the order in which the tables come first: a row may refer to one in another table.
-// Of a single record each effect stays behind those before it.
+// byTable parts items by their tables, in the order in which the tables come first: a row may refer
+// to one in another table. Of a single record each effect stays behind those before it.
 func byTable(items []item) (parts [][]item) {
 	if ofOneRecord(items) {
 		from := 0

@@ -8,8 +8,8 @@ import (
 	"sinker/internal/transform"
 )
 
-// Fit is how a sample of a topic's records and the columns of one of its tables go together. The names are made for people:
-// those that anybody may choose are quoted where they are odd.
+// Fit is how a sample of a topic's records and the columns of one of its tables go together. The
+// names are made for people: those that anybody may choose are quoted where they are odd.
 type Fit struct {
 	Table    string
 	Records  int       // of the sample, that are JSON objects
@@ -20,8 +20,9 @@ type Fit struct {
 	Draws    error     // records lack a field whose default draws from a sequence that the role may not use; or nil
 }
 
-// Fits compares a topic's records with each of its tables. Check must have looked at the tables before; one of which it
-// found something wrong, or of which no table can be made, is left out: Check and Try say what it is.
+// Fits compares a topic's records with each of its tables. Check must have looked at the tables
+// before; one of which it found something wrong, or of which no table can be made, is left out:
+// Check and Try say what it is.
 func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 	for _, ti := range s.of(topic).tables {
 		t := s.targets[ti]
@@ -36,7 +37,8 @@ func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 		for r := range t.sink.Rule.Unwrap(t.name, slices.Values(records)) {
 			survey.Add(r)
 		}
-		f := Fit{Table: t.sink.Name(), Records: survey.Records, Proposal: proposal, ByName: len(t.sink.Rule.Columns) == 0, Draws: t.draws(plan, records)}
+		f := Fit{Table: t.sink.Name(), Records: survey.Records, Proposal: proposal,
+			ByName: len(t.sink.Rule.Columns) == 0, Draws: t.draws(plan, records)}
 		for _, l := range survey.Lacking() {
 			f.Lacking = append(f.Lacking, showLack(l))
 		}
@@ -48,7 +50,8 @@ func (s *Store) Fits(topic string, records []*record.Record) (all []Fit) {
 	return all
 }
 
-// tryPlan is the plan that records would be written by: the table's, or that of the table which would be made.
+// tryPlan is the plan that records would be written by: the table's, or that of the table which
+// would be made.
 func (t *target) tryPlan(sample iter.Seq[*record.Record]) (*transform.Plan, *Proposal, error) {
 	if t.plan != nil || t.formatErr != nil {
 		return t.plan, nil, t.formatErr

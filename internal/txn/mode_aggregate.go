@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// aggregate is the mode whose rows are groups: records with equal group columns are folded in memory, and each group goes
-// into its row by one INSERT … ON CONFLICT of the whole batch.
+// aggregate is the mode whose rows are groups: records with equal group columns are folded in
+// memory, and each group goes into its row by one INSERT … ON CONFLICT of the whole batch.
 type aggregate struct {
 	merge  string
 	types  []uint32 // of its parameters
@@ -27,7 +27,8 @@ func (*aggregate) traits() traits {
 	return traits{name: transform.ModeAggregate, word: "group", folds: true,
 		fillfactor: 50, // rows are updated all the time: their new versions find room in the same page
 		privileges: []privilege{{"INSERT", allColumns}, {"SELECT", allColumns}, {"UPDATE", restColumns}},
-		uncounted:  "has one row per group of records: it cannot be counted back, and stands on the ledger, which is written in the same transactions"}
+		uncounted: "has one row per group of records: it cannot be counted back, and stands on the ledger, " +
+			"which is written in the same transactions"}
 }
 
 func (a *aggregate) prepare(ctx context.Context, conn *pgx.Conn, t *target, rel *relation, plan *transform.Plan) error {
@@ -65,8 +66,9 @@ func mergeGroupsSQL(sink *Sink, plan *transform.Plan) string {
 
 func (a *aggregate) start(context.Context, *writer) { a.groups.Reset() }
 
-// add folds the records of a range into the groups, which are merged at the end. A sum that its column cannot hold, and
-// whatever else Postgres refuses, is looked for carefully in the next attempt, one record at a time.
+// add folds the records of a range into the groups, which are merged at the end. A sum that its
+// column cannot hold, and whatever else Postgres refuses, is looked for carefully in the next
+// attempt, one record at a time.
 func (a *aggregate) add(w *writer, rng int) error {
 	st := &w.store.buf
 	w.walk(rng, func(at place, r *record.Record) bool {
@@ -86,9 +88,9 @@ func (a *aggregate) full(*writer) bool { return a.groups.Len() >= mostGroups }
 
 func (a *aggregate) finish(ctx context.Context, w *writer) error { return a.mergeAll(ctx, w) }
 
-// write is careful; what need not be is streamed. It sifts the records in the order of their groups: so those of a group
-// that is refused lie side by side, and within it the earlier ones are in the table before the later ones are tried. Records
-// of several groups stay in log order.
+// write is careful; what need not be is streamed. It sifts the records in the order of their
+// groups: so those of a group that is refused lie side by side, and within it the earlier ones are
+// in the table before the later ones are tried. Records of several groups stay in log order.
 func (a *aggregate) write(ctx context.Context, w *writer) error {
 	items := w.collect()
 	if !isSeveral(items) {
@@ -117,7 +119,8 @@ const (
 	mostGroupBytes = 16 << 20
 )
 
-// mergeAll writes the groups in an order that all workers have in common, in one statement unless there are very many.
+// mergeAll writes the groups in an order that all workers have in common, in one statement unless
+// there are very many.
 func (a *aggregate) mergeAll(ctx context.Context, w *writer) error {
 	a.groups.Sort()
 	for from := 0; from < a.groups.Len(); {

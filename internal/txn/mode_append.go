@@ -39,7 +39,8 @@ func (appends) apply(ctx context.Context, w *writer, before string, items []item
 	return err
 }
 
-// start begins to copy rows straight into the table: the next ones are encoded while Postgres takes those before.
+// start begins to copy rows straight into the table: the next ones are encoded while Postgres takes
+// those before.
 func (appends) start(ctx context.Context, w *writer) {
 	w.target.reshape()
 	w.store.buf.aside.reset()

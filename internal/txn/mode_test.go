@@ -18,7 +18,8 @@ var ofOneMode = map[string]bool{
 	"appends": true, "upsert": true, "aggregate": true,
 }
 
-// TestModesAreAsked: no file but the modes' own decides by the mode. A further mode would have to be found there otherwise.
+// TestModesAreAsked: no file but the modes' own decides by the mode. A further mode would have to
+// be found there otherwise.
 func TestModesAreAsked(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {
@@ -60,7 +61,8 @@ func TestModesAreAsked(t *testing.T) {
 	}
 }
 
-// TestEveryModeIsThere: each mode that a rule can have is one, says what it is, and names the way it needs its table.
+// TestEveryModeIsThere: each mode that a rule can have is one, says what it is, and names the way
+// it needs its table.
 func TestEveryModeIsThere(t *testing.T) {
 	for _, name := range transform.Modes() {
 		makeMode, ok := modes[name]

@@ -14,9 +14,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// upsert is the mode in which the last record of each key is the key's row. Unless copyNew can take them, the rows go by
-// COPY into a temporary table that is emptied at the end of the transaction, and from there by one INSERT … ON CONFLICT
-// into the target.
+// upsert is the mode in which the last record of each key is the key's row. Unless copyNew can take
+// them, the rows go by COPY into a temporary table that is emptied at the end of the transaction,
+// and from there by one INSERT … ON CONFLICT into the target.
 type upsert struct {
 	deletes bool   // records with a null value delete rows
 	rows    string // the stage's name
@@ -36,7 +36,8 @@ func newUpsert(rule *transform.Rule) mode { return &upsert{deletes: rule.Tombsto
 func (u *upsert) traits() traits {
 	t := traits{name: transform.ModeUpsert, word: "key", stages: true, deletes: u.deletes,
 		privileges: []privilege{{"INSERT", allColumns}, {"SELECT", allColumns}, {"UPDATE", restColumns}},
-		uncounted:  "keeps only the last record of each key: its rows cannot be counted back (an append sink with meta: [partition, offset] can)"}
+		uncounted: "keeps only the last record of each key: its rows cannot be counted back " +
+			"(those of an append sink with meta: [partition, offset] can)"}
 	if u.deletes {
 		t.privileges = append(t.privileges, privilege{"DELETE", wholeTable})
 	}
@@ -68,7 +69,8 @@ type mergeSQL struct {
 func (u *upsert) statements(t *target, plan *transform.Plan) {
 	columns := plan.Columns()
 	keys := columns[:plan.KeyColumns()]
-	// The name holds the columns, so that a table that was altered gets a new stage instead of an old one's shape.
+	// The name holds the columns, so that a table that was altered gets a new stage instead of an
+	// old one's shape.
 	table, tag := t.sink.Name(), shapeTag(t.sink.Name(), columns)
 	stage := fmt.Sprintf("pg_temp.sinker_rows_%d_%s", t.index, tag)
 	bin := fmt.Sprintf("pg_temp.sinker_keys_%d_%s", t.index, tag)
@@ -100,8 +102,8 @@ func (u *upsert) mergeOf(t *target, s transform.Shape) *mergeSQL {
 	return *m
 }
 
-// newMerge makes the statements for rows that have the columns. In a row that is there already the columns that are lacking
-// stay as they are.
+// newMerge makes the statements for rows that have the columns. In a row that is there already the
+// columns that are lacking stay as they are.
 func (u *upsert) newMerge(sink *Sink, columns []transform.TableColumn, keys int) *mergeSQL {
 	action := "DO NOTHING"
 	if rest := columns[keys:]; len(rest) > 0 {
@@ -167,8 +169,8 @@ func (u *upsert) apply(ctx context.Context, w *writer, before string, items []it
 	return m.merge(ctx, items)
 }
 
-// merge upserts: the last record of each key in the batch wins, in key order, so that two workers that meet on the same
-// rows lock them in the same order and cannot deadlock.
+// merge upserts: the last record of each key in the batch wins, in key order, so that two workers
+// that meet on the same rows lock them in the same order and cannot deadlock.
 func (w merging) merge(ctx context.Context, items []item) error {
 	if w.loose(items) {
 		return w.mergeInOrder(ctx, "", items)
@@ -176,7 +178,8 @@ func (w merging) merge(ctx context.Context, items []item) error {
 	return w.mergeItems(ctx, "", w.inKeyOrder(items))
 }
 
-// loose says whether items may meet by more than the bytes of their keys, and would not all be written by one statement.
+// loose says whether items may meet by more than the bytes of their keys, and would not all be
+// written by one statement.
 func (w merging) loose(items []item) bool {
 	return w.u.looseKey && (isMixed(items) || haveShapes(items))
 }
@@ -230,9 +233,9 @@ func (w merging) mergeItems(ctx context.Context, before string, items []item) er
 	return nil
 }
 
-// mergeWrites stages and merges rows, those of each shape by themselves and in the order of their keys. Two workers that
-// meet on rows of several shapes may lock them in different orders: Postgres ends one of the transactions then, and its
-// batch is tried again.
+// mergeWrites stages and merges rows, those of each shape by themselves and in the order of their
+// keys. Two workers that meet on rows of several shapes may lock them in different orders: Postgres
+// ends one of the transactions then, and its batch is tried again.
 func (w merging) mergeWrites(ctx context.Context, items []item) error {
 	for i, group := range byShape(items) {
 		if i > 0 {
@@ -264,8 +267,8 @@ func (w merging) mergeShape(ctx context.Context, items []item) error {
 
 func isDelete(it item) bool { return it.op == transform.Delete }
 
-// nearbyDelete keeps the planner, which knows nothing of the temporary table's size, from scanning the whole target:
-// the key has a unique index, so a nested loop over the few keys is right.
+// nearbyDelete keeps the planner, which knows nothing of the temporary table's size, from scanning
+// the whole target: the key has a unique index, so a nested loop over the few keys is right.
 const nearbyDelete = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
 
 // pass copies items into a stage and runs the statement that takes them on.
@@ -293,8 +296,8 @@ func (w *writer) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// lastOfEachKey keeps, for each key, the item of the last record, in place. Items of one key come from one partition as
-// a rule; if they come from several, the batch's order decides.
+// lastOfEachKey keeps, for each key, the item of the last record, in place. Items of one key come
+// from one partition as a rule; if they come from several, the batch's order decides.
 func (w *writer) lastOfEachKey(items []item) []item {
 	size := 16
 	for size < 2*len(items) {

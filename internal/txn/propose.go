@@ -24,8 +24,9 @@ type Proposal struct {
 	LeftOut []transform.LeftOut
 }
 
-// propose returns the sink's rule with its columns, which are inferred from the sample when none are listed; then with the
-// proposal, which is nil otherwise. Its errors are *Error of class Schema.
+// propose returns the sink's rule with its columns, which are inferred from the sample when none
+// are listed; then with the proposal, which is nil otherwise. Its errors are *Error of class
+// Schema.
 func (t *target) propose(sample iter.Seq[*record.Record]) (transform.Rule, *Proposal, error) {
 	rule := t.sink.Rule
 	if len(rule.Columns) > 0 {
@@ -73,7 +74,8 @@ func (p *Proposal) leaveOut(ctx context.Context, conn *pgx.Conn, rule *transform
 			kept = append(kept, c)
 			continue
 		}
-		p.LeftOut = append(p.LeftOut, transform.LeftOut{Field: c.Name, Reason: "its name has letters that the database's encoding does not have"})
+		p.LeftOut = append(p.LeftOut, transform.LeftOut{Field: c.Name,
+			Reason: "its name has letters that the database's encoding does not have"})
 	}
 	rule.Columns = kept
 	return nil

@@ -18,8 +18,9 @@ import (
 // only makes that faster, and decides where there is nothing to compare with.
 // docs/decisions/0013-refusals.md has the reasons.
 
-// raised says whether a function raised the error on purpose (RAISE, ASSERT, plpy.Error), whatever SQLSTATE it chose.
-// Postgres names the place in its own source where an error came up, and does not translate it.
+// raised says whether a function raised the error on purpose (RAISE, ASSERT, plpy.Error), whatever
+// SQLSTATE it chose. Postgres names the place in its own source where an error came up, and does
+// not translate it.
 func raised(pe *pgconn.PgError) bool {
 	switch pe.Routine {
 	case "exec_stmt_raise", "exec_stmt_assert", "PLy_elog_impl", "PLy_elog",
@@ -134,7 +135,8 @@ func (k *stuck) met(b Batch, err error, alive, cancelled bool) {
 	if err == nil {
 		k.hung = 0
 	}
-	if !alive || cancelled || !errors.As(err, &e) || e.Step != record.StepWrite && e.Step != record.StepCommit || !errors.As(err, &pe) || !momentary(pe) {
+	ours := errors.As(err, &e) && (e.Step == record.StepWrite || e.Step == record.StepCommit)
+	if !alive || cancelled || !ours || !errors.As(err, &pe) || !momentary(pe) {
 		*k = stuck{hung: k.hung}
 		return
 	}
@@ -161,8 +163,9 @@ func (k *stuck) hangs() bool { return k.hung >= 2 }
 
 const timedOut = "57014" // statement_timeout, or somebody's cancel
 
-// cancelled says whether a statement was ended by somebody's pg_cancel_backend and not by statement_timeout: Postgres has one
-// SQLSTATE for both, and translates the text, but only the latter needs that long. A cancel says nothing about a record.
+// cancelled says whether a statement was ended by somebody's pg_cancel_backend and not by
+// statement_timeout: Postgres has one SQLSTATE for both, and translates the text, but only the
+// latter needs that long. A cancel says nothing about a record.
 func (s *Store) cancelled(err error, took time.Duration) bool {
 	var pe *pgconn.PgError
 	return errors.As(err, &pe) && pe.Code == timedOut && !raised(pe) && took < s.cfg.StatementTimeout

@@ -7,9 +7,10 @@ import (
 	"sinker/internal/transform"
 )
 
-// router says which tables a record is for: by its topic, which sinks have it, and by each of its changes, which of a sink's
-// tables (transform.Change.Table). A sink's tables are a family: the first is the sink's own, Sink.Table, and the rest are
-// those of Sink.Tables. They are written together, so that a record has effects in all its tables or in none.
+// router says which tables a record is for: by its topic, which sinks have it, and by each of its
+// changes, which of a sink's tables (transform.Change.Table). A sink's tables are a family: the
+// first is the sink's own, Sink.Table, and the rest are those of Sink.Tables. They are written
+// together, so that a record has effects in all its tables or in none.
 type router struct {
 	targets []*target
 	topics  map[string]*route

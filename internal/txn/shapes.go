@@ -12,9 +12,10 @@ import (
 	"sinker/internal/transform"
 )
 
-// Rows lack columns where a record has no field and only Postgres can compute the default: a sequence, now(), a
-// function. Rows of one shape, which lack the same columns, are written by statements that leave those columns out.
-// Postgres computes the defaults then, once for each such row, as for an INSERT without the column.
+// Rows lack columns where a record has no field and only Postgres can compute the default: a
+// sequence, now(), a function. Rows of one shape, which lack the same columns, are written by
+// statements that leave those columns out. Postgres computes the defaults then, once for each such
+// row, as for an INSERT without the column.
 //
 // The rows of the most common shape are streamed. The others are set aside, and written after it in the same
 // transaction (docs/decisions/0012-computed-defaults.md).
@@ -57,15 +58,16 @@ func copyInto(table string, columns []transform.TableColumn) string {
 	return fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", table, columnList(columns))
 }
 
-// mainShape is the shape of the rows to be streamed: the most common one of the batch before, or in the first batch that
-// of its first row.
+// mainShape is the shape of the rows to be streamed: the most common one of the batch before, or in
+// the first batch that of its first row.
 func (w *writer) mainShape() transform.Shape {
 	t := w.target
 	if !t.plan.Computes() || t.shaped.known {
 		return t.shaped.main
 	}
 	st := &w.store.buf
-	defer func() { st.fields = t.encoder.Unasked(st.fields[:0]) }() // the record is encoded again, and its fields counted then
+	// The record is encoded again, and its fields are counted then.
+	defer func() { st.fields = t.encoder.Unasked(st.fields[:0]) }()
 	for rng := range w.batch {
 		if !w.takes(rng) {
 			continue
@@ -105,8 +107,8 @@ func (a *aside) add(s transform.Shape, tuple []byte) {
 	a.size += len(tuple)
 }
 
-// take sets the tuples of other shapes than main aside. Those of fx are the last ones of rows, which comes back without
-// them, and with how many stay.
+// take sets the tuples of other shapes than main aside. Those of fx are the last ones of rows,
+// which comes back without them, and with how many stay.
 func (a *aside) take(rows []byte, fx []transform.Effect, main transform.Shape) ([]byte, int) {
 	kept, end := 0, fx[0].From
 	for i := range fx {
@@ -183,7 +185,8 @@ func byShape(items []item) (groups [][]item) {
 	return groups
 }
 
-// copyError is a COPY that Postgres refused, with the rows that it had, so that the line in Postgres' message finds its row.
+// copyError is a COPY that Postgres refused, with the rows that it had, so that the line in
+// Postgres' message finds its row.
 type copyError struct {
 	error
 	items []item
@@ -191,7 +194,8 @@ type copyError struct {
 
 func (e *copyError) Unwrap() error { return e.error }
 
-// copyTable copies items straight into the table, each shape by a COPY of its own. before is sent with the first one.
+// copyTable copies items straight into the table, each shape by a COPY of its own. before is sent
+// with the first one.
 func (w *writer) copyTable(ctx context.Context, before string, items []item) (rows int64, err error) {
 	for _, group := range byShape(items) {
 		tag, err := w.copyIn(ctx, w.copyItems(group), before+w.target.copySQL(group[0].shape))

@@ -63,7 +63,8 @@ func (s *Store) warnSuppressed(res *Result) {
 		}
 		n.rows += t.Suppressed
 		if now := time.Now(); now.Sub(n.said) >= suppressedGap {
-			s.cfg.Log.Warn("the table's triggers or rules took rows away (a BEFORE trigger that returns NULL?): they are not in it unless these put them elsewhere; counted as suppressed",
+			s.cfg.Log.Warn("the table's triggers or rules took rows away (a BEFORE trigger that returns NULL?): "+
+				"they are not in it unless these put them elsewhere; counted as suppressed",
 				"table", t.Table, "rows", n.rows)
 			*n = suppressions{said: now}
 		}

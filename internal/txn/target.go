@@ -15,7 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// target is a sink's table as it stands in the database now: the compiled plan and the statements made from it.
+// target is a sink's table as it stands in the database now: the compiled plan and the statements
+// made from it.
 type target struct {
 	sink  *Sink
 	index int
@@ -40,7 +41,8 @@ type target struct {
 	looked   time.Time
 }
 
-// forget makes the next prepare look at the table again: after a new connection, or an error that says the table changed.
+// forget makes the next prepare look at the table again: after a new connection, or an error that
+// says the table changed.
 func (t *target) forget() { t.plan = nil }
 
 // rowPerRecord says whether each row is one record's, and each record that is not filtered has one row.
@@ -49,8 +51,8 @@ func (t *target) rowPerRecord() bool { return !t.mode.traits().folds && !t.plan.
 // errNeedSample says that the table is to be made from the first records, and there are none yet.
 var errNeedSample = errors.New("the table is made from the first records")
 
-// prepare describes the table, making it first when `create: yes` asks for it and it is missing, and compiles the plan.
-// sample is only used to make a table whose columns are not configured.
+// prepare describes the table, making it first when `create: yes` asks for it and it is missing,
+// and compiles the plan. sample is only used to make a table whose columns are not configured.
 func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record]) error {
 	if t.plan != nil {
 		return nil
@@ -58,7 +60,8 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 	if t.formatErr != nil {
 		return &Error{Class: Schema, Step: record.StepPrepare, Table: t.sink.Name(), Err: t.formatErr}
 	}
-	// The marks come first: a change that falls in between is noticed later, and not taken for what is described here.
+	// The marks come first: a change that falls in between is noticed later, and not taken for what
+	// is described here.
 	marks, err := t.readMarks(ctx, conn)
 	if err != nil {
 		return err
@@ -120,8 +123,8 @@ func (t *target) relation(ctx context.Context, conn *pgx.Conn) (*relation, error
 	return rel, rel.refuse(t, conn.Config().User)
 }
 
-// create makes the table in a transaction of its own: DDL never shares the data's transaction, so a record that can not
-// be written does not take the table with it.
+// create makes the table in a transaction of its own: DDL never shares the data's transaction, so a
+// record that can not be written does not take the table with it.
 func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record]) (oid uint32, err error) {
 	if err := refuseCreate(ctx, conn, t.sink); err != nil {
 		return 0, err

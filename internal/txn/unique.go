@@ -23,11 +23,13 @@ type uniqueIndex struct {
 
 const readUniqueIndexes = `
 SELECT x.relname::text, coalesce(c.conname::text, ''),
-       ARRAY(SELECT DISTINCT coalesce(a.attname::text, '') FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS k (num)
+       ARRAY(SELECT DISTINCT coalesce(a.attname::text, '')
+             FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS k (num)
              LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num AND k.num > 0)::text[],
        i.indisvalid, i.indpred IS NOT NULL, NOT i.indimmediate, i.indisexclusion
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
-LEFT JOIN pg_catalog.pg_constraint c ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid AND c.contype IN ('p', 'u')
+LEFT JOIN pg_catalog.pg_constraint c
+       ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid AND c.contype IN ('p', 'u')
 WHERE i.indrelid = $1 AND i.indisunique ORDER BY 1`
 
 // needUnique checks that a unique index stands on exactly the key: ON CONFLICT needs one.
@@ -78,7 +80,8 @@ func (x *uniqueIndex) unusable() string {
 	return ""
 }
 
-// refuseKey says that no index fits, and which one would. near says what keeps one that is on the key from it.
+// refuseKey says that no index fits, and which one would. near says what keeps one that is on the
+// key from it.
 func refuseKey(rel *relation, t *target, near, hint string) error {
 	sink, what, key := t.sink, t.mode.traits().word, t.sink.Rule.Key
 	problem := fmt.Sprintf("no unique index on its %s (%s)", what, strings.Join(key, ", "))
@@ -92,8 +95,11 @@ func refuseKey(rel *relation, t *target, near, hint string) error {
 			"%s, and there can be none: it is partitioned by an expression", problem)
 	case len(missing) > 0:
 		wider := append(slices.Clone(key), missing...)
-		return unfit(sink, "unique_partitioned", fmt.Sprintf("`%s: [%s]` and CREATE UNIQUE INDEX ON %s (%s)", what, strings.Join(wider, ", "), sink.Name(), quoteAll(wider)),
-			"%s, and there can be none: it is partitioned by %s, which every unique index must have", problem, strings.Join(missing, ", "))
+		hint := fmt.Sprintf("`%s: [%s]` and CREATE UNIQUE INDEX ON %s (%s)",
+			what, strings.Join(wider, ", "), sink.Name(), quoteAll(wider))
+		return unfit(sink, "unique_partitioned", hint,
+			"%s, and there can be none: it is partitioned by %s, which every unique index must have",
+			problem, strings.Join(missing, ", "))
 	}
 	if hint == "" {
 		hint = fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s)", sink.Name(), quoteAll(key))

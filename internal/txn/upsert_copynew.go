@@ -11,10 +11,11 @@ import (
 	"sinker/internal/transform"
 )
 
-// copyNew is the way for batches whose keys are all new, which is what most upserts are most of the time: a few keys are
-// looked up, and when none of them is in the table all rows are copied straight into it, at a third of what a merge
-// costs. A key that is there after all fails the COPY at the unique index; then a savepoint takes it back, and the batch
-// is merged. docs/decisions/0007-upsert.md has the figures.
+// copyNew is the way for batches whose keys are all new, which is what most upserts are most of the
+// time: a few keys are looked up, and when none of them is in the table all rows are copied
+// straight into it, at a third of what a merge costs. A key that is there after all fails the COPY
+// at the unique index; then a savepoint takes it back, and the batch is merged.
+// docs/decisions/0007-upsert.md has the figures.
 type copyNew struct {
 	lookup string // whether any of the keys, an array a column, is there
 	types  []uint32
@@ -41,7 +42,8 @@ func newCopyNew(sink *Sink, keys []transform.TableColumn, types []uint32) *copyN
 		match[i] = fmt.Sprintf("t.%s = k.k%d", quote(c.Name), i)
 	}
 	return &copyNew{
-		// LIMIT keeps the inner query a look into the index for each key, whatever the planner believes of the table.
+		// LIMIT keeps the inner query a look into the index for each key, whatever the planner
+		// believes of the table.
 		lookup: fmt.Sprintf("SELECT EXISTS (SELECT FROM unnest(%s) AS k (%s) WHERE (SELECT true FROM %s t WHERE %s LIMIT 1))",
 			strings.Join(arrays, ", "), strings.Join(names, ", "), sink.Name(), strings.Join(match, " AND ")),
 		types: types,

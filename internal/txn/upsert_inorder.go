@@ -9,14 +9,17 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// An upsert writes the last record of each key, in key order and deletions first. That is the result of writing the records
-// one by one, unless rows meet one another by something else than the bytes of their keys: a second unique or an exclusion
-// constraint, or keys that are equal to Postgres and not as bytes. Then the records are written in log order. Where Postgres
-// refuses the last record of a key, the records of that key are: an earlier one may be what has to stay. And where Postgres refuses
-// something while rows are put together from several records, all are: a field may be a bad record's.
+// An upsert writes the last record of each key, in key order and deletions first. That is the
+// result of writing the records one by one, unless rows meet one another by something else than the
+// bytes of their keys: a second unique or an exclusion constraint, or keys that are equal to
+// Postgres and not as bytes. Then the records are written in log order. Where Postgres refuses the
+// last record of a key, the records of that key are: an earlier one may be what has to stay. And
+// where Postgres refuses something while rows are put together from several records, all are: a
+// field may be a bad record's.
 
-// mergeCarefully sifts the last items of each key. When rows collide, it begins again with all items in log order, before any of
-// them is a dead letter: another row of the batch may have made room by then, or only have passed through the value.
+// mergeCarefully sifts the last items of each key. When rows collide, it begins again with all
+// items in log order, before any of them is a dead letter: another row of the batch may have made
+// room by then, or only have passed through the value.
 func (w merging) mergeCarefully(ctx context.Context, items, all []item) error {
 	if err := w.exec(ctx, "SAVEPOINT in_key_order"); err != nil {
 		return err
@@ -67,8 +70,9 @@ func (s *sift) refuse(ctx context.Context, it item, err error) error {
 	return nil
 }
 
-// tryHistory writes the items of one key, of which the last was refused, with the result of log order. The newest that passes is
-// the result; what it overwrites does not meet Postgres, as ever. Those that are refused are noted.
+// tryHistory writes the items of one key, of which the last was refused, with the result of log
+// order. The newest that passes is the result; what it overwrites does not meet Postgres, as ever.
+// Those that are refused are noted.
 func (s *sift) tryHistory(ctx context.Context, items []item) error {
 	for i := len(items) - 1; i >= 0; i-- {
 		s.w.store.buf.tries++
@@ -87,16 +91,16 @@ func (s *sift) tryHistory(ctx context.Context, items []item) error {
 	return nil
 }
 
-// collides says whether rows met by something else than the bytes of their keys: a unique or exclusion constraint, or a key that
-// one INSERT … ON CONFLICT met twice.
+// collides says whether rows met by something else than the bytes of their keys: a unique or
+// exclusion constraint, or a key that one INSERT … ON CONFLICT met twice.
 func collides(err error) bool {
 	var pe *pgconn.PgError
 	return errors.As(err, &pe) && !raised(pe) && (pe.Code == "23505" || pe.Code == "23P01" || pe.Code == "21000")
 }
 
-// mergeInOrder writes items with the result that one statement for each, in their order, would have. Items that follow one another
-// share a statement as long as they have different keys and one shape, and all write or all delete: Postgres takes its rows in their order and
-// checks each.
+// mergeInOrder writes items with the result that one statement for each, in their order, would
+// have. Items that follow one another share a statement as long as they have different keys and one
+// shape, and all write or all delete: Postgres takes its rows in their order and checks each.
 func (w merging) mergeInOrder(ctx context.Context, before string, items []item) error {
 	u := w.u
 	setup := before + u.stage + "; " + u.bin + "; "
@@ -145,15 +149,17 @@ func isMixed(items []item) bool {
 	return slices.ContainsFunc(items, isDelete) && slices.ContainsFunc(items, func(it item) bool { return !isDelete(it) })
 }
 
-// looseKey asks whether key columns have a type, or a collation, by which values are equal that differ as bytes, and whether a
-// trigger may change the key of a row on its way in. The types listed are those whose values are equal as bytes alone.
+// looseKey asks whether key columns have a type, or a collation, by which values are equal that
+// differ as bytes, and whether a trigger may change the key of a row on its way in. The types
+// listed are those whose values are equal as bytes alone.
 const looseKey = `
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
     WHERE a.attrelid = $1 AND a.attname = ANY ($2)
-      AND (t.typname <> ALL ('{bool,int2,int4,int8,oid,uuid,text,varchar,bytea,date,timestamp,timestamptz,time,inet,cidr,macaddr}') AND t.typtype <> 'e'
+      AND (t.typname <> ALL ('{bool,int2,int4,int8,oid,uuid,text,varchar,bytea,date,timestamp,timestamptz,time,
+                               inet,cidr,macaddr}') AND t.typtype <> 'e'
            OR (to_jsonb(c)->>'collisdeterministic')::boolean IS FALSE))
 OR EXISTS (
     SELECT FROM pg_catalog.pg_trigger g
