@@ -43,7 +43,8 @@ var bugs = []bug{
 		"internal/txn/move.go", "		s.inDoubt = res\n", "		s.inDoubt = res\n		return nil\n",
 	}}},
 	{"offsets-apart", "the offset rows move in a second transaction", []edit{{
-		"internal/txn/commit.go", "	if err == nil {\n		err = wrap(record.StepWrite, \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
+		"internal/txn/commit.go",
+		"	if err == nil {\n		err = wrap(record.StepWrite, \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
 		"	if err == nil {\n		_, err = t.conn.Exec(ctx, \"COMMIT; BEGIN\")\n	}\n	if err == nil {\n" +
 			"		err = wrap(record.StepWrite, \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
 	}}},
@@ -54,7 +55,8 @@ var bugs = []bug{
 		"	t.open = false\n	err = s.writeLetters(ctx, t.conn, t.batch)\n	s.settle()\n",
 	}}},
 	{"tables-apart", "every table is written in a transaction of its own", []edit{{
-		"internal/txn/write.go", "		if err := w.write(ctx); err != nil {\n			return wrap(record.StepWrite, w.name(), err)\n		}\n",
+		"internal/txn/write.go",
+		"		if err := w.write(ctx); err != nil {\n			return wrap(record.StepWrite, w.name(), err)\n		}\n",
 		"		if err := w.write(ctx); err != nil {\n			return wrap(record.StepWrite, w.name(), err)\n		}\n" +
 			"		_, _ = t.conn.Exec(ctx, \"COMMIT; BEGIN\")\n",
 	}}},

@@ -53,8 +53,8 @@ var (
 )
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, heldBackDesc, waitingDesc, stoppedDesc, holeDesc,
-		readyDesc, fencedDesc, rewoundDesc, rebalancesDesc, resolvedDesc, discardedDesc, transactionsDesc} {
+	for _, d := range []*prometheus.Desc{positionDesc, lagDesc, lagSecondsDesc, heldBackDesc, waitingDesc, stoppedDesc,
+		holeDesc, readyDesc, fencedDesc, rewoundDesc, rebalancesDesc, resolvedDesc, discardedDesc, transactionsDesc} {
 		ch <- d
 	}
 }

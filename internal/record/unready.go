@@ -19,7 +19,7 @@ func (e *UnreadyError) Error() string {
 	u := e.Records[0]
 	s := fmt.Sprintf("%s/%d cannot be read at offset %d for now: %s", u.Topic, u.Partition, u.Offset, u.Reason)
 	if n := len(e.Records) - 1; n > 0 {
-		s += fmt.Sprintf(" (and %d more partitions)", n)
+		s += fmt.Sprintf(" (more such partitions: %d)", n)
 	}
 	return s
 }
