@@ -76,7 +76,8 @@ func (a *assignment) lost(_ context.Context, _ *kgo.Client, parts map[string][]i
 	}
 }
 
-var errLost = errors.New("the consumer group has taken this process's partitions away and has given it none since: the brokers did not hear of it for the session timeout")
+var errLost = errors.New("the consumer group has taken this process's partitions away and has given it none " +
+	"since: the brokers did not hear of it for the session timeout")
 
 func (a *assignment) drop(parts map[string][]int32) chan struct{} {
 	a.mu.Lock()

@@ -9,8 +9,8 @@ import (
 	"github.com/dustin/go-humanize/english"
 )
 
-// BadBatch is a batch of records that cannot be read, now or later: it takes more memory than kafka.max_batch allows, or it
-// is broken. Nothing of it was handed on.
+// BadBatch is a batch of records that cannot be read, now or later: it takes more memory than kafka.max_batch allows,
+// or it is broken. Nothing of it was handed on.
 type BadBatch struct {
 	record.TopicPartition
 	From, To int64 // its offsets, To excluded
@@ -28,11 +28,12 @@ func (b *BadBatch) Error() string {
 	case !errors.As(b.err, &large):
 		return fmt.Sprintf("%s is broken, %v. It is broken in Kafka, so reading it again does not help", at, b.err)
 	case large.records == 0:
-		return fmt.Sprintf("%s takes %s of memory without what its records cost, more than kafka.max_batch, %s, allows. To load it, set kafka.max_batch to %s and restart",
-			at, inMiB(large.bytes), inMiB(b.limit), inMiB(2*large.bytes))
+		return fmt.Sprintf("%s takes %s of memory without what its records cost, more than kafka.max_batch, %s, allows. "+
+			"To load it, set kafka.max_batch to %s and restart", at, inMiB(large.bytes), inMiB(b.limit), inMiB(2*large.bytes))
 	}
-	return fmt.Sprintf("%s takes %s of memory (%s, and %d bytes for each of its %s), more than kafka.max_batch, %s, allows. To load it, set kafka.max_batch to %s and restart",
-		at, inMiB(large.memory()), inMiB(large.bytes), recordMemory, english.Plural(large.records, "record", ""), inMiB(b.limit), inMiB(large.memory()))
+	return fmt.Sprintf("%s takes %s of memory (%s, and %d bytes for each of its %s), more than kafka.max_batch, %s, "+
+		"allows. To load it, set kafka.max_batch to %s and restart", at, inMiB(large.memory()), inMiB(large.bytes),
+		recordMemory, english.Plural(large.records, "record", ""), inMiB(b.limit), inMiB(large.memory()))
 }
 
 // Unwrap returns why, for errors.As.

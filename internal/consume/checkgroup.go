@@ -34,7 +34,8 @@ func CheckGroup(ctx context.Context, c Config) error {
 		}
 	}
 	if errors.Is(err, kerr.GroupAuthorizationFailed) {
-		return fmt.Errorf("%w %s: give it the ACL READ on that group (kafka-acls --add --operation Read --group %s)", ErrGroupDenied, c.Group, c.Group)
+		return fmt.Errorf("%w %s: give it the ACL READ on that group (kafka-acls --add --operation Read --group %s)",
+			ErrGroupDenied, c.Group, c.Group)
 	}
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil // nobody has joined it yet

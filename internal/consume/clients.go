@@ -21,7 +21,8 @@ func newMember(ctx context.Context, c *Config, on *assignment) (*kgo.Client, err
 		kgo.WithContext(ctx),
 		kgo.ConsumerGroup(c.Group),
 		kgo.DisableAutoCommit(),
-		kgo.AdjustFetchOffsetsFn(func(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+		kgo.AdjustFetchOffsetsFn(func(context.Context, map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset,
+			error) {
 			return map[string]map[int32]kgo.Offset{}, nil
 		}),
 		kgo.OnPartitionsAssigned(on.assigned),
@@ -72,9 +73,9 @@ var balancers = []struct {
 // serverSide is the name of KIP-848, where the brokers assign.
 const serverSide = "server"
 
-// balancerOpts offers the group the wanted balancer first, and every other one after it: Kafka takes one that all members
-// offer, so that members with an old and a new setting get along while a change is rolled out. Where brokers have no
-// KIP-848, the group is a classic one.
+// balancerOpts offers the group the wanted balancer first, and every other one after it: Kafka takes one that all
+// members offer, so that members with an old and a new setting get along while a change is rolled out. Where brokers
+// have no KIP-848, the group is a classic one.
 func balancerOpts(name, database string) ([]kgo.GroupOpt, error) {
 	offered, known := []kgo.GroupBalancer{}, name == "" || name == serverSide
 	for _, b := range balancers {
@@ -97,9 +98,9 @@ func balancerOpts(name, database string) ([]kgo.GroupOpt, error) {
 	return []kgo.GroupOpt{kgo.Balancers(offered...)}, nil
 }
 
-// ofDatabase is a balancer of the members that write to one database. Its name says which, so Kafka keeps members out that
-// write to another one, by a wrong URL or the default name in two places: a group would share out its partitions over
-// both databases, and each would have a part of the records, without an error.
+// ofDatabase is a balancer of the members that write to one database. Its name says which, so Kafka keeps members out
+// that write to another one, by a wrong URL or the default name in two places: a group would share out its partitions
+// over both databases, and each would have a part of the records, without an error.
 type ofDatabase struct {
 	kgo.GroupBalancer
 	database string
@@ -108,8 +109,8 @@ type ofDatabase struct {
 // ProtocolName is what members must have in common (KIP-429 and before).
 func (b ofDatabase) ProtocolName() string { return b.GroupBalancer.ProtocolName() + "@" + b.database }
 
-// readerOpts are those of the client with which a worker fetches. Control records are kept: they are what lets a position
-// move past a tail of aborted transactions.
+// readerOpts are those of the client with which a worker fetches. Control records are kept: they are what lets a
+// position move past a tail of aborted transactions.
 func readerOpts(c *Config, hooks []kgo.Hook) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.KeepControlRecords(),

@@ -77,7 +77,8 @@ func (w *Worker) committed(b record.Ranges, res record.Result, start time.Time, 
 			continue
 		}
 		p := w.parts[r.TopicPartition]
-		rr := RangeReport{TopicPartition: r.TopicPartition, From: r.From, To: r.To, Records: r.Count(), Timestamp: r.Timestamp}
+		rr := RangeReport{TopicPartition: r.TopicPartition, From: r.From, To: r.To, Records: r.Count(),
+			Timestamp: r.Timestamp}
 		rr.Bytes = p.advance(r)
 		rep.Records += rr.Records
 		rep.Bytes += rr.Bytes
@@ -134,7 +135,8 @@ func (w *Worker) refused(ctx context.Context, b record.Ranges, err error) (rest 
 		// in doubt must not change.
 		case e.Class == record.Timeout && e.Step == record.StepWrite && w.rows > 1:
 			w.rows = max(1, batchRows(b)/2)
-			w.cfg.Log.Warn("Postgres needed longer than statement_timeout for a batch: trying a smaller one", "worker", w.id, "rows", w.rows, "err", err)
+			w.cfg.Log.Warn("Postgres needed longer than statement_timeout for a batch: trying a smaller one", "worker", w.id,
+				"rows", w.rows, "err", err)
 			w.counters.Retries.Add(1)
 			return w.cutBatch(), true
 		case e.Class == record.Schema && !w.lookedAgain:
@@ -178,7 +180,8 @@ func (w *Worker) missed(b record.Ranges, misses []record.Miss) record.Ranges {
 		case record.OtherLog:
 			w.stop(p, otherLog(m, p.Log))
 		case record.Ahead:
-			w.stop(p, record.Stop{Reason: fmt.Sprintf("its stored position is %d, neither where this worker's batch begins (%d) nor where it ends: somebody moved it by hand. Restart sinker to take it from there", m.Stored, p.NextOffset)})
+			w.stop(p, record.Stop{Reason: fmt.Sprintf("its stored position is %d, neither where this worker's batch begins "+
+				"(%d) nor where it ends: somebody moved it by hand. Restart sinker to take it from there", m.Stored, p.NextOffset)})
 		}
 	}
 	return w.stillOurs(b)
@@ -188,7 +191,8 @@ func (w *Worker) missed(b record.Ranges, misses []record.Miss) record.Ranges {
 func (w *Worker) fenced(p *part, m record.Miss) {
 	w.counters.Fenced.Add(1)
 	w.cfg.Log.Warn("fenced: another owner has taken the partition; nothing was written, what was in hand is dropped",
-		"worker", w.id, "topic", m.Topic, "partition", m.Partition, "position", p.NextOffset, "stored", m.Stored, "owner", m.Owner, "fence", m.Fence)
+		"worker", w.id, "topic", m.Topic, "partition", m.Partition, "position", p.NextOffset, "stored", m.Stored, "owner",
+		m.Owner, "fence", m.Fence)
 	w.discard(m.TopicPartition)
 	if _, _, owned := w.assign.state(); owned[m.TopicPartition] {
 		w.pending[m.TopicPartition] = time.Now().Add(w.cfg.SessionTimeout)
@@ -240,7 +244,8 @@ func (w *Worker) stopBefore(p *part, stop *record.StopError) {
 		w.stop(p, why)
 		return
 	}
-	why.Reason = fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record", stop.Reason, stop.Offset)
+	why.Reason = fmt.Sprintf("%s (offset %d). sinker tries again by itself; the command passes over the record",
+		stop.Reason, stop.Offset)
 	w.parkFor(p, why, cmp.Or(stop.Again, w.cfg.parkFor))
 }
 

@@ -41,12 +41,13 @@ type Config struct {
 	// bounds what is asked for. Twice that a broker is fetched and not yet written at most. Default 8 MiB; many partitions
 	// may take it up to twice that.
 	FetchMemory int64
-	// MaxBatch is how much memory one batch of records of Kafka's may take, unpacked and with what its records cost. Default
-	// 256 MiB. A partition stops before a larger one.
+	// MaxBatch is how much memory one batch of records of Kafka's may take, unpacked and with what its records cost.
+	// Default 256 MiB. A partition stops before a larger one.
 	MaxBatch int64
 
-	// Wait is for how long a bounded run waits for what is in its way, before it ends without having reached its ends: Postgres or
-	// Kafka that is away, a table or a privilege that is missing, another member that does not go on. Default 2 min.
+	// Wait is for how long a bounded run waits for what is in its way, before it ends without having reached its ends:
+	// Postgres or Kafka that is away, a table or a privilege that is missing, another member that does not go on.
+	// Default 2 min.
 	Wait time.Duration
 
 	tailEvery time.Duration // between two looks at the logs' ends; default 10 s

@@ -5,8 +5,8 @@ import "encoding/binary"
 // leastRecord is how many bytes follow the length of a record that has neither key nor value.
 const leastRecord = 6
 
-// countRecords counts the records of an unpacked batch, by their lengths alone. Of what is no batch of the present format
-// it counts nothing, or what looks like records at its beginning.
+// countRecords counts the records of an unpacked batch, by their lengths alone. Of what is no batch of the present
+// format it counts nothing, or what looks like records at its beginning.
 func countRecords(b []byte) (n int) {
 	for len(b) > 0 {
 		var length, used int

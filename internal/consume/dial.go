@@ -121,7 +121,8 @@ func (t *TLS) config() (*tls.Config, error) {
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("kafka.tls.ca: %s holds no certificate in PEM form; it should begin with -----BEGIN CERTIFICATE-----", t.CA)
+			return nil, fmt.Errorf("kafka.tls.ca: %s holds no certificate in PEM form; it should begin with -----BEGIN "+
+				"CERTIFICATE-----", t.CA)
 		}
 	}
 	if t.Cert != "" {
@@ -150,7 +151,8 @@ func (t *TLS) pair() (tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("kafka.tls: %s and %s are not a certificate in PEM form and its private key: %w", t.Cert, t.Key, err)
+		return tls.Certificate{}, fmt.Errorf("kafka.tls: %s and %s are not a certificate in PEM form and its private "+
+			"key: %w", t.Cert, t.Key, err)
 	}
 	return pair, nil
 }

@@ -40,7 +40,8 @@ func (e *Ends) HeldBack() (all []HeldBack) {
 
 // NewEnds makes the goal of a bounded run.
 func NewEnds(end map[record.TopicPartition]int64) *Ends {
-	e := &Ends{start: map[record.TopicPartition]int64{}, at: map[record.TopicPartition]int64{}, end: end, open: len(end), done: make(chan struct{})}
+	e := &Ends{start: map[record.TopicPartition]int64{}, at: map[record.TopicPartition]int64{}, end: end, open: len(end),
+		done: make(chan struct{})}
 	e.other.moved = time.Now()
 	if e.open == 0 {
 		close(e.done)

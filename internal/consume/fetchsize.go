@@ -8,9 +8,9 @@ import (
 )
 
 // fetchSize chooses how many bytes a broker is asked for at once, so that what they become in memory stays about the
-// same: batches may be compressed, a thousand to one if they hold nothing, and a record of 20 bytes costs ten times that
-// as a kgo.Record. What the last batches became says what the next will. It goes by the worst of them, and forgets it
-// slowly: too small a fetch costs a moment, too large a one memory that may not be there.
+// same: batches may be compressed, a thousand to one if they hold nothing, and a record of 20 bytes costs ten times
+// that as a kgo.Record. What the last batches became says what the next will. It goes by the worst of them, and
+// forgets it slowly: too small a fetch costs a moment, too large a one memory that may not be there.
 type fetchSize struct {
 	memory int64   // that an answer of a broker may become, with few partitions
 	asked  int32   // now
@@ -73,8 +73,8 @@ func (f *fetchSize) next(partitions int) (bytes int32, changed bool) {
 	return want, true
 }
 
-// ofPartition is how much of an answer one partition may fill: all of it, and that never changes. A broker remembers, as
-// part of a fetch session (KIP-227), what was said of a partition, and the client says it again only when its offset has
-// moved: hundreds of partitions that wait for their turn would keep the first fetch's few bytes, less than one batch, and
-// every answer would hold a single partition.
+// ofPartition is how much of an answer one partition may fill: all of it, and that never changes. A broker remembers,
+// as part of a fetch session (KIP-227), what was said of a partition, and the client says it again only when its
+// offset has moved: hundreds of partitions that wait for their turn would keep the first fetch's few bytes, less than
+// one batch, and every answer would hold a single partition.
 func (f *fetchSize) ofPartition() int32 { return int32(f.most()) }

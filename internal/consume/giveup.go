@@ -128,7 +128,8 @@ func (j *judge) lost(tp record.TopicPartition) (Left, bool) {
 	case ours.part.State == record.Reading:
 		l.Reason = fmt.Sprintf("Kafka has sent nothing for %s, though the log goes on to offset %d", j.patience, l.End)
 		if ours.part.HeldBack > 0 {
-			l.Reason = fmt.Sprintf("a transaction in Kafka is open, and holds back offsets from %d on: sinker reads them when its producer, or "+
+			l.Reason = fmt.Sprintf("a transaction in Kafka is open, and holds back offsets from %d on: sinker reads them "+
+				"when its producer, or "+
 				"Kafka after the transaction's timeout, ends it", ours.part.End)
 			l.Command = FindHanging
 		}
@@ -157,7 +158,8 @@ func (j *judge) elsewhere(l Left) (Left, bool) {
 		now := row.State == record.Stopped && row.UpdatedAt.After(j.began) // not left over from an earlier run
 		return l, now || j.tooLong(j.ends.other.moved)
 	case row.Owner != "":
-		l.Reason = fmt.Sprintf("another member of the consumer group has it, and it does not move; its last owner was %s", row.Owner)
+		l.Reason = fmt.Sprintf("another member of the consumer group has it, and it does not move; its last owner was %s",
+			row.Owner)
 	default:
 		l.Reason = "another member of the consumer group has it, and has not begun to read it"
 	}
@@ -174,7 +176,8 @@ func (j *judge) whyNone() string {
 	}
 	for _, s := range j.states {
 		if !s.Joined {
-			return "the consumer group has not given this process any partitions: its other members do not let the group come together, or the brokers do not answer"
+			return "the consumer group has not given this process any partitions: its other members do not let the group " +
+				"come together, or the brokers do not answer"
 		}
 	}
 	return ""
@@ -223,7 +226,8 @@ func (s *Service) sayWhoIsAwaited(states []*WorkerState) {
 		}
 	}
 	if len(parts) > 0 {
-		s.cfg.Log.Info("waiting for other members of the consumer group to load their partitions", "partitions", len(parts), "topics", countTopics(parts),
-			"owners", slices.Sorted(maps.Keys(owners)), "nothing_moved_for", time.Since(e.other.moved).Round(time.Second), "gives_up_after", s.cfg.Wait)
+		s.cfg.Log.Info("waiting for other members of the consumer group to load their partitions", "partitions", len(parts),
+			"topics", countTopics(parts), "owners", slices.Sorted(maps.Keys(owners)), "nothing_moved_for",
+			time.Since(e.other.moved).Round(time.Second), "gives_up_after", s.cfg.Wait)
 	}
 }

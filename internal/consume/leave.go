@@ -14,7 +14,8 @@ import (
 
 const leaveWithin = 5 * time.Second // so long may leaving the group take
 
-// leave ends the membership and the store. What was in hand and not committed is dropped: the next owner reads it again.
+// leave ends the membership and the store. What was in hand and not committed is dropped: the next owner reads it
+// again.
 //
 // It takes a few seconds at most. The member's Close waits for the answer to a JoinGroup in flight, which Kafka keeps
 // back while it waits for the other members, a RebalanceTimeout long; hangUp makes it not wait any more.
@@ -51,9 +52,9 @@ func (w *Worker) leaveGroup(ctx context.Context) (left bool) {
 	return err == nil
 }
 
-// leaveServerSide leaves a KIP-848 group for good as a static member. franz-go's Close only says that the member will be
-// back, and the brokers' session timeout would be waited for (group.consumer.session.timeout.ms, 45 s); LeaveGroup is for
-// classic members. It comes after Close, so that no heartbeat finds the member gone and joins again.
+// leaveServerSide leaves a KIP-848 group for good as a static member. franz-go's Close only says that the member will
+// be back, and the brokers' session timeout would be waited for (group.consumer.session.timeout.ms, 45 s); LeaveGroup
+// is for classic members. It comes after Close, so that no heartbeat finds the member gone and joins again.
 func (w *Worker) leaveServerSide(ctx context.Context, memberID string) {
 	if w.cfg.Balancer != serverSide || w.cfg.InstanceID == "" || memberID == "" {
 		return

@@ -46,7 +46,8 @@ func LookAtTopic(ctx context.Context, c Config, topic string) (map[int32]LogBoun
 	bounds := map[int32]LogBounds{}
 	starts.Each(func(s kadm.ListedOffset) {
 		end, _ := ends.Lookup(topic, s.Partition)
-		bounds[s.Partition] = LogBounds{Log: record.LogID{ClusterID: meta.Cluster, TopicID: [16]byte(t.ID)}, Start: s.Offset, End: end.Offset}
+		bounds[s.Partition] = LogBounds{Log: record.LogID{ClusterID: meta.Cluster, TopicID: [16]byte(t.ID)},
+			Start: s.Offset, End: end.Offset}
 	})
 	return bounds, starts.Error()
 }

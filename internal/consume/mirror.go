@@ -44,7 +44,8 @@ func (w *Worker) flushMirror(last bool) {
 	done := func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
 		cancel()
 		if err != nil {
-			w.cfg.Log.Debug("could not copy the positions to the consumer group; nothing depends on it", "worker", w.id, "err", err)
+			w.cfg.Log.Debug("could not copy the positions to the consumer group; nothing depends on it", "worker", w.id, "err",
+				err)
 		}
 	}
 	if last {

@@ -27,7 +27,8 @@ type part struct {
 	taken   time.Time      // by this process, at this position
 	began   time.Time      // when it was last taken: a partition that waits is taken again and again
 
-	verdict func() // what is to be done about the partition once no transaction is open; its records are not taken any more
+	// what is to be done about the partition once no transaction is open; its records are not taken any more
+	verdict func()
 
 	stop      *record.Stop // why the partition is not read; nil: it is
 	stopSince time.Time
@@ -179,8 +180,8 @@ func (p *part) advance(r *record.Range) (bytes int64) {
 	return bytes
 }
 
-// spend takes the range's batches, the first ones in hand, out of it, and returns how much they were. Their memory is used
-// again for other records from then on.
+// spend takes the range's batches, the first ones in hand, out of it, and returns how much they were. Their memory is
+// used again for other records from then on.
 func (p *part) spend(r *record.Range) (records int, size int64) {
 	for _, b := range r.Batches {
 		records, size = records+b.Count(), size+b.Bytes()

@@ -7,9 +7,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// recordPool keeps the slices that fetched records are decoded into for the next fetch: what is committed is not needed
-// any more. Records that are dropped instead, because their partition was let go, are not given back; the garbage
-// collector has them. (The buffers that compressed batches are unpacked to are not kept: that cost 20 MB and saved nothing.)
+// recordPool keeps the slices that fetched records are decoded into for the next fetch: what is committed is not
+// needed any more. Records that are dropped instead, because their partition was let go, are not given back; the
+// garbage collector has them. (The buffers that compressed batches are unpacked to are not kept: that cost 20 MB and
+// saved nothing.)
 type recordPool struct {
 	mu   sync.Mutex
 	free [][]kgo.Record
@@ -19,14 +20,14 @@ type recordPool struct {
 
 var _ kgo.PoolRecords = (*recordPool)(nil)
 
-// newRecordPool keeps half of what one fetch needs, whose size in memory is given: what lies in the pool counts as alive,
-// and the garbage collector lets the process grow to twice that.
+// newRecordPool keeps half of what one fetch needs, whose size in memory is given: what lies in the pool counts as
+// alive, and the garbage collector lets the process grow to twice that.
 func newRecordPool(memory int64) *recordPool {
 	return &recordPool{keep: int(memory / recordMemory / 2)}
 }
 
-// GetRecords returns a slice with room for n records at least: the last given back that has it, since its memory is likely
-// to be in the processor's cache, but none of which the most would lie idle.
+// GetRecords returns a slice with room for n records at least: the last given back that has it, since its memory is
+// likely to be in the processor's cache, but none of which the most would lie idle.
 func (p *recordPool) GetRecords(n int) []kgo.Record {
 	const look, waste = 8, 16
 	p.mu.Lock()

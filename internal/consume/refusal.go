@@ -52,14 +52,16 @@ func (d Dial) wrongPort(err error) string {
 	var plaintext tls.RecordHeaderError
 	silent := errors.As(err, &eof) || errors.As(err, &plaintext) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, context.DeadlineExceeded)
-	if msg := err.Error(); !silent && !strings.Contains(msg, "invalid large response size") && !strings.Contains(msg, handshake) {
+	if msg := err.Error(); !silent && !strings.Contains(msg, "invalid large response size") &&
+		!strings.Contains(msg, handshake) {
 		return ""
 	}
 	hint := ""
 	for _, b := range d.Brokers {
 		switch who := probe.Who(context.Background(), b); who {
 		case probe.Postgres:
-			hint = b + " is a Postgres server: it belongs into the connection URL (--to, postgres.url), and --brokers needs the address of Kafka"
+			hint = b + " is a Postgres server: it belongs into the connection URL (--to, postgres.url), and --brokers " +
+				"needs the address of Kafka"
 		case probe.HTTP:
 			hint = b + " speaks HTTP and not Kafka's protocol: give the address of a broker; its port is mostly 9092"
 		default:
@@ -88,7 +90,8 @@ func (d Dial) refusal(err error) string {
 	case errors.As(err, &authority):
 		return "kafka.tls.ca must hold the certificate of the authority that signed the broker's"
 	case errors.As(err, &name):
-		return "the broker's certificate is for another name: set kafka.tls.server_name to that name, or connect to the broker by it"
+		return "the broker's certificate is for another name: set kafka.tls.server_name to that name, or connect to the " +
+			"broker by it"
 	case errors.As(err, &invalid):
 		return "the broker's certificate is not valid now, or not for this use: renew it, and check the clocks"
 	case errors.As(err, &plaintext):

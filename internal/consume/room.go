@@ -11,9 +11,9 @@ import (
 // until the garbage collector has freed them included (decision 16). Each batch is given its place before it is
 // unpacked. A batch larger than the room is let in when nothing else is there.
 //
-// A batch that finds no room waits for it while the loop holds records, whose commit will make some. When the loop holds
-// none, nothing would come of waiting: what there is belongs to answers that are not complete, which may be the batch's
-// own. It is refused then, the answer is cut off before it, and the batch is fetched again.
+// A batch that finds no room waits for it while the loop holds records, whose commit will make some. When the loop
+// holds none, nothing would come of waiting: what there is belongs to answers that are not complete, which may be the
+// batch's own. It is refused then, the answer is cut off before it, and the batch is fetched again.
 type room struct {
 	size int64
 	turn chan struct{} // of the one that looks for room; Go serves who waits for it in their order
@@ -51,7 +51,8 @@ func newRoom(size int64) *room {
 	return &room{size: size, turn: make(chan struct{}, 1), changed: make(chan struct{})}
 }
 
-// take finds room for n bytes, waiting for it if that is of use. It returns errNoRoom, with nothing taken, if there is none.
+// take finds room for n bytes, waiting for it if that is of use. It returns errNoRoom, with nothing taken, if there
+// is none.
 func (r *room) take(n int64) error {
 	r.turn <- struct{}{}
 	defer func() { <-r.turn }()
@@ -86,8 +87,8 @@ func (r *room) take(n int64) error {
 	}
 }
 
-// fits says whether n bytes may be taken. When the loop has wanted records for long, and got none, whatever is still there
-// after a collection cannot be waited for, and does not count.
+// fits says whether n bytes may be taken. When the loop has wanted records for long, and got none, whatever is still
+// there after a collection cannot be waited for, and does not count.
 func (r *room) fits(n int64) bool {
 	return r.used == 0 || r.used+n <= r.size || r.loop == loopWants && r.seen == r.freed && time.Since(r.last) > collectGap
 }

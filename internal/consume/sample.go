@@ -30,7 +30,8 @@ func SampleAt(ctx context.Context, c Config, topic string, positions map[int32]i
 
 // sample reads up to n records. from says where it begins in a partition whose log goes from start
 // to end.
-func sample(ctx context.Context, c Config, topic string, n int, from func(partition int32, start, end int64) int64) ([]*record.Record, error) {
+func sample(ctx context.Context, c Config, topic string, n int,
+	from func(partition int32, start, end int64) int64) ([]*record.Record, error) {
 	c.defaults()
 	cl, err := newReader(&c, kgo.FetchMaxWait(250*time.Millisecond))
 	if err != nil {

@@ -74,7 +74,8 @@ func (s *Service) runWorker(ctx context.Context, i int) error {
 		if !static || !errors.Is(err, errInstanceFenced) {
 			return err
 		}
-		s.cfg.Log.Warn("another process joined the group with this worker's instance id; going on as a member without one", "worker", i, "instance", w.cfg.InstanceID)
+		s.cfg.Log.Warn("another process joined the group with this worker's instance id; going on as a member without one",
+			"worker", i, "instance", w.cfg.InstanceID)
 		s.mu.Lock()
 		s.workers[i] = s.makeWorker(i, false)
 		s.mu.Unlock()

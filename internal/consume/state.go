@@ -45,10 +45,10 @@ type PartitionState struct {
 	Since     time.Time   // of the reason
 }
 
-// OldestUnread is the timestamp of the oldest record that is in Kafka and not committed; zero when there is none. Where that
-// record was not read yet it is the latest time at which there was certainly none older: the timestamp of the last record
-// committed, or when the position was last seen to be at the end. Where neither is known, it is when this process took the
-// partition. The first two make the lag too long rather than too short, the last one too short.
+// OldestUnread is the timestamp of the oldest record that is in Kafka and not committed; zero when there is none.
+// Where that record was not read yet it is the latest time at which there was certainly none older: the timestamp of
+// the last record committed, or when the position was last seen to be at the end. Where neither is known, it is when
+// this process took the partition. The first two make the lag too long rather than too short, the last one too short.
 func (p *PartitionState) OldestUnread() time.Time {
 	switch {
 	case p.Position >= p.End:
@@ -70,14 +70,16 @@ func (w *Worker) stateOf(p *part) PartitionState {
 	again := w.waits[p.TopicPartition]
 	switch {
 	case p.stop != nil:
-		s.State, s.Reason, s.Hole, s.Command, s.Since = record.Stopped, p.stop.Reason, p.stop.Hole, p.stop.Command, p.stopSince
+		s.State, s.Reason, s.Hole, s.Command, s.Since = record.Stopped, p.stop.Reason, p.stop.Hole, p.stop.Command,
+			p.stopSince
 		if p.stop.Waiting {
 			s.State = record.Waiting
 		}
 	case w.trouble.err != nil:
 		s.State, s.Reason, s.Since = record.Waiting, w.trouble.err.Error(), w.trouble.since
 	case again != nil: // taken again, and not read yet
-		s.State, s.Reason, s.Hole, s.Command, s.Since = record.Waiting, again.why.Reason, again.why.Hole, again.why.Command, again.since
+		s.State, s.Reason, s.Hole, s.Command, s.Since = record.Waiting, again.why.Reason, again.why.Hole, again.why.Command,
+			again.since
 	}
 	return s
 }
@@ -87,7 +89,8 @@ func (w *Worker) publish() {
 	joined, rounds, owned := w.assign.state()
 	s := &WorkerState{
 		Worker: w.id, At: time.Now(), Running: true, Joined: joined, Connected: w.store.Connected(), Rebalances: rounds,
-		Since: w.trouble.since, Fenced: w.counters.Fenced.Load(), Rewound: w.counters.Rewound.Load(), Retries: w.counters.Retries.Load(),
+		Since: w.trouble.since, Fenced: w.counters.Fenced.Load(), Rewound: w.counters.Rewound.Load(),
+		Retries:  w.counters.Retries.Load(),
 		Resolved: w.counters.Resolved.Load(), Discarded: w.counters.Discarded.Load(),
 	}
 	if err := w.assign.refusal(); err != nil {

@@ -64,8 +64,8 @@ func (w *Worker) lookAtRows(ctx context.Context) {
 		return // the next step that needs the database logs it
 	}
 	for _, tp := range touched {
-		w.cfg.Log.Info("an offset row is not as this worker left it (an operator, another owner, a failover): taking the partition again",
-			"worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
+		w.cfg.Log.Info("an offset row is not as this worker left it (an operator, another owner, a failover): taking "+
+			"the partition again", "worker", w.id, "topic", tp.Topic, "partition", tp.Partition)
 		if p := w.parts[tp]; p.active() {
 			w.stood[tp] = p.NextOffset
 		}
@@ -80,7 +80,8 @@ func (w *Worker) markStopped(p *part) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := w.store.MarkStopped(ctx, p.TopicPartition, p.Fence, *p.stop); err != nil {
-		w.cfg.Log.Debug("could not write down why a partition is not read", "topic", p.Topic, "partition", p.Partition, "err", err)
+		w.cfg.Log.Debug("could not write down why a partition is not read", "topic", p.Topic, "partition", p.Partition,
+			"err", err)
 	}
 }
 
@@ -105,7 +106,8 @@ func otherLog(m record.Miss, now record.LogID) record.Stop {
 		}
 	}
 	return record.Stop{
-		Reason: fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and made again. "+
+		Reason: fmt.Sprintf("its position %d belongs to topic id %s, but topic %s now has id %s: it was deleted and "+
+			"made again. "+
 			"The command reads the new one from its start",
 			m.Stored, hex.EncodeToString(m.Log.TopicID[:]), m.Topic, hex.EncodeToString(now.TopicID[:])),
 		Command: fmt.Sprintf("sinker offsets reset --topic %s --partition %d", m.Topic, m.Partition),
@@ -119,11 +121,13 @@ func (w *Worker) fetchFailed(tp record.TopicPartition, p *part, err error) {
 	switch {
 	case errors.Is(err, errNoRoom):
 		return
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, kgo.ErrClientClosed):
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, kgo.ErrClientClosed):
 		return
 	case tp.Topic == "" && time.Since(w.saidTooLarge) > 30*time.Second: // of a broker's whole answer
 		w.saidTooLarge = time.Now()
-		w.cfg.Log.Error("a broker's answer cannot be read: it has a batch that is larger than kafka.max_batch even compressed; "+
+		w.cfg.Log.Error("a broker's answer cannot be read: it has a batch that is larger than kafka.max_batch even "+
+			"compressed; "+
 			"no partition of that broker is read until kafka.max_batch is raised",
 			"worker", w.id, "max_batch", inMiB(w.cfg.MaxBatch), "err", err)
 	case p == nil || !p.active() || p.verdict != nil:
@@ -137,8 +141,8 @@ func (w *Worker) fetchFailed(tp record.TopicPartition, p *part, err error) {
 				Hole: record.Hole{From: loss.ResetTo, To: loss.ConsumedTo}, Command: decide(tp, loss.ResetTo, writeAgain),
 			})
 		}
-	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID), errors.Is(err, kerr.UnknownTopicOrPartition),
-		errors.Is(err, kerr.InconsistentTopicID):
+	case errors.Is(err, kerr.OffsetOutOfRange), errors.Is(err, kerr.UnknownTopicID),
+		errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.InconsistentTopicID):
 		// What it means depends on the log as it is now. Taking the partition again finds out.
 		if p.read > p.NextOffset {
 			return // first commit the records before it; the error comes again

@@ -6,9 +6,9 @@ import (
 	"sinker/internal/record"
 )
 
-// Store keeps offsets and rows together. It is the one seam between the Kafka side and the Postgres side, and all that the
-// loop knows of a database. txn.Store is the real one (internal/app fits it in); a contract test holds the memory store of
-// the tests to the same behaviour. record.FailureOf says what the error of a database means.
+// Store keeps offsets and rows together. It is the one seam between the Kafka side and the Postgres side, and all
+// that the loop knows of a database. txn.Store is the real one (internal/app fits it in); a contract test holds the
+// memory store of the tests to the same behaviour. record.FailureOf says what the error of a database means.
 //
 // No method retries. A store belongs to one worker and is used by one goroutine.
 type Store interface {

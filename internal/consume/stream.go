@@ -10,9 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// While a batch is written, its transaction goes on with what has been fetched meanwhile, up to the bounds of a batch. It
-// so is several fetches large, with one of them in memory. The price: if it fails, its records are gone and are read
-// again. Nothing else is different: the compare has come before, To and the ledger are written at the end.
+// While a batch is written, its transaction goes on with what has been fetched meanwhile, up to the bounds of a
+// batch. It so is several fetches large, with one of them in memory. The price: if it fails, its records are gone and
+// are read again. Nothing else is different: the compare has come before, To and the ledger are written at the end.
 
 const (
 	nextFetch    = 20 * time.Millisecond // for how long a transaction waits for records that Kafka is known to have
@@ -87,8 +87,8 @@ func (w *Worker) goOn(ctx context.Context, tx Tx, b record.Ranges) {
 	}
 }
 
-// isWorthMore says whether a batch is to go on: not when it is large or old enough, when what it got last (before says what
-// it had then) was not worth it, or when it is small and Kafka is not known to have more.
+// isWorthMore says whether a batch is to go on: not when it is large or old enough, when what it got last (before
+// says what it had then) was not worth it, or when it is small and Kafka is not known to have more.
 func (w *Worker) isWorthMore(b record.Ranges, began time.Time, before *int) bool {
 	held, size := 0, int64(0)
 	for _, p := range w.parts {
@@ -97,7 +97,8 @@ func (w *Worker) isWorthMore(b record.Ranges, began time.Time, before *int) bool
 		}
 		held, size = held+p.held(), size+p.gone.size+p.size
 	}
-	if *before == 0 && held <= few && !slices.ContainsFunc(b, func(r record.Range) bool { return w.parts[r.TopicPartition].behind() }) {
+	if *before == 0 && held <= few && !slices.ContainsFunc(b,
+		func(r record.Range) bool { return w.parts[r.TopicPartition].behind() }) {
 		return false
 	}
 	trickle := *before > 0 && (held-*before)*leastShare < held
@@ -105,8 +106,8 @@ func (w *Worker) isWorthMore(b record.Ranges, began time.Time, before *int) bool
 	return held < w.rows && size < w.cfg.Bytes && !trickle && time.Since(began) <= goOnFor
 }
 
-// pollMore puts in hand what is fetched, and says whether any of it is for these partitions. It waits, if it may, only for
-// what is sure to come, and not once the assignment has changed: somebody waits for our partitions then.
+// pollMore puts in hand what is fetched, and says whether any of it is for these partitions. It waits, if it may,
+// only for what is sure to come, and not once the assignment has changed: somebody waits for our partitions then.
 func (w *Worker) pollMore(ctx context.Context, parts []*part, rows int, may bool) (found bool) {
 	wait := time.Duration(0)
 	if may && slices.ContainsFunc(parts, (*part).behind) {

@@ -156,7 +156,8 @@ func (t *tails) saw(w *Worker, p *PartitionState, stable, high kadm.ListedOffset
 	at.stable, at.high = s.Offset, h.Offset
 	if at.high > at.stable && now.Sub(at.since) >= w.cfg.openAfter && now.Sub(at.said) >= 10*w.cfg.openAfter {
 		at.said = now
-		w.cfg.Log.Warn("a transaction in Kafka is open and holds back what follows it; sinker reads on when its producer, or Kafka after "+
+		w.cfg.Log.Warn("a transaction in Kafka is open and holds back what follows it; sinker reads on when its "+
+			"producer, or Kafka after "+
 			"the transaction's timeout, ends it. If neither does, find and abort it",
 			"topic", p.Topic, "partition", p.Partition, "open_at", at.stable, "held_back", at.high-at.stable,
 			"since", at.since.Round(time.Second), "command", FindHanging)

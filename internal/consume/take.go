@@ -85,7 +85,8 @@ func (w *Worker) enter(ctx context.Context, taken record.Taken, log *logView) er
 		return err
 	}
 	for _, m := range taken.Misses {
-		p := w.newPart(record.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored, Fence: m.Fence, Foreign: true})
+		p := w.newPart(record.Position{TopicPartition: m.TopicPartition, Log: log.ids[m.Topic], NextOffset: m.Stored,
+			Fence: m.Fence, Foreign: true})
 		w.stop(p, otherLog(m, p.Log))
 	}
 	var read []record.TopicPartition
@@ -104,7 +105,8 @@ func (w *Worker) enter(ctx context.Context, taken record.Taken, log *logView) er
 			continue
 		}
 		delete(w.doubted, p.TopicPartition)
-		w.cfg.Log.Debug("took partition", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position", p.NextOffset, "fence", p.Fence)
+		w.cfg.Log.Debug("took partition", "worker", w.id, "topic", p.Topic, "partition", p.Partition, "position",
+			p.NextOffset, "fence", p.Fence)
 		w.ends.Moved(p.TopicPartition, p.NextOffset)
 		end, _ := log.ends.Lookup(p.Topic, p.Partition)
 		p.top = end.Offset
@@ -119,7 +121,8 @@ func (w *Worker) enter(ctx context.Context, taken record.Taken, log *logView) er
 	return nil
 }
 
-// countTopics says of which topics partitions are, and how many of each: "orders 12, items 3". Of many topics the first ten.
+// countTopics says of which topics partitions are, and how many of each: "orders 12, items 3". Of many topics the
+// first ten.
 func countTopics(parts []record.TopicPartition) string {
 	count := map[string]int{}
 	for _, tp := range parts {
@@ -143,16 +146,19 @@ func countTopics(parts []record.TopicPartition) string {
 func notThere(topic string, err error) string {
 	switch {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		return fmt.Sprintf("Kafka does not let this user see topic %s (%v): allow it to describe and to read the topic", topic, err)
+		return fmt.Sprintf("Kafka does not let this user see topic %s (%v): allow it to describe and to read the topic",
+			topic, err)
 	case err == nil, errors.Is(err, kerr.UnknownTopicOrPartition):
-		return fmt.Sprintf("topic %s is not there: %v. Create it, or correct the topic's name; if it was deleted for good, remove it from the configuration", topic, err)
+		return fmt.Sprintf("topic %s is not there: %v. Create it, or correct the topic's name; if it was deleted for "+
+			"good, remove it from the configuration", topic, err)
 	}
 	return fmt.Sprintf("Kafka cannot tell where topic %s begins: %v", topic, err)
 }
 
-// doubt stops a partition for what the log shows, when it shows it at a second look too. The looks at a topic's identity, at
-// its leaders' epochs and at its offsets are not one, and brokers hear of changes one after the other: in between, a topic
-// that was made again looks like one that has lost its records, and a new leader's epoch like one from nowhere.
+// doubt stops a partition for what the log shows, when it shows it at a second look too. The looks at a topic's
+// identity, at its leaders' epochs and at its offsets are not one, and brokers hear of changes one after the other:
+// in between, a topic that was made again looks like one that has lost its records, and a new leader's epoch like one
+// from nowhere.
 func (w *Worker) doubt(p *part, why record.Stop) {
 	if w.doubted[p.TopicPartition] {
 		delete(w.doubted, p.TopicPartition)
@@ -206,8 +212,8 @@ func (w *Worker) lookAtLog(ctx context.Context, due []record.TopicPartition) (*l
 	if err != nil {
 		return nil, fmt.Errorf("ask Kafka for the topics' identity: %w", err)
 	}
-	v := &logView{ids: map[string]record.LogID{}, partitions: map[string][]int32{}, errs: map[string]error{}, epochs: map[record.TopicPartition]int32{},
-		bad: map[record.TopicPartition]error{}}
+	v := &logView{ids: map[string]record.LogID{}, partitions: map[string][]int32{}, errs: map[string]error{},
+		epochs: map[record.TopicPartition]int32{}, bad: map[record.TopicPartition]error{}}
 	for _, t := range meta.Topics {
 		if t.Err != nil {
 			v.errs[t.Topic] = t.Err
@@ -257,7 +263,8 @@ func (w *Worker) seedNewTopics(ctx context.Context, v *logView) error {
 				delete(v.ids, topic) // all of a topic or none: the others go on
 				break
 			}
-			seeds = append(seeds, record.Claim{TopicPartition: record.TopicPartition{Topic: topic, Partition: p}, Log: id, Seed: o.Offset})
+			seeds = append(seeds, record.Claim{TopicPartition: record.TopicPartition{Topic: topic, Partition: p}, Log: id,
+				Seed: o.Offset})
 		}
 		if v.errs[topic] == nil {
 			claims = append(claims, seeds...)
@@ -311,7 +318,8 @@ func (v *logView) lookAtOffsets(ctx context.Context, w *Worker, positions []reco
 
 var errNoAnswer = errors.New("it does not answer for this partition")
 
-// allFailed says whether a request to several brokers brought nothing. When some of them answered, what they said is there.
+// allFailed says whether a request to several brokers brought nothing. When some of them answered, what they said is
+// there.
 func allFailed(err error) bool {
 	var some *kadm.ShardErrors
 	return err != nil && (!errors.As(err, &some) || some.AllFailed)
@@ -358,7 +366,8 @@ func (v *logView) check(p record.Position) (why record.Stop, bad bool) {
 	start, _ := v.starts.Lookup(p.Topic, p.Partition)
 	end, _ := v.ends.Lookup(p.Topic, p.Partition)
 	stop := func(hole record.Hole, goOn int64, flag, format string, args ...any) (record.Stop, bool) {
-		return record.Stop{Reason: fmt.Sprintf(format, args...), Hole: hole, Command: decide(p.TopicPartition, goOn, flag)}, true
+		return record.Stop{Reason: fmt.Sprintf(format, args...), Hole: hole, Command: decide(p.TopicPartition, goOn, flag)},
+			true
 	}
 	switch {
 	case p.NextOffset < start.Offset:
@@ -369,16 +378,19 @@ func (v *logView) check(p record.Position) (why record.Stop, bad bool) {
 	case p.NextOffset > end.Offset:
 		hole := record.Hole{From: end.Offset, To: p.NextOffset}
 		return stop(hole, hole.From, writeAgain,
-			"the position %d lies beyond the end of the log, %d: Kafka has lost %s, or this is a restored or another cluster", hole.To, hole.From, hole)
+			"the position %d lies beyond the end of the log, %d: Kafka has lost %s, or this is a restored or another cluster",
+			hole.To, hole.From, hole)
 	}
 	if cut, ok := v.cut[p.TopicPartition]; ok {
 		hole := record.Hole{From: cut, To: p.NextOffset}
-		return stop(hole, cut, writeAgain, "Kafka's log was cut off at offset %d and written again (an unclean leader election?): "+
+		return stop(hole, cut, writeAgain, "Kafka's log was cut off at offset %d and written again (an unclean leader "+
+			"election?): "+
 			"what this sink wrote of %s is not in Kafka any more, other records may stand there", cut, hole)
 	}
 	if now := v.epochs[p.TopicPartition]; p.LeaderEpoch > now && now >= 0 {
 		return stop(record.Hole{}, start.Offset, writeAgain,
-			"the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log", p.LeaderEpoch, now)
+			"the position's leader epoch %d is above the log's own, %d: this is an older or another copy of the log",
+			p.LeaderEpoch, now)
 	}
 	return why, false
 }

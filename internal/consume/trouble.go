@@ -91,14 +91,17 @@ func (w *Worker) memberFailed(topic string, err error, failed chan<- error) {
 	case errors.Is(err, kerr.FencedInstanceID):
 		fatal(errInstanceFenced)
 	case errors.Is(err, kerr.InconsistentGroupProtocol):
-		w.refusedByGroup(fmt.Errorf("the members of group %s write to another database, so this one is kept out and loads nothing: "+
-			"give the pipeline a name of its own (name: in the configuration), or stop those members if this pipeline has moved (%w)",
+		w.refusedByGroup(fmt.Errorf("the members of group %s write to another database, so this one is kept out and "+
+			"loads nothing: "+
+			"give the pipeline a name of its own (name: in the configuration), or stop those members if this pipeline has "+
+			"moved (%w)",
 			w.cfg.Group, err))
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
 		w.refusedByGroup(fmt.Errorf("Kafka does not let this user join group %s (%w): allow it, for example with "+
 			"kafka-acls.sh --add --operation Read --group %s", w.cfg.Group, err, w.cfg.Group))
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
-		w.refusedByGroup(fmt.Errorf("Kafka does not let this user see topic %s (%w): allow it to describe and to read the topic", topic, err))
+		w.refusedByGroup(fmt.Errorf("Kafka does not let this user see topic %s (%w): allow it to describe and to read "+
+			"the topic", topic, err))
 	case errors.Is(err, kerr.SaslAuthenticationFailed):
 		w.refusedByGroup(fmt.Errorf("Kafka refuses this user: check kafka.sasl (%w)", err))
 	default:

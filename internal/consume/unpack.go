@@ -26,8 +26,9 @@ type unpacker struct {
 
 	scratch, gzip, lz4, zstd sync.Pool
 
-	mu      sync.Mutex
-	refused map[int]error                   // why a batch of so many bytes, compressed, was refused, until its partition is known
+	mu sync.Mutex
+	// why a batch of so many bytes, compressed, was refused, until its partition is known
+	refused map[int]error
 	why     map[record.TopicPartition]error // why the last batch was, of those of which one was
 }
 
@@ -46,7 +47,8 @@ func newUnpacker(limit int64, room *room) *unpacker {
 	u.gzip.New = func() any { return new(gzip.Reader) }
 	u.lz4.New = func() any { return lz4.NewReader(nil) }
 	u.zstd.New = func() any {
-		d, err := zstd.NewReader(nil, zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1), zstd.WithDecodeAllCapLimit(true))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1),
+			zstd.WithDecodeAllCapLimit(true))
 		if err != nil {
 			panic(err) // the options are wrong
 		}
@@ -58,8 +60,8 @@ func newUnpacker(limit int64, room *room) *unpacker {
 // errOutgrown means that a batch is larger than the memory it was given.
 var errOutgrown = errors.New("it is larger than its header says")
 
-// Decompress is called by the client on its fetching goroutines. Its error is errNoRoom, or kgo.ErrMaxDecompress, which is
-// how the client is made to leave the partition alone and to tell of the batch's offsets.
+// Decompress is called by the client on its fetching goroutines. Its error is errNoRoom, or kgo.ErrMaxDecompress,
+// which is how the client is made to leave the partition alone and to tell of the batch's offsets.
 func (u *unpacker) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if codec == kgo.CodecNone {
 		return src, nil
@@ -95,7 +97,8 @@ func (u *unpacker) OnFetchBatchRead(_ kgo.BrokerMetadata, topic string, partitio
 func (u *unpacker) explain(e *kgo.ErrDecompressTooLarge) *BadBatch {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	b := &BadBatch{TopicPartition: record.TopicPartition{Topic: e.Topic, Partition: e.Partition}, From: e.Offset, To: e.NextOffset, limit: u.limit}
+	b := &BadBatch{TopicPartition: record.TopicPartition{Topic: e.Topic, Partition: e.Partition}, From: e.Offset,
+		To: e.NextOffset, limit: u.limit}
 	b.err = u.why[b.TopicPartition]
 	return b
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// unpackedSize is how many bytes a compressed batch becomes, found without unpacking it. What a header claims is believed
-// only as far as the rest allows: exact is true for a claim that is possible, and false for an upper bound. An error means
-// that the batch is broken.
+// unpackedSize is how many bytes a compressed batch becomes, found without unpacking it. What a header claims is
+// believed only as far as the rest allows: exact is true for a claim that is possible, and false for an upper bound.
+// An error means that the batch is broken.
 func unpackedSize(src []byte, codec kgo.CompressionCodecType) (size int64, exact bool, err error) {
 	switch codec {
 	case kgo.CodecGzip:
@@ -89,7 +89,8 @@ func eachXerial(src []byte, f func(block []byte) error) error {
 	return nil
 }
 
-// lz4Size adds up the blocks of all frames: those that are compressed may be as large as the frame's blocks are at most.
+// lz4Size adds up the blocks of all frames: those that are compressed may be as large as the frame's blocks are at
+// most.
 func lz4Size(src []byte) (size int64, exact bool, err error) {
 	const magic = 0x184D2204
 	for len(src) > 0 {

@@ -40,20 +40,23 @@ type Worker struct {
 	reader *reader
 	admin  *kadm.Client
 
-	parts       map[record.TopicPartition]*part
-	pending     map[record.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
-	waits       map[record.TopicPartition]*wait     // why partitions wait that are taken again and again
-	again       []record.TopicPartition             // what waited and reads again, to be logged
-	stood       map[record.TopicPartition]int64     // where a partition was whose row was found changed, until it is taken again
-	doubted     map[record.TopicPartition]bool      // the log gave a reason to stop at one look; the next decides
-	reads       map[string][16]byte                 // the topics that the reader knows, by the id it knows them by
-	tails       tails                               // where the logs end
-	whole       int                                 // batches that do not go on while they are written, since one that did failed
-	rows        int                                 // the present bound on a batch: halved when Postgres needs too long for one
-	looked      time.Time                           // last look at the rows of quiet partitions
-	flushed     time.Time                           // last commit
-	trickle     bool                                // it was a small one
-	lookedAgain bool                                // a table was looked at again after an error, without success yet
+	parts   map[record.TopicPartition]*part
+	pending map[record.TopicPartition]time.Time // ours by the group, to be taken at the earliest then
+	waits   map[record.TopicPartition]*wait     // why partitions wait that are taken again and again
+	again   []record.TopicPartition             // what waited and reads again, to be logged
+	// where a partition was whose row was found changed, until it is taken again
+	stood   map[record.TopicPartition]int64
+	doubted map[record.TopicPartition]bool // the log gave a reason to stop at one look; the next decides
+	reads   map[string][16]byte            // the topics that the reader knows, by the id it knows them by
+	tails   tails                          // where the logs end
+	// batches that do not go on while they are written, since one that did failed
+	whole int
+	// the present bound on a batch: halved when Postgres needs too long for one
+	rows        int
+	looked      time.Time // last look at the rows of quiet partitions
+	flushed     time.Time // last commit
+	trickle     bool      // it was a small one
+	lookedAgain bool      // a table was looked at again after an error, without success yet
 	trouble     trouble
 	mirror      mirror
 	ends        *Ends
@@ -81,9 +84,11 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 	w := &Worker{
 		cfg: cfg, id: id, store: store, ends: ends, rows: cfg.Rows,
 		assign: newAssignment(min(cfg.RebalanceTimeout/2, 20*time.Second)),
-		parts:  map[record.TopicPartition]*part{}, pending: map[record.TopicPartition]time.Time{}, stood: map[record.TopicPartition]int64{},
+		parts:  map[record.TopicPartition]*part{}, pending: map[record.TopicPartition]time.Time{},
+		stood:   map[record.TopicPartition]int64{},
 		waits:   map[record.TopicPartition]*wait{},
-		doubted: map[record.TopicPartition]bool{}, reads: map[string][16]byte{}, bad: map[record.TopicPartition]*BadBatch{}, tails: tails{look: make(chan struct{}, 1), at: map[record.TopicPartition]logTail{}},
+		doubted: map[record.TopicPartition]bool{}, reads: map[string][16]byte{}, bad: map[record.TopicPartition]*BadBatch{},
+		tails: tails{look: make(chan struct{}, 1), at: map[record.TopicPartition]logTail{}},
 	}
 	w.publish()
 	return w
@@ -156,7 +161,8 @@ func (w *Worker) applyChanges() {
 	if len(dropped) > 0 {
 		w.publish()
 		w.tails.lookSoon() // they are lost also when Kafka has gone away
-		w.cfg.Log.Info("let go of partitions", "worker", w.id, "partitions", len(dropped), "topics", countTopics(keys(dropped)))
+		w.cfg.Log.Info("let go of partitions", "worker", w.id, "partitions", len(dropped), "topics",
+			countTopics(keys(dropped)))
 	}
 	letGo()
 	if len(dropped) > 0 {
@@ -197,8 +203,9 @@ func (w *Worker) startReading(p *part) {
 	})
 }
 
-// forgetTopic makes the reader learn a topic's id anew: franz-go keeps the first one it saw for as long as it knows the
-// topic, and a topic that was made again is refused for ever. What is read of the topic under the old id is taken again.
+// forgetTopic makes the reader learn a topic's id anew: franz-go keeps the first one it saw for as long as it knows
+// the topic, and a topic that was made again is refused for ever. What is read of the topic under the old id is taken
+// again.
 func (w *Worker) forgetTopic(topic string) {
 	for tp, p := range w.parts {
 		if tp.Topic == topic && p.active() && p.Log.TopicID == w.reads[topic] {
@@ -275,8 +282,8 @@ func (w *Worker) collect(tp record.TopicPartition, p *part, id [16]byte, f *kgo.
 	if !ok {
 		p.verdict = func() {
 			w.stop(p, record.Stop{
-				Reason: fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an unclean leader election?)",
-					below, p.read),
+				Reason: fmt.Sprintf("Kafka sent offset %d, below the position %d: the log was cut off and written again (an "+
+					"unclean leader election?)", below, p.read),
 				Hole: record.Hole{From: below, To: p.NextOffset}, Command: decide(tp, below, writeAgain),
 			})
 		}
@@ -323,8 +330,8 @@ func (w *Worker) large(rows int, size int64) bool {
 	return int64(rows) >= min(int64(w.rows), ms*largeRows) || size >= min(w.cfg.Bytes, ms*largeBytes)
 }
 
-// rest waits after a small batch, without looking at what comes, until shortly before the next one is due. Whoever looks
-// at each arrival pays for a fetch and a turn of the loop each time, which is more than the transaction costs.
+// rest waits after a small batch, without looking at what comes, until shortly before the next one is due. Whoever
+// looks at each arrival pays for a fetch and a turn of the loop each time, which is more than the transaction costs.
 func (w *Worker) rest(ctx context.Context) {
 	if wait := time.Until(w.flushed.Add(w.cfg.Every - lastLook)); w.trickle && wait > 0 && w.cfg.Every <= longestRest {
 		w.pause(ctx, min(wait, w.untilPending()))

@@ -1,5 +1,5 @@
-// Package probe finds out what listens on a port that does not answer as it was expected to: a wrong port is the most common
-// reason, and an error such as "unexpected EOF" does not say so.
+// Package probe finds out what listens on a port that does not answer as it was expected to: a wrong port is the most
+// common reason, and an error such as "unexpected EOF" does not say so.
 package probe
 
 import (
@@ -38,8 +38,8 @@ var questions = []question{
 	{[]byte("GET / HTTP/1.0\r\n\r\n"), func([]byte) Protocol { return Unknown }},
 }
 
-// Who asks the port at addr (host:port) which protocol it speaks. It sends only what begins a conversation: a server that speaks
-// another protocol closes the connection.
+// Who asks the port at addr (host:port) which protocol it speaks. It sends only what begins a conversation: a server
+// that speaks another protocol closes the connection.
 func Who(ctx context.Context, addr string) Protocol {
 	for _, q := range questions {
 		answer, open := ask(ctx, addr, q.send)

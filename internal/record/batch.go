@@ -1,7 +1,8 @@
 package record
 
-// Batch is records of one partition, in offset order, that can be walked as often as somebody needs them. It stands for
-// the offsets [From, To): compaction, aborted transactions and control records leave fewer records than offsets, or none.
+// Batch is records of one partition, in offset order, that can be walked as often as somebody needs them. It stands
+// for the offsets [From, To): compaction, aborted transactions and control records leave fewer records than offsets,
+// or none.
 //
 // A batch belongs to one goroutine at a time. A walk of it ends before the next begins.
 type Batch interface {

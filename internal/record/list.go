@@ -51,13 +51,15 @@ func (l *List) LeaderEpoch() int32 { return l.epoch }
 // Timestamp is the last record's.
 func (l *List) Timestamp() int64 { return l.timestamp }
 
-// Walk hands out copies in the same memory each, as other batches do, so that whoever keeps a record is found out. After
-// Release it hands out nothing.
+// Walk hands out copies in the same memory each, as other batches do, so that whoever keeps a record is found out.
+// After Release it hands out nothing.
 func (l *List) Walk(from int64, f func(*Record) bool) {
 	if l.released {
 		return
 	}
-	first, _ := slices.BinarySearchFunc(l.records, from, func(r *Record, at int64) int { return cmp.Compare(r.Offset, at) })
+	first, _ := slices.BinarySearchFunc(l.records, from, func(r *Record, at int64) int {
+		return cmp.Compare(r.Offset, at)
+	})
 	for _, r := range l.records[first:] {
 		l.scratch = *r
 		if !f(&l.scratch) {

@@ -42,8 +42,8 @@ type Phases struct {
 	Commit time.Duration // the move of the offset rows and COMMIT
 }
 
-// UnaskedField is a top-level field that came in records and that no column takes, of a table that is filled by name. An
-// empty Field stands for those with long or odd names, and for those after the first thousand.
+// UnaskedField is a top-level field that came in records and that no column takes, of a table that is filled by name.
+// An empty Field stands for those with long or odd names, and for those after the first thousand.
 type UnaskedField struct {
 	Table, Field string
 	Count        int64

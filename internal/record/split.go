@@ -1,10 +1,11 @@
 package record
 
-// Split parts a batch at an offset: head has the records below it, tail the others. Nothing is copied, both look at the
-// batch's records. It costs a walk of the head. Of two parts the tail's Release releases the batch: it is the last one to
-// be needed.
+// Split parts a batch at an offset: head has the records below it, tail the others. Nothing is copied, both look at
+// the batch's records. It costs a walk of the head. Of two parts the tail's Release releases the batch: it is the
+// last one to be needed.
 //
-// An offset at an end, or beyond it, leaves nothing for one of the two, which is nil then; the other is the batch itself.
+// An offset at an end, or beyond it, leaves nothing for one of the two, which is nil then; the other is the batch
+// itself.
 func Split(b Batch, at int64) (head, tail Batch) {
 	switch {
 	case at <= b.From():
@@ -14,7 +15,8 @@ func Split(b Batch, at int64) (head, tail Batch) {
 	}
 	whole, isPart := b.(*part)
 	if !isPart {
-		whole = &part{of: b, from: b.From(), to: b.To(), count: b.Count(), bytes: b.Bytes(), epoch: b.LeaderEpoch(), timestamp: b.Timestamp(), last: true}
+		whole = &part{of: b, from: b.From(), to: b.To(), count: b.Count(), bytes: b.Bytes(), epoch: b.LeaderEpoch(),
+			timestamp: b.Timestamp(), last: true}
 	}
 	first := &part{of: whole.of, from: whole.from, to: at, epoch: -1, timestamp: -1}
 	first.of.Walk(first.from, func(r *Record) bool {

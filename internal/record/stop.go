@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The states of a partition, one word each, in the log, in `sinker status`, in /status and on the page, in metrics and in
-// /readyz. An offset row alone does not say whether sinker runs: Reading is then what the partition would be.
+// The states of a partition, one word each, in the log, in `sinker status`, in /status and on the page, in metrics
+// and in /readyz. An offset row alone does not say whether sinker runs: Reading is then what the partition would be.
 const (
 	Reading = "reading" // what Kafka has of it is written as it comes
 	Waiting = "waiting" // sinker tries again by itself: the reason says what it waits for

@@ -28,7 +28,8 @@
 //     timestamp without takes none, or Z. A leap second's 60, digits beyond the type's precision that are not zero, and
 //     numbers (in which unit?) are refused.
 //   - interval: ISO 8601 durations, or Postgres' own form; fractions only of hours and smaller.
-//   - json, jsonb: the JSON itself; null is NULL, and null within an object or array stays null. Half surrogate pairs, \u0000 and numbers with exponents beyond ±400 are refused.
+//   - json, jsonb: the JSON itself; null is NULL, and null within an object or array stays null. Half surrogate
+//     pairs, \u0000 and numbers with exponents beyond ±400 are refused.
 //   - arrays: JSON arrays; arrays within are further dimensions, of one length each.
 //
 // Text is refused where it is not UTF-8 or holds \u0000 or half a surrogate pair.

@@ -34,7 +34,8 @@ const enoughWhole = 1000
 //
 //   - numbers: numeric; bigint where there were at least 1,000 and all are whole and fit;
 //   - booleans: boolean;
-//   - strings: text; date, timestamp or timestamp with time zone where all are ISO 8601 dates, times without or with a zone;
+//   - strings: text; date, timestamp or timestamp with time zone where all are ISO 8601 dates,
+//     times without or with a zone;
 //   - objects and arrays: jsonb;
 //   - strings and numbers or booleans, and what was always null: text;
 //   - any other mixture: jsonb, in a key column text.

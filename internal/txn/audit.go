@@ -35,7 +35,8 @@ type RowCount struct {
 // CountRows counts a table's rows of one partition below a position. It makes no table. why says why the rows cannot be
 // counted, as the end of a sentence about the table, and is "" when n holds them: the mode keeps no row per record, the
 // table has no provenance columns, or its rows come from several topics without saying which.
-func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, position int64) (n RowCount, why string, err error) {
+func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, position int64) (n RowCount, why string,
+	err error) {
 	conn, err := s.session(ctx)
 	if err != nil {
 		return n, "", err
@@ -60,7 +61,8 @@ func (s *Store) CountRows(ctx context.Context, sink int, tp TopicPartition, posi
 	if !ok {
 		return n, "cannot tell which rows came from where (meta: [partition, offset] would)", nil
 	}
-	sql := fmt.Sprintf(`SELECT count(*), count(DISTINCT kafka_offset), count(*) FILTER (WHERE kafka_offset >= $1) FROM %s WHERE %s`, t.sink.Name(), where)
+	sql := fmt.Sprintf(`SELECT count(*), count(DISTINCT kafka_offset), count(*) FILTER (WHERE kafka_offset >= $1)
+		FROM %s WHERE %s`, t.sink.Name(), where)
 	args := []any{position, tp.Partition}
 	if strings.Contains(where, "$3") {
 		args = append(args, tp.Topic)

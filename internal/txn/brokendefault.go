@@ -11,6 +11,7 @@ import (
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -19,7 +20,7 @@ import (
 // or a privilege, or because its sequence is at its end, is no record's fault: the records that
 // lack the field would become dead letters, one by one, until somebody looks.
 
-const sequenceEnded = "2200H"
+const sequenceEnded = pgerrcode.SequenceGeneratorLimitExceeded
 
 // mayBeDefault says whether a refusal can come from computing a default that will be computed when
 // names, privileges or a sequence are right. What a default's own value is refused for (22012, a
@@ -30,7 +31,7 @@ func mayBeDefault(err error) bool {
 		return false
 	}
 	switch pe.Code {
-	case sequenceEnded, "22003": // or past what its column holds
+	case sequenceEnded, pgerrcode.NumericValueOutOfRange: // or past what its column holds
 		return true
 	}
 	return !ofRow(err)
@@ -57,7 +58,7 @@ func (s *sift) brokenDefault(ctx context.Context, it item, met error) error {
 		return err
 	}
 	for _, d := range defaults {
-		if pe.Code == "22003" && !strings.Contains(d.expr, "nextval(") {
+		if pe.Code == pgerrcode.NumericValueOutOfRange && !strings.Contains(d.expr, "nextval(") {
 			continue // a value that never fits its column, and not a sequence that has grown past it
 		}
 		err := s.again(ctx, fmt.Sprintf("SELECT (%s)::%s", d.expr, d.typ))
@@ -147,13 +148,13 @@ func (s *sift) lackedDefaults(ctx context.Context, it item) ([]columnDefault, er
 // defaultHint is what to do about a default that cannot be computed.
 func defaultHint(pe *pgconn.PgError, user string) string {
 	switch {
-	case pe.Code == "42501":
+	case pe.Code == pgerrcode.InsufficientPrivilege:
 		return "grant the privilege to " + quote(user) +
 			": USAGE ON SEQUENCE, EXECUTE ON FUNCTION, or what the function itself needs"
 	case inFunction(pe):
 		return "a function of the default finds no such name, because sinker keeps search_path empty: " +
 			"ALTER FUNCTION … SET search_path = public, or say search_path=public in postgres.url"
-	case pe.Code == sequenceEnded, pe.Code == "22003":
+	case pe.Code == sequenceEnded, pe.Code == pgerrcode.NumericValueOutOfRange:
 		return "raise its end with ALTER SEQUENCE … MAXVALUE, or make the column and its sequence bigint; " +
 			"records that draw from it wait until then"
 	}

@@ -49,8 +49,8 @@ const (
 	mostAsked = 500 // defaults of one query, which has two columns for each
 )
 
-// readDefaults fills in what the columns' defaults are. A default that cannot change is evaluated, once and for all; one
-// that can change, or that Postgres cannot store, stays to be computed by Postgres (HasDefault without Default).
+// readDefaults fills in what the columns' defaults are. A default that cannot change is evaluated, once and for all;
+// one that can change, or that Postgres cannot store, stays to be computed by Postgres (HasDefault without Default).
 // Whatever a function in a default does, nothing is written: the transaction is read-only and rolled back.
 func readDefaults(ctx context.Context, conn *pgx.Conn, oid uint32, columns []transform.TableColumn) (err error) {
 	begin, end := beginPatiently(conn, ""), "ROLLBACK"
@@ -146,7 +146,8 @@ func fits(cast, whole []byte, typ string) bool {
 }
 
 // literalExpr matches a constant, as EXPLAIN prints it: 0, '-1'::integer, 'new'::text, true, NULL::"My type".
-var literalExpr = regexp.MustCompile(`(?s)^(?:-?[0-9.]+|true|false|NULL|'(?:[^']|'')*')(?:::(?:[^'"()]|"(?:[^"]|"")*"|\([-0-9,]+\))+)?$`)
+var literalExpr = regexp.MustCompile(`(?s)^(?:-?[0-9.]+|true|false|NULL|'(?:[^']|'')*')` +
+	`(?:::(?:[^'"()]|"(?:[^"]|"")*"|\([-0-9,]+\))+)?$`)
 
 // areConstant asks the planner, which reduces to a literal what does not depend on anything: immutable functions and
 // casts of literals. What is left is stable, such as now(), or volatile, such as nextval().

@@ -59,7 +59,8 @@ func describeColumns(ctx context.Context, conn *pgx.Conn, oid uint32, schema, ta
 const describeType = `
 SELECT t.typtype::text, t.typbasetype, t.typtypmod, t.typname, t.typcategory::text,
        CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END,
-       (SELECT coalesce(array_agg(e.enumlabel ORDER BY e.enumsortorder), '{}') FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)::text[]
+       (SELECT coalesce(array_agg(e.enumlabel ORDER BY e.enumsortorder), '{}')
+        FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)::text[]
 FROM pg_catalog.pg_type t WHERE t.oid = $1`
 
 // typeOf resolves a type: built-in ones by themselves, domains by the type under them, enums, arrays, and the text
@@ -91,15 +92,17 @@ func typeOf(ctx context.Context, conn *pgx.Conn, oid uint32, mod int32, display 
 	return pgbin.Type{OID: oid, Name: display}, nil
 }
 
-// arrayTypes returns the OIDs of the types of arrays of the columns' types: a parameter is given its type by OID, because a
-// name depends on the search_path. An array's elements unnest whatever their dimension, so it has none here.
+// arrayTypes returns the OIDs of the types of arrays of the columns' types: a parameter is given its type by OID,
+// because a name depends on the search_path. An array's elements unnest whatever their dimension, so it has none
+// here.
 func arrayTypes(ctx context.Context, conn *pgx.Conn, columns []transform.TableColumn) ([]uint32, error) {
 	types := make([]uint32, len(columns))
 	for i, c := range columns {
 		if c.Type.Kind == pgbin.Array {
 			continue
 		}
-		if err := conn.QueryRow(ctx, `SELECT typarray FROM pg_catalog.pg_type WHERE oid = $1`, c.Type.OID).Scan(&types[i]); err != nil {
+		if err := conn.QueryRow(ctx, `SELECT typarray FROM pg_catalog.pg_type WHERE oid = $1`,
+			c.Type.OID).Scan(&types[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -1,6 +1,7 @@
 // Package txn is the Postgres side of sinker and the only package with SQL in it. It takes partitions (Store.Take),
 // and writes a batch (Store.Commit): the compare of the offset rows, the transformed rows, the dead letters and the
-// move of the offset rows, in one transaction. The commit of that transaction is the ack; nothing else records progress.
+// move of the offset rows, in one transaction. The commit of that transaction is the ack; nothing else records
+// progress.
 //
 // It leaves Kafka alone: it neither polls nor knows why a partition is owned. It never retries by itself; every error
 // says by its type what holds in the database and what the caller may do next (errors.go).

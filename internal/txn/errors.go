@@ -10,6 +10,7 @@ import (
 
 	"sinker/internal/record"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -55,11 +56,12 @@ func classify(err error) Class {
 		return Retry
 	}
 	switch pe.Code {
-	case "57014":
+	case pgerrcode.QueryCanceled:
 		return Timeout
-	case "55P03", "55006", "55000", "25006", "25P03", "25P04", "0A001":
+	case pgerrcode.LockNotAvailable, pgerrcode.ObjectInUse, pgerrcode.ObjectNotInPrerequisiteState,
+		pgerrcode.ReadOnlySQLTransaction, pgerrcode.IdleInTransactionSessionTimeout, "25P04", "0A001":
 		return Retry
-	case "3D000", "28P01", "28000":
+	case pgerrcode.InvalidCatalogName, pgerrcode.InvalidPassword, pgerrcode.InvalidAuthorizationSpecification:
 		return Auth
 	}
 	switch pe.Code[:2] {
@@ -100,7 +102,7 @@ func wrap(step record.Step, table string, err error) error {
 // for it.
 func readHint(step record.Step, table string, err error) string {
 	var pe *pgconn.PgError
-	if !errors.As(err, &pe) || pe.Code != "42501" {
+	if !errors.As(err, &pe) || pe.Code != pgerrcode.InsufficientPrivilege {
 		return ""
 	}
 	switch step {
@@ -127,9 +129,9 @@ func connectHint(err error) string {
 		if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
 			return "check the host in postgres.url"
 		}
-	case pe.Code == "42704":
+	case pe.Code == pgerrcode.UndefinedObject:
 		return "take it out of postgres.url: it is a parameter of another driver and not a setting of Postgres"
-	case pe.Code == "28P01", pe.Code == "28000":
+	case pe.Code == pgerrcode.InvalidPassword, pe.Code == pgerrcode.InvalidAuthorizationSpecification:
 		return pgHBAHint(err, pe)
 	}
 	return hint(err)
@@ -138,7 +140,8 @@ func connectHint(err error) string {
 // inFunction says whether a function's body missed a name. A statement of ours has no context.
 func inFunction(pe *pgconn.PgError) bool {
 	switch pe.Code {
-	case "42P01", "42883", "42704", "3F000": // a table, function, type, schema
+	case pgerrcode.UndefinedTable, pgerrcode.UndefinedFunction, pgerrcode.UndefinedObject, pgerrcode.InvalidSchemaName:
+		// a table, function, type, schema
 		return pe.Where != ""
 	}
 	return false
@@ -159,31 +162,31 @@ func hint(err error) string {
 		return "" // the message is the author's, who may have chosen any SQLSTATE
 	}
 	if inFunction(pe) {
-		return "a function that the table calls, perhaps of a trigger, does not find this name, because sinker keeps search_path empty: " +
-			"ALTER FUNCTION … SET search_path = public, or set search_path=public in postgres.url"
+		return "a function that the table calls, perhaps of a trigger, does not find this name, because sinker keeps " +
+			"search_path empty: ALTER FUNCTION … SET search_path = public, or set search_path=public in postgres.url"
 	}
 	if pe.Where != "" || pe.Routine == "ExecWithCheckOptions" {
 		return functionHint(pe)
 	}
 	switch pe.Code {
-	case "42501":
+	case pgerrcode.InsufficientPrivilege:
 		return "grant the missing privilege to the user sinker connects as; `sinker check` lists what it needs"
-	case "53100":
+	case pgerrcode.DiskFull:
 		return freeDisk
-	case "53300":
+	case pgerrcode.TooManyConnections:
 		return "raise max_connections or free connections; sinker needs one per worker"
-	case "25006":
+	case pgerrcode.ReadOnlySQLTransaction:
 		return readOnly
-	case "42P01":
+	case pgerrcode.UndefinedTable:
 		if strings.Contains(pe.Message, "sinker.") {
 			return "run `sinker migrate up`"
 		}
 		return "create the table, or set `create: yes` for the sink"
-	case "42809":
+	case pgerrcode.WrongObjectType:
 		return "sinker writes into tables, and into views that have an INSTEAD OF INSERT trigger"
-	case "3D000":
+	case pgerrcode.InvalidCatalogName:
 		return "create the database, or correct it in postgres.url"
-	case "28P01", "28000":
+	case pgerrcode.InvalidPassword, pgerrcode.InvalidAuthorizationSpecification:
 		return "check the user and password in postgres.url"
 	}
 	return ""
@@ -196,10 +199,10 @@ func functionHint(pe *pgconn.PgError) string {
 	switch {
 	case pe.Routine == "ExecWithCheckOptions":
 		return ""
-	case pe.Code == "42501":
+	case pe.Code == pgerrcode.InsufficientPrivilege:
 		return "a function that the table calls lacks this privilege: grant it to the user sinker connects as, " +
 			"or make the function SECURITY DEFINER"
-	case pe.Code == "53100":
+	case pe.Code == pgerrcode.DiskFull:
 		return freeDisk
 	}
 	return ""

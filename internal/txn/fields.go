@@ -86,8 +86,8 @@ func (s *Store) tellOfUnasked(t *target, unasked []UnaskedField) {
 		names = append(names, showField(f.Field, t.plan.NearColumn(f.Field)))
 	}
 	if len(names) > 0 {
-		s.cfg.Log.Warn("records have fields that no column takes; their values are not loaded; add columns of these names, or list columns with their paths",
-			"table", t.sink.Name(), "fields", strings.Join(names, ", "), "more", more)
+		s.cfg.Log.Warn("records have fields that no column takes; their values are not loaded; add columns of these "+
+			"names, or list columns with their paths", "table", t.sink.Name(), "fields", strings.Join(names, ", "), "more", more)
 	}
 }
 
@@ -125,8 +125,9 @@ func (s *Store) tellOfLacking(t *target, b Batch) {
 	}
 	t.survey = nil
 	if more := len(names) - mostNamed; len(names) > 0 {
-		s.cfg.Log.Warn("none of the first records has a field for these columns; list them with their paths if the values are elsewhere",
-			"table", t.sink.Name(), "records", surveyed, "columns", strings.Join(names[:min(len(names), mostNamed)], ", "), "more", max(0, more))
+		s.cfg.Log.Warn("none of the first records has a field for these columns; list them with their paths if the "+
+			"values are elsewhere", "table", t.sink.Name(), "records", surveyed, "columns",
+			strings.Join(names[:min(len(names), mostNamed)], ", "), "more", max(0, more))
 	}
 }
 

@@ -12,7 +12,8 @@ const passedPositions = `
 SELECT topic, partition, next_offset FROM sinker.offsets
 WHERE pipeline = $1 AND next_offset > start_offset ORDER BY topic, partition`
 
-const mayRead = `SELECT coalesce((SELECT has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+const mayRead = `SELECT coalesce((SELECT has_table_privilege(c.oid, 'SELECT')
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2), false)`
 
 // late returns a warning when a table that is empty, or is still to be made, begins where its pipeline stands: what the
@@ -23,7 +24,8 @@ func (t *target) late(ctx context.Context, s *Store, conn *pgx.Conn, made bool) 
 		if err := conn.QueryRow(ctx, mayRead, t.sink.Schema, t.sink.Table).Scan(&may); err != nil || !may {
 			return "", err
 		}
-		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+t.sink.Name()+` LIMIT 1)`).Scan(&filled); err != nil || filled {
+		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM `+t.sink.Name()+` LIMIT 1)`).Scan(&filled); err != nil ||
+			filled {
 			return "", err
 		}
 	}
@@ -53,6 +55,7 @@ func (t *target) late(ctx context.Context, s *Store, conn *pgx.Conn, made bool) 
 	if more > 0 {
 		at += fmt.Sprintf(" and %d more", more)
 	}
-	return fmt.Sprintf("%s is empty, but the pipeline is past the start of its topics: it begins at %s, and earlier records are not loaded into it. "+
+	return fmt.Sprintf("%s is empty, but the pipeline is past the start of its topics: it begins at %s, and earlier "+
+		"records are not loaded into it. "+
 		"To load all of them: a pipeline of another name (`name:`) with this sink alone", t.sink.Name(), at), nil
 }

@@ -81,9 +81,12 @@ type openRange struct {
 // closeRanges turns open ranges into rows of the ledger. The caller holds the lock on the offset
 // rows, and begins a new range or none in the same transaction.
 const closeRanges = `
-INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead, bytes, checksum, config_hash, owner, fence, began_at, committed_at, suppressed)
-SELECT o.pipeline, o.topic, o.partition, o.open_from, o.open_to, o.open_written + o.open_filtered + o.open_dead, o.open_written, o.open_filtered, o.open_dead,
-       o.open_bytes, o.open_checksum, o.open_hash, o.open_owner, o.open_fence, o.open_since, o.open_at, coalesce(o.open_suppressed, 0)
+INSERT INTO sinker.batches (pipeline, topic, partition, from_offset, to_offset, records, written, filtered, dead,
+    bytes, checksum, config_hash, owner, fence, began_at, committed_at, suppressed)
+SELECT o.pipeline, o.topic, o.partition, o.open_from, o.open_to, o.open_written + o.open_filtered + o.open_dead,
+    o.open_written, o.open_filtered, o.open_dead,
+       o.open_bytes, o.open_checksum, o.open_hash, o.open_owner, o.open_fence, o.open_since, o.open_at,
+           coalesce(o.open_suppressed, 0)
 FROM sinker.offsets o
 JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
 WHERE o.pipeline = $1 AND o.open_from IS NOT NULL`
@@ -138,7 +141,8 @@ func (s *Store) prune(ctx context.Context, conn *pgx.Conn) {
 	s.pruned = time.Now()
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	if _, err := conn.Exec(ctx, pruneLedger, s.cfg.Pipeline, s.cfg.LedgerKeep, pruneBatch); err != nil && classify(err) != Retry {
+	if _, err := conn.Exec(ctx, pruneLedger, s.cfg.Pipeline, s.cfg.LedgerKeep, pruneBatch); err != nil &&
+		classify(err) != Retry {
 		s.cfg.Log.Warn("cannot prune the ledger; sinker.batches grows until this works (is DELETE granted?)", "err", err)
 	}
 }
@@ -184,7 +188,8 @@ func ReadBooks(ctx context.Context, conn *pgx.Conn, pipeline string, tp TopicPar
 		if books.Jumps, err = jumpsOf(ctx, tx, pipeline, tp); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, `SELECT coalesce(sum(suppressed), 0)::bigint FROM sinker.offsets WHERE pipeline = $1 AND topic = $2`, pipeline, tp.Topic).Scan(&books.Suppressed)
+		return tx.QueryRow(ctx, `SELECT coalesce(sum(suppressed), 0)::bigint FROM sinker.offsets WHERE pipeline = $1 AND
+			topic = $2`, pipeline, tp.Topic).Scan(&books.Suppressed)
 	})
 	return books, wrap(record.StepLedger, "", err)
 }

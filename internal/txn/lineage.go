@@ -15,9 +15,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Lineage remembers the furthest timeline that this process has met on a server. A promotion begins a new timeline, so a
-// server that takes writes on a lower one is an old primary that came back, and whatever is written there is lost when
-// it is rewound. All stores of a process share one.
+// Lineage remembers the furthest timeline that this process has met on a server. A promotion begins a new timeline,
+// so a server that takes writes on a lower one is an old primary that came back, and whatever is written there is
+// lost when it is rewound. All stores of a process share one.
 type Lineage struct {
 	mu       sync.Mutex
 	system   string // identifier that a primary and its standbys share; "": the server does not tell
@@ -43,8 +43,9 @@ func (l *Lineage) check(ctx context.Context, conn *pgconn.PgConn) error {
 	return l.meet(system, uint32(timeline))
 }
 
-// Database returns a short name that tells the store's database from others, also from a copy on another system, and that
-// a primary shares with its standbys. Where the server does not tell its system, equal names do not tell databases apart.
+// Database returns a short name that tells the store's database from others, also from a copy on another system, and
+// that a primary shares with its standbys. Where the server does not tell its system, equal names do not tell
+// databases apart.
 func (s *Store) Database(ctx context.Context) (string, error) {
 	conn, err := s.session(ctx)
 	if err != nil {
@@ -74,8 +75,10 @@ func (l *Lineage) meet(system string, timeline uint32) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.system == system && timeline < l.timeline {
-		return fmt.Errorf("this server is an old primary: it takes writes on timeline %d, and timeline %d was met before. Nothing is written to it; "+
-			"point postgres.url at the present primary and shut this one down. If it is the one to use, restart sinker", timeline, l.timeline)
+		return fmt.Errorf("this server is an old primary: it takes writes on timeline %d, and timeline %d was met "+
+			"before. Nothing is written to it; "+
+			"point postgres.url at the present primary and shut this one down. If it is the one to use, restart sinker",
+			timeline, l.timeline)
 	}
 	l.system, l.timeline = system, timeline
 	return nil

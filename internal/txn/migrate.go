@@ -12,6 +12,7 @@ import (
 	"github.com/golang-migrate/migrate/v4"
 	migration "github.com/golang-migrate/migrate/v4/database"
 	driver "github.com/golang-migrate/migrate/v4/database/pgx/v5"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -59,8 +60,9 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) (from, to uint, 
 
 func poolerError() error {
 	return &Error{Class: Schema, Step: record.StepMigrate,
-		Err:  errors.New("the connection goes through a transaction pooler, where two processes could migrate at once"),
-		Hint: "give the server's own address as postgres.migrate_url, or to `sinker migrate up --to URL`; nothing was changed"}
+		Err: errors.New("the connection goes through a transaction pooler, where two processes could migrate at once"),
+		Hint: "give the server's own address as postgres.migrate_url, or to `sinker migrate up --to URL`; nothing was " +
+			"changed"}
 }
 
 func newerError(have, want uint) error {
@@ -119,7 +121,8 @@ func (m *migrator) run(ctx context.Context, want uint) (from uint, err error) {
 	if err := m.up(ctx); err != nil {
 		failed, settleErr := m.settle(context.WithoutCancel(ctx))
 		if settleErr != nil {
-			m.log.Warn("the version table still names the migration that failed; the next `sinker migrate up` corrects that", "err", settleErr)
+			m.log.Warn("the version table still names the migration that failed; the next `sinker migrate up` corrects that",
+				"err", settleErr)
 		}
 		return have, migrationError(failed, err)
 	}
@@ -203,11 +206,14 @@ func migrationError(failed uint, err error) error {
 	}
 	next := "it ran in one transaction, so nothing of it is left; fix the cause and run `sinker migrate up` again"
 	switch pe.Code {
-	case "42P06", "42P07", "42701", "42710": // something of that name exists
-		next = fmt.Sprintf("it was rolled back. Drop what is in its way. Or, if somebody already created by hand all that this migration "+
+	case pgerrcode.DuplicateSchema, pgerrcode.DuplicateTable, pgerrcode.DuplicateColumn, pgerrcode.DuplicateObject:
+		// something of that name exists
+		next = fmt.Sprintf("it was rolled back. Drop what is in its way. Or, if somebody already created by hand all "+
+			"that this migration "+
 			"creates: %s Then run `sinker migrate up` again", setVersion(failed))
-	case "42501":
-		next = "nothing of it is left; run `sinker migrate up --to URL` as a role that may, or give a DBA the output of `sinker migrate --print-sql`"
+	case pgerrcode.InsufficientPrivilege:
+		next = "nothing of it is left; run `sinker migrate up --to URL` as a role that may, or give a DBA the output of " +
+			"`sinker migrate --print-sql`"
 	}
 	return &Error{Class: classify(cause), Step: record.StepMigrate, Part: msg, Err: cause, Hint: next}
 }

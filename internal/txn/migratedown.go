@@ -12,6 +12,7 @@ import (
 	"sinker/internal/record"
 	"sinker/migrations"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -32,8 +33,8 @@ func PlanDowngrade(ctx context.Context, url string, to uint) (*Downgrade, error)
 	case have > want:
 		return nil, newerError(have, want)
 	case dirty:
-		return nil, &Error{Class: Schema, Step: record.StepMigrate, Err: errors.New("a migration is running or was interrupted"),
-			Hint: "`sinker migrate up` waits for it, or finishes it"}
+		return nil, &Error{Class: Schema, Step: record.StepMigrate, Err: errors.New("a migration is running or was " +
+			"interrupted"), Hint: "`sinker migrate up` waits for it, or finishes it"}
 	}
 	return planDowngrade(have, to)
 }
@@ -59,7 +60,8 @@ func planDowngrade(from, to uint) (*Downgrade, error) {
 		d.Lost = append(d.Lost, fmt.Sprintf("version %d: %s", f.version, lossOf(string(sql))))
 	}
 	if !known {
-		return nil, fmt.Errorf("there is no version %d of schema sinker: this binary knows 0 to %d", to, files[len(files)-1].version)
+		return nil, fmt.Errorf("there is no version %d of schema sinker: this binary knows 0 to %d", to,
+			files[len(files)-1].version)
 	}
 	return d, nil
 }
@@ -89,7 +91,7 @@ func (d *Downgrade) Run(ctx context.Context, url string, log *slog.Logger) error
 	defer m.unlock()
 	err = inTransaction(ctx, m.conn, "", func(tx pgx.Tx) error { return d.inside(ctx, tx) })
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) && pe.Code == "55P03" {
+	if errors.As(err, &pe) && pe.Code == pgerrcode.LockNotAvailable {
 		return &Error{Class: Schema, Step: record.StepMigrate, Err: err,
 			Hint: "another session uses a table of schema sinker: end it, and run the command again; nothing was changed"}
 	}
@@ -109,9 +111,10 @@ WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_n
 
 func (d *Downgrade) inside(ctx context.Context, tx pgx.Tx) error {
 	var have uint
-	if err := tx.QueryRow(ctx, `SELECT version FROM sinker.`+versionTable+` WHERE NOT dirty`).Scan(&have); err != nil || have != d.From {
-		return &Error{Class: Schema, Step: record.StepMigrate, Err: fmt.Errorf("schema sinker is no longer at version %d", d.From),
-			Hint: "look at `sinker migrate version`; nothing was changed"}
+	if err := tx.QueryRow(ctx, `SELECT version FROM sinker.`+versionTable+` WHERE NOT dirty`).Scan(&have); err != nil ||
+		have != d.From {
+		return &Error{Class: Schema, Step: record.StepMigrate, Err: fmt.Errorf("schema sinker is no longer at version %d",
+			d.From), Hint: "look at `sinker migrate version`; nothing was changed"}
 	}
 	var running string
 	if err := tx.QueryRow(ctx, stillRunning).Scan(&running); err != nil {
@@ -143,15 +146,15 @@ func CheckVersion(ctx context.Context, url string) (unknown, err error) {
 	have, want, dirty, err := SchemaVersion(ctx, url)
 	var pe *pgconn.PgError
 	switch {
-	case errors.As(err, &pe) && pe.Code == "42501":
+	case errors.As(err, &pe) && pe.Code == pgerrcode.InsufficientPrivilege:
 		return fmt.Errorf("%s: GRANT SELECT ON sinker.%s", pe.Message, versionTable), nil
 	case err != nil:
 		return nil, err
 	case have > want:
 		return nil, newerError(have, want)
 	case dirty || have < want:
-		return nil, &Error{Class: Schema, Step: record.StepMigrate, Err: fmt.Errorf("schema sinker is at version %d, this binary needs %d", have, want),
-			Hint: "run `sinker migrate up`; nothing was changed"}
+		return nil, &Error{Class: Schema, Step: record.StepMigrate, Err: fmt.Errorf("schema sinker is at version %d, "+
+			"this binary needs %d", have, want), Hint: "run `sinker migrate up`; nothing was changed"}
 	}
 	return nil, nil
 }

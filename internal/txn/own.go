@@ -20,7 +20,8 @@ WHERE NOT has_table_privilege(c.oid, w.privilege)`
 const mayMigrate = `
 SELECT CASE WHEN to_regnamespace('sinker') IS NULL THEN has_database_privilege(current_database(), 'CREATE')
             ELSE has_schema_privilege('sinker', 'CREATE') AND NOT EXISTS (
-                SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = to_regnamespace('sinker') AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE')) END`
+                SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = to_regnamespace('sinker')
+                    AND c.relkind = 'r' AND NOT pg_has_role(c.relowner, 'USAGE')) END`
 
 // CheckOwn says what keeps this role from using schema sinker; when behind, from bringing it up to date as `run` does.
 func (s *Store) CheckOwn(ctx context.Context, behind bool) error {
@@ -34,7 +35,8 @@ func (s *Store) CheckOwn(ctx context.Context, behind bool) error {
 }
 
 const auditGrant = `
-SELECT coalesce((SELECT 'GRANT ' || concat_ws(', ', CASE WHEN NOT has_table_privilege(c.oid, 'SELECT') THEN 'SELECT' END,
+SELECT coalesce((SELECT 'GRANT ' || concat_ws(', ', CASE WHEN NOT has_table_privilege(c.oid,
+    'SELECT') THEN 'SELECT' END,
                         CASE WHEN NOT has_table_privilege(c.oid, 'INSERT') THEN 'INSERT' END)
     FROM pg_catalog.pg_class c
     WHERE c.relname = 'audit' AND c.relnamespace = to_regnamespace('sinker')
@@ -66,7 +68,8 @@ func checkOwn(ctx context.Context, conn *pgx.Conn, behind bool) error {
 			return err
 		}
 		if !may {
-			return refuse("run `sinker migrate up --to URL` as a role that may, and `run` with --migrate=false; or set postgres.migrate_url", "user %s may not make or change schema sinker", user)
+			return refuse("run `sinker migrate up --to URL` as a role that may, and `run` with --migrate=false; or set "+
+				"postgres.migrate_url", "user %s may not make or change schema sinker", user)
 		}
 		return nil
 	}

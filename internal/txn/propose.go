@@ -11,6 +11,7 @@ import (
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -89,7 +90,8 @@ func hasLetters(ctx context.Context, conn *pgx.Conn, s string) (bool, error) {
 	var back string
 	err := conn.QueryRow(ctx, `SELECT $1::text`, s).Scan(&back)
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) && (pe.Code == "22P05" || pe.Code == "22021") {
+	if errors.As(err, &pe) && (pe.Code == pgerrcode.UntranslatableCharacter ||
+		pe.Code == pgerrcode.CharacterNotInRepertoire) {
 		return false, nil
 	}
 	return err == nil, err

@@ -10,6 +10,7 @@ import (
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -42,9 +43,10 @@ func momentary(pe *pgconn.PgError) bool {
 		return false
 	}
 	switch pe.Code {
-	case "08P01": // also what Postgres calls a value whose bytes it cannot read
+	case pgerrcode.ProtocolViolation: // also what Postgres calls a value whose bytes it cannot read
 		return !strings.HasPrefix(pe.Where, "COPY ")
-	case "40001", "40P01", "55P03", "55006", "25006", "25P03", "25P04":
+	case pgerrcode.SerializationFailure, pgerrcode.DeadlockDetected, pgerrcode.LockNotAvailable, pgerrcode.ObjectInUse,
+		pgerrcode.ReadOnlySQLTransaction, pgerrcode.IdleInTransactionSessionTimeout, "25P04":
 		return true
 	}
 	switch pe.Code[:2] {
@@ -161,7 +163,7 @@ func (k *stuck) suspects(b Batch) bool {
 // there. Fired before (a careful attempt does that), it is a statement's part, which one ends.
 func (k *stuck) hangs() bool { return k.hung >= 2 }
 
-const timedOut = "57014" // statement_timeout, or somebody's cancel
+const timedOut = pgerrcode.QueryCanceled // statement_timeout, or somebody's cancel
 
 // cancelled says whether a statement was ended by somebody's pg_cancel_backend and not by
 // statement_timeout: Postgres has one SQLSTATE for both, and translates the text, but only the

@@ -11,12 +11,12 @@ import (
 	"sinker/internal/record"
 )
 
-// fetchFor is how long one Resolve waits in all. It runs on the worker's loop, and what is longer away than that is waited
-// for by its partitions alone, which are tried again after a while.
+// fetchFor is how long one Resolve waits in all. It runs on the worker's loop, and what is longer away than that is
+// waited for by its partitions alone, which are tried again after a while.
 const fetchFor = 2 * time.Second
 
-// Resolve gets what the formats of the batch's tables lack for reading its records, such as a schema that a registry has.
-// It is to be called before the batch's transaction begins: inside of one no other server is waited for.
+// Resolve gets what the formats of the batch's tables lack for reading its records, such as a schema that a registry
+// has. It is to be called before the batch's transaction begins: inside of one no other server is waited for.
 //
 // Its only error is a *record.UnreadyError. Whatever it returns, nothing was written.
 func (s *Store) Resolve(ctx context.Context, b Batch) error {
@@ -41,7 +41,8 @@ func (s *Store) Resolve(ctx context.Context, b Batch) error {
 }
 
 // fetchAll gets what the values of records lack. It returns the offset of the first that cannot be read now, and why.
-func (t *target) fetchAll(ctx context.Context, src format.Source, records iter.Seq[*record.Record]) (offset int64, err error) {
+func (t *target) fetchAll(ctx context.Context, src format.Source, records iter.Seq[*record.Record]) (offset int64,
+	err error) {
 	for r := range t.sink.Rule.Unwrap(t.name, records) {
 		if r.Value == nil || !src.Lacks(r.Value) {
 			continue

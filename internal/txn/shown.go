@@ -10,6 +10,7 @@ import (
 	"sinker/internal/record"
 	"sinker/internal/transform"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -74,12 +75,13 @@ func refusedRow(pe *pgconn.PgError) string {
 	s := "Postgres refused a row with SQLSTATE " + printable.Text(pe.Code)
 	kind := refusalKinds[pe.Code]
 	if raised(pe) {
-		kind = refusalKinds["P0001"] // whatever the code says: its author chose it
+		kind = refusalKinds[pgerrcode.RaiseException] // whatever the code says: its author chose it
 	}
 	if kind != "" {
 		s += ", " + kind
 	}
-	for _, name := range []struct{ what, name string }{{"constraint", pe.ConstraintName}, {"column", pe.ColumnName}, {"type", pe.DataTypeName}} {
+	for _, name := range []struct{ what, name string }{{"constraint", pe.ConstraintName}, {"column", pe.ColumnName},
+		{"type", pe.DataTypeName}} {
 		if name.name != "" {
 			s += fmt.Sprintf(", %s %s", name.what, printable.Text(name.name))
 		}
@@ -97,13 +99,25 @@ func inFunctionOf(pe *pgconn.PgError) string {
 
 // refusalKinds are what the SQLSTATEs that rows meet mean, in words of ours.
 var refusalKinds = map[string]string{
-	"22001": "a text that is too long", "22003": "a number that is out of range", "22007": "a text that is no date or time",
-	"22008": "a date or time that is out of range", "22012": "a division by zero", "22021": "a character that its encoding does not have",
-	"22023": "a value that is not allowed", "22P02": "a text that is not in a form of the type", "22P05": "a character that the database cannot store",
-	"23001": "a row that others refer to", "23502": "a NULL where none may be", "23503": "a foreign key whose row is not there",
-	"23505": "a key that is there already", "23514": "a value that a check does not allow", "23P01": "a value that excludes another row's",
-	"42501": "a missing privilege, or a policy", "44000": "a row that the view does not show", "54000": "a value that is too large for an index",
-	"P0001": "an exception that a function raised",
+	pgerrcode.StringDataRightTruncationDataException: "a text that is too long",
+	pgerrcode.NumericValueOutOfRange:                 "a number that is out of range",
+	pgerrcode.InvalidDatetimeFormat:                  "a text that is no date or time",
+	pgerrcode.DatetimeFieldOverflow:                  "a date or time that is out of range",
+	pgerrcode.DivisionByZero:                         "a division by zero",
+	pgerrcode.CharacterNotInRepertoire:               "a character that its encoding does not have",
+	pgerrcode.InvalidParameterValue:                  "a value that is not allowed",
+	pgerrcode.InvalidTextRepresentation:              "a text that is not in a form of the type",
+	pgerrcode.UntranslatableCharacter:                "a character that the database cannot store",
+	pgerrcode.RestrictViolation:                      "a row that others refer to",
+	pgerrcode.NotNullViolation:                       "a NULL where none may be",
+	pgerrcode.ForeignKeyViolation:                    "a foreign key whose row is not there",
+	pgerrcode.UniqueViolation:                        "a key that is there already",
+	pgerrcode.CheckViolation:                         "a value that a check does not allow",
+	pgerrcode.ExclusionViolation:                     "a value that excludes another row's",
+	pgerrcode.InsufficientPrivilege:                  "a missing privilege, or a policy",
+	pgerrcode.WithCheckOptionViolation:               "a row that the view does not show",
+	pgerrcode.ProgramLimitExceeded:                   "a value that is too large for an index",
+	pgerrcode.RaiseException:                         "an exception that a function raised",
 }
 
 // refusal is the dead letter's reason for a row that Postgres refused.
@@ -117,7 +131,7 @@ func refusal(err error) *transform.BadRecord {
 		reason += ": " + pe.Detail
 	}
 	shown := refusedRow(pe)
-	if in := inFunctionOf(pe); in != "" && pe.Code == "22003" && !raised(pe) {
+	if in := inFunctionOf(pe); in != "" && pe.Code == pgerrcode.NumericValueOutOfRange && !raised(pe) {
 		reason += in + sequenceOutgrown
 		shown += sequenceOutgrown
 	}
@@ -126,5 +140,5 @@ func refusal(err error) *transform.BadRecord {
 
 // sequenceOutgrown is what else may be behind a number that is too large in a function: no value of
 // the record.
-const sequenceOutgrown = ". If the function draws from a sequence (or inserts into a table that does), the sequence may have outgrown its " +
-	"column: look at pg_sequences, and make the column bigint"
+const sequenceOutgrown = ". If the function draws from a sequence (or inserts into a table that does), the " +
+	"sequence may have outgrown its column: look at pg_sequences, and make the column bigint"

@@ -117,9 +117,9 @@ const (
 	floodMinimum = 10     // dead letters below which no share stops a partition
 )
 
-// judge refuses a batch with records that could not be read, and one whose bad records must stop their partition: at the
-// first one when the policy says so, or when too large a share of the partition's last records would become dead letters.
-// Nothing has been committed yet.
+// judge refuses a batch with records that could not be read, and one whose bad records must stop their partition: at
+// the first one when the policy says so, or when too large a share of the partition's last records would become dead
+// letters. Nothing has been committed yet.
 func (s *Store) judge(b Batch) error {
 	if err := unreadyError(s.buf.unready); err != nil {
 		return err

@@ -10,7 +10,8 @@ import (
 )
 
 const readStatus = `
-SELECT topic, partition, start_offset, next_offset, leader_epoch, fence, coalesce(owner, ''), consumed, written, filtered, dead, suppressed,
+SELECT topic, partition, start_offset, next_offset, leader_epoch, fence, coalesce(owner, ''), consumed, written,
+    filtered, dead, suppressed,
        last_timestamp, CASE WHEN stopped IS NULL THEN 'reading' WHEN waiting THEN 'waiting' ELSE 'stopped' END,
        coalesce(stopped, ''), coalesce(command, ''), updated_at
 FROM sinker.offsets WHERE pipeline = $1`
@@ -83,7 +84,8 @@ func look(ctx context.Context, url, pipeline string, letters bool) (*Overview, e
 }
 
 func countLettersOf(ctx context.Context, conn *pgx.Conn, pipeline string) (map[TopicPartition]int64, error) {
-	rows, err := conn.Query(ctx, `SELECT topic, partition, count(*) FROM sinker.dead_letters WHERE pipeline = $1 GROUP BY topic, partition`, pgx.QueryExecModeExec, pipeline)
+	rows, err := conn.Query(ctx, `SELECT topic, partition, count(*) FROM sinker.dead_letters WHERE pipeline = $1
+		GROUP BY topic, partition`, pgx.QueryExecModeExec, pipeline)
 	if err != nil {
 		return nil, err
 	}

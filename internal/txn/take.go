@@ -12,6 +12,7 @@ import (
 	"sinker/internal/record"
 
 	"github.com/dustin/go-humanize/english"
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -43,7 +44,8 @@ func (s *Store) Known(ctx context.Context, topics []string) (map[string]bool, er
 const seedOffsets = `
 INSERT INTO sinker.offsets (pipeline, topic, partition, cluster_id, topic_id, start_offset, next_offset, config_hash)
 SELECT $1, c.topic, c.partition, c.cluster_id, c.topic_id, c.seed, c.seed, $7
-FROM unnest($2::text[], $3::int[], $4::text[], $5::uuid[], $6::bigint[]) AS c (topic, partition, cluster_id, topic_id, seed)
+FROM unnest($2::text[], $3::int[], $4::text[], $5::uuid[], $6::bigint[]) AS c (topic, partition, cluster_id,
+    topic_id, seed)
 ORDER BY c.topic, c.partition
 ON CONFLICT DO NOTHING`
 
@@ -83,7 +85,8 @@ func sortClaims(claims []Claim) []Claim {
 }
 
 const lockForTake = `
-SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, ''), o.last_timestamp
+SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner,
+    ''), o.last_timestamp
 FROM sinker.offsets o
 JOIN unnest($2::text[], $3::int[]) AS c (topic, partition) ON o.topic = c.topic AND o.partition = c.partition
 WHERE o.pipeline = $1
@@ -92,7 +95,8 @@ FOR UPDATE OF o`
 
 const raiseFence = `
 UPDATE sinker.offsets o
-SET fence = o.fence + 1, owner = $4, cluster_id = c.cluster_id, topic_id = c.topic_id, config_hash = $7, stopped = NULL, command = NULL, waiting = false, updated_at = now(), open_from = NULL
+SET fence = o.fence + 1, owner = $4, cluster_id = c.cluster_id, topic_id = c.topic_id, config_hash = $7,
+    stopped = NULL, command = NULL, waiting = false, updated_at = now(), open_from = NULL
 FROM unnest($2::text[], $3::int[], $5::text[], $6::uuid[]) AS c (topic, partition, cluster_id, topic_id)
 WHERE o.pipeline = $1 AND o.topic = c.topic AND o.partition = c.partition`
 
@@ -125,20 +129,23 @@ func (s *Store) Take(ctx context.Context, claims []Claim) (Taken, error) {
 const endFrozen = `
 SELECT a.pid, pg_terminate_backend(a.pid)
 FROM pg_stat_activity a
-WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = $1 AND a.pid <> pg_backend_pid()
+WHERE a.datname = current_database() AND a.usename = current_user AND a.application_name = $1
+    AND a.pid <> pg_backend_pid()
   AND a.state = 'active' AND a.wait_event = 'ClientRead' AND a.query_start < now() - $2::interval
   AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.relation = 'sinker.offsets'::regclass)`
 
 // endFrozen ends the backends of this pipeline whose client stopped sending in the middle of a COPY, or between two
 // statements sent together, when one of them may be what a Take or a compare waited for in vain, which ends by
-// lock_timeout, or by statement_timeout where that is the shorter. No timeout of Postgres frees such a backend: it holds
-// cancels back while it reads a message of a COPY, and between statements sent together neither statement_timeout nor
-// idle_in_transaction_session_timeout runs. So it keeps its locks until its client goes on, TCP gives up, or it is
-// terminated; the client may be an earlier connection of this very store. A backend that has waited for its client for
-// longer than statement_timeout is such a one: it could only be cancelled anyway. Its transaction is rolled back.
+// lock_timeout, or by statement_timeout where that is the shorter. No timeout of Postgres frees such a backend: it
+// holds cancels back while it reads a message of a COPY, and between statements sent together neither
+// statement_timeout nor idle_in_transaction_session_timeout runs. So it keeps its locks until its client goes on, TCP
+// gives up, or it is terminated; the client may be an earlier connection of this very store. A backend that has
+// waited for its client for longer than statement_timeout is such a one: it could only be cancelled anyway. Its
+// transaction is rolled back.
 func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
 	var pe *pgconn.PgError
-	if !errors.As(cause, &pe) || pe.Code != "55P03" && pe.Code != "57014" || conn.IsClosed() {
+	if !errors.As(cause, &pe) || pe.Code != pgerrcode.LockNotAvailable && pe.Code != pgerrcode.QueryCanceled ||
+		conn.IsClosed() {
 		return
 	}
 	ctx, cancel := s.bounded(ctx)
@@ -152,7 +159,8 @@ func (s *Store) endFrozen(ctx context.Context, conn *pgx.Conn, cause error) {
 		return pid, row.Scan(&pid, &ended)
 	})
 	if len(pids) > 0 {
-		s.cfg.Log.Warn("ended backends that held offset rows and whose client had stopped sending; their transactions are rolled back", "pids", pids)
+		s.cfg.Log.Warn("ended backends that held offset rows and whose client had stopped sending; their transactions "+
+			"are rolled back", "pids", pids)
 	}
 }
 
@@ -179,8 +187,8 @@ func (s *Store) take(ctx context.Context, conn *pgx.Conn, claims []Claim) (Taken
 		return Taken{}, err
 	}
 	if n := tag.RowsAffected(); n != int64(len(taken.Positions)) {
-		return Taken{}, fmt.Errorf("raised the fence of %s instead of %d: is there a trigger or a row-level policy on sinker.offsets?",
-			english.Plural(int(n), "offset row", ""), len(taken.Positions))
+		return Taken{}, fmt.Errorf("raised the fence of %s instead of %d: is there a trigger or a row-level policy on "+
+			"sinker.offsets?", english.Plural(int(n), "offset row", ""), len(taken.Positions))
 	}
 	if err := failpoint.Hit(failpoint.TakeRaised); err != nil {
 		return Taken{}, err
@@ -218,7 +226,8 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 		return taken, err
 	}
 	defer rows.Close()
-	claimed := make(map[TopicPartition]Claim, len(claims)) // rows come in the order of the database's locale, which is not Go's
+	// rows come in the order of the database's locale, which is not Go's
+	claimed := make(map[TopicPartition]Claim, len(claims))
 	for _, c := range claims {
 		claimed[c.TopicPartition] = c
 	}
@@ -226,7 +235,8 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 		var m Miss
 		var epoch int32
 		var last *time.Time
-		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &epoch, &m.Fence, &m.Owner, &last); err != nil {
+		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &epoch, &m.Fence, &m.Owner,
+			&last); err != nil {
 			return taken, err
 		}
 		claim, ok := claimed[m.TopicPartition]
@@ -249,7 +259,8 @@ func (s *Store) readTaken(res pgx.BatchResults, claims []Claim) (taken Taken, er
 		taken.Positions = append(taken.Positions, pos)
 	}
 	for tp := range claimed {
-		return taken, cmp.Or(rows.Err(), fmt.Errorf("the offset row of %s/%d is not there after it was made: does a trigger or a row-level policy stand on sinker.offsets?", tp.Topic, tp.Partition))
+		return taken, cmp.Or(rows.Err(), fmt.Errorf("the offset row of %s/%d is not there after it was made: does a "+
+			"trigger or a row-level policy stand on sinker.offsets?", tp.Topic, tp.Partition))
 	}
 	return taken, rows.Err()
 }
@@ -287,7 +298,8 @@ func (s *Store) MarkStopped(ctx context.Context, tp TopicPartition, fence int64,
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err = conn.Exec(ctx, markStopped, s.cfg.Pipeline, tp.Topic, tp.Partition, why.Reason, fence, why.Command, why.Waiting)
+	_, err = conn.Exec(ctx, markStopped, s.cfg.Pipeline, tp.Topic, tp.Partition, why.Reason, fence, why.Command,
+		why.Waiting)
 	return wrap(record.StepStop, "", err)
 }
 

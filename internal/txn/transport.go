@@ -39,9 +39,11 @@ func Unencrypted(url string) string {
 		}
 		how := "is not encrypted"
 		if encrypted[h.Host] {
-			how = "is not encrypted when the server, or somebody on the way, does not want it: sslmode is allow or prefer (the default)"
+			how = "is not encrypted when the server, or somebody on the way, does not want it: sslmode is allow or prefer " +
+				"(the default)"
 		}
-		return fmt.Sprintf("the connection to Postgres at %s %s. Rows, and with some servers the password, can be read and changed on the way. "+
+		return fmt.Sprintf("the connection to Postgres at %s %s. Rows, and with some servers the password, can be read "+
+			"and changed on the way. "+
 			"Set sslmode=verify-full in the connection URL (with sslrootcert=FILE for an authority of your own), "+
 			"or sslmode=require if nobody can intercept the connection", h.Host, how)
 	}
@@ -97,7 +99,8 @@ func wrongPort(ctx context.Context, url string, err error) error {
 	var e *Error
 	var pe *pgconn.PgError
 	cfg, parseErr := pgx.ParseConfig(url)
-	if parseErr != nil || ctx.Err() != nil || !errors.As(err, &e) || errors.As(err, &pe) || !everyDial(e.Err, saysNothing) {
+	if parseErr != nil || ctx.Err() != nil || !errors.As(err, &e) || errors.As(err, &pe) ||
+		!everyDial(e.Err, saysNothing) {
 		return err
 	}
 	addr := net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
@@ -110,7 +113,8 @@ func wrongPort(ctx context.Context, url string, err error) error {
 	case probe.Kafka:
 		e.Hint = addr + " is a Kafka broker: it belongs to --brokers, and the URL needs the address of Postgres"
 	default:
-		e.Hint = fmt.Sprintf("%s speaks %s and not Postgres' protocol: give the address of Postgres in the URL; its port is mostly 5432", addr, who)
+		e.Hint = fmt.Sprintf("%s speaks %s and not Postgres' protocol: give the address of Postgres in the URL; its "+
+			"port is mostly 5432", addr, who)
 	}
 	e.Class, e.Code = Auth, "wrong_port"
 	return err
@@ -131,14 +135,16 @@ func transportHint(err error) string {
 	case errors.As(err, &authority):
 		return "sslrootcert=FILE in postgres.url must name the certificate of the authority that signed the server's"
 	case errors.As(err, &name):
-		return "the server's certificate is for another name: connect by that name, or set sslmode=verify-ca to ignore the name"
+		return "the server's certificate is for another name: connect by that name, or set sslmode=verify-ca to ignore " +
+			"the name"
 	case errors.As(err, &invalid):
 		return "the server's certificate is not valid now, or not for this use: renew it, and check the clocks"
 	case errors.As(err, &plaintext), strings.Contains(err.Error(), refusedTLS):
 		return "the server speaks no TLS on this port: set `ssl = on` there, use the port that does, " +
 			"or set sslmode=disable in postgres.url if nobody can intercept the connection"
 	}
-	return "the server refused the client certificate: sslcert and sslkey in postgres.url must be a valid one that its authority signed"
+	return "the server refused the client certificate: sslcert and sslkey in postgres.url must be a valid one that " +
+		"its authority signed"
 }
 
 // refusedTLS is pgx's text for a server without TLS.

@@ -14,7 +14,8 @@ import (
 )
 
 // Tx is one transaction: the offset rows of its ranges are locked and compared first, then rows and dead letters are
-// written, and last the positions move and everything is committed. A store has one at a time, and one goroutine uses both.
+// written, and last the positions move and everything is committed. A store has one at a time, and one goroutine uses
+// both.
 //
 // What is given to Write is kept until Commit, so that it can be written a second time: one record at a time, when
 // Postgres refuses something. Only after GoOn is it written at once, and let go of when more comes.
@@ -37,8 +38,8 @@ type Tx struct {
 // Begin locks the offset rows of the ranges and compares them. A range's To says where the position would be if an
 // earlier attempt had been committed whose reply was lost; its Batches are not looked at.
 //
-// With a *MissError nothing is open, and nothing was written by this attempt. ErrSpent says the same of ranges whose first
-// records are gone (Range.Streamed). After an *Error nothing is open either; Begin may be called again.
+// With a *MissError nothing is open, and nothing was written by this attempt. ErrSpent says the same of ranges whose
+// first records are gone (Range.Streamed). After an *Error nothing is open either; Begin may be called again.
 //
 // Without ranges no position moves: what is written then is written beside the protocol (WriteOf).
 func (s *Store) Begin(ctx context.Context, ranges Batch) (*Tx, error) {
@@ -202,8 +203,8 @@ func (t *Tx) fail(table string, err error) {
 	}
 }
 
-// ready makes sure that the tables of the records are known, as they stood a moment ago or (now) as they stand. Those that
-// are not are described, or made, outside of the transaction, which is begun again after that.
+// ready makes sure that the tables of the records are known, as they stood a moment ago or (now) as they stand. Those
+// that are not are described, or made, outside of the transaction, which is begun again after that.
 func (t *Tx) ready(ctx context.Context, now bool) error {
 	s := t.s
 	if now && t.open {

@@ -37,11 +37,13 @@ func SchemaVersion(ctx context.Context, url string) (have, want uint, dirty bool
 // readVersion works through any pooler: its statements are not prepared.
 func readVersion(ctx context.Context, conn *pgx.Conn) (version uint, dirty bool, err error) {
 	var there bool
-	err = conn.QueryRow(ctx, `SELECT to_regclass('sinker.`+versionTable+`') IS NOT NULL`, pgx.QueryExecModeSimpleProtocol).Scan(&there)
+	err = conn.QueryRow(ctx, `SELECT to_regclass('sinker.`+versionTable+`') IS NOT NULL`,
+		pgx.QueryExecModeSimpleProtocol).Scan(&there)
 	if err != nil || !there {
 		return 0, false, err
 	}
-	err = conn.QueryRow(ctx, `SELECT version, dirty FROM sinker.`+versionTable, pgx.QueryExecModeSimpleProtocol).Scan(&version, &dirty)
+	err = conn.QueryRow(ctx, `SELECT version, dirty FROM sinker.`+versionTable,
+		pgx.QueryExecModeSimpleProtocol).Scan(&version, &dirty)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, false, nil
 	}
@@ -124,11 +126,13 @@ func MigrationSQL(from uint) (string, error) {
 	}
 	last := files[len(files)-1].version
 	var b strings.Builder
-	fmt.Fprintf(&b, "-- Schema sinker, version %d to %d. Run it with: psql -v ON_ERROR_STOP=1 -f FILE\nBEGIN;\n\n", from, last)
+	fmt.Fprintf(&b, "-- Schema sinker, version %d to %d. Run it with: psql -v ON_ERROR_STOP=1 -f FILE\nBEGIN;\n\n", from,
+		last)
 	if from == 0 {
 		fmt.Fprintf(&b, guardNone, versionTable)
 		b.WriteString(createSchema + "\n")
-		fmt.Fprintf(&b, "CREATE TABLE sinker.%s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n\n", versionTable)
+		fmt.Fprintf(&b, "CREATE TABLE sinker.%s (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\n\n",
+			versionTable)
 	} else {
 		fmt.Fprintf(&b, guardVersion, versionTable, from)
 	}
@@ -159,14 +163,16 @@ func setVersion(version uint) string {
 const (
 	guardNone = `DO $$ BEGIN
   IF to_regclass('sinker.%[1]s') IS NOT NULL THEN
-    RAISE EXCEPTION 'schema sinker is there already' USING HINT = 'sinker migrate version tells its version N; sinker migrate --print-sql --from N prints what is missing';
+    RAISE EXCEPTION 'schema sinker is there already'
+    USING HINT = 'sinker migrate version tells its version N; sinker migrate --print-sql --from N prints what is missing';
   END IF;
 END $$;
 
 `
 	guardVersion = `DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM sinker.%[1]s WHERE version = %[2]d AND NOT dirty) THEN
-    RAISE EXCEPTION 'schema sinker is not at version %[2]d' USING HINT = 'sinker migrate version tells its version N; sinker migrate --print-sql --from N prints what is missing';
+    RAISE EXCEPTION 'schema sinker is not at version %[2]d'
+    USING HINT = 'sinker migrate version tells its version N; sinker migrate --print-sql --from N prints what is missing';
   END IF;
 END $$;
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -95,7 +96,8 @@ func (s *sift) tryHistory(ctx context.Context, items []item) error {
 // exclusion constraint, or a key that one INSERT … ON CONFLICT met twice.
 func collides(err error) bool {
 	var pe *pgconn.PgError
-	return errors.As(err, &pe) && !raised(pe) && (pe.Code == "23505" || pe.Code == "23P01" || pe.Code == "21000")
+	return errors.As(err, &pe) && !raised(pe) && (pe.Code == pgerrcode.UniqueViolation ||
+		pe.Code == pgerrcode.ExclusionViolation || pe.Code == pgerrcode.CardinalityViolation)
 }
 
 // mergeInOrder writes items with the result that one statement for each, in their order, would

@@ -36,8 +36,9 @@ func (s *sift) waitFor() error {
 	rng := &s.w.batch[first.at.rng]
 	left := sink.WaitAtMost - time.Since(s.w.store.waits[rng.TopicPartition].since)
 	return &StopError{TopicPartition: rng.TopicPartition, Offset: first.at.offset, Wait: true,
-		Again:  min(max(sink.WaitAtMost/10, 100*time.Millisecond), 2*time.Second, left),
-		Reason: s.w.result.Table + " does not take this record yet, and the sink waits for that: " + describe(record.StepWrite, first.err)}
+		Again: min(max(sink.WaitAtMost/10, 100*time.Millisecond), 2*time.Second, left),
+		Reason: s.w.result.Table + " does not take this record yet, and the sink waits for that: " +
+			describe(record.StepWrite, first.err)}
 }
 
 // mayWait says whether the sink waits for such a refusal and the partition's time for it is not over yet.

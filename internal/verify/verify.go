@@ -114,7 +114,8 @@ func (v *Verifier) reread(ctx context.Context, rep *Report, tp record.TopicParti
 		}
 	}
 	if skipped := len(ledger) - rep.Compared; skipped > 0 {
-		rep.note("%s below offset %d, where Kafka's log starts now: not compared", english.Plural(skipped, "range begins", "ranges begin"), start)
+		rep.note("%s below offset %d, where Kafka's log starts now: not compared",
+			english.Plural(skipped, "range begins", "ranges begin"), start)
 	}
 	return nil
 }
@@ -154,7 +155,8 @@ func (v *Verifier) compareRun(ctx context.Context, rep *Report, tp record.TopicP
 }
 
 func sumText(c txn.Checksum) string {
-	return fmt.Sprintf("%s, %s, checksum %016x", english.Plural(int(c.Records), "record", ""), english.Plural(int(c.Bytes), "byte", ""), c.Sum)
+	return fmt.Sprintf("%s, %s, checksum %016x", english.Plural(int(c.Records), "record", ""),
+		english.Plural(int(c.Bytes), "byte", ""), c.Sum)
 }
 
 func off(a, b int64) int64 { return max(a-b, b-a) }
@@ -164,8 +166,8 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp record.TopicPa
 	row, sinks := books.Row, v.Store.SinksOf(tp.Topic)
 	rep.Suppressed = row.Suppressed
 	if books.Suppressed > 0 {
-		rep.note("triggers or rules of the topic's tables suppressed %s (%d counted for this partition): its row counts may differ from the totals by as many",
-			english.Plural(int(books.Suppressed), "row", ""), row.Suppressed)
+		rep.note("triggers or rules of the topic's tables suppressed %s (%d counted for this partition): its row counts "+
+			"may differ from the totals by as many", english.Plural(int(books.Suppressed), "row", ""), row.Suppressed)
 	}
 	for _, sink := range sinks {
 		n, why, err := v.Store.CountRows(ctx, sink, tp, row.NextOffset)
@@ -189,20 +191,24 @@ func (v *Verifier) countRows(ctx context.Context, rep *Report, tp record.TopicPa
 		switch {
 		case len(books.Jumps) > 0:
 			rep.note("the position was changed by hand: the rows of %s are not compared with the totals", name)
-		case len(sinks) == 1 && off(n.Rows-n.Beyond, row.Written) > books.Suppressed && off(n.Rows, row.Written) > books.Suppressed:
-			rep.differ("%s has %s below the position, sinker wrote %d", name, english.Plural(int(n.Rows-n.Beyond), "row", ""), row.Written)
+		case len(sinks) == 1 && off(n.Rows-n.Beyond, row.Written) > books.Suppressed &&
+			off(n.Rows, row.Written) > books.Suppressed:
+			rep.differ("%s has %s below the position, sinker wrote %d", name, english.Plural(int(n.Rows-n.Beyond), "row", ""),
+				row.Written)
 		}
 	}
 	return nil
 }
 
-// absent is about a table of `create: yes` that is not there. The records of a topic that has this table alone went nowhere else.
+// absent is about a table of `create: yes` that is not there. The records of a topic that has this table alone went
+// nowhere else.
 func absent(rep *Report, name string, written int64, sinks int) {
 	switch {
 	case written == 0:
 		rep.note("%s does not exist yet: sinker has written no record of this partition", name)
 	case sinks == 1:
-		rep.differ("%s does not exist, and sinker wrote %s of this partition into it", name, english.Plural(int(written), "row", ""))
+		rep.differ("%s does not exist, and sinker wrote %s of this partition into it", name,
+			english.Plural(int(written), "row", ""))
 	default:
 		rep.note("%s does not exist: none of its rows could be counted", name)
 	}

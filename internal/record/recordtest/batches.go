@@ -17,8 +17,8 @@ var place = record.TopicPartition{Topic: "orders", Partition: 3}
 
 // at is a record that differs from its neighbours in everything.
 func at(offset int64) *record.Record {
-	r := &record.Record{TopicPartition: place, Offset: offset, Timestamp: 1_800_000_000_000 + offset*7, LeaderEpoch: int32(offset / 5),
-		Key: fmt.Append(nil, "key ", offset), Value: fmt.Append(nil, "value ", offset*3)}
+	r := &record.Record{TopicPartition: place, Offset: offset, Timestamp: 1_800_000_000_000 + offset*7,
+		LeaderEpoch: int32(offset / 5), Key: fmt.Append(nil, "key ", offset), Value: fmt.Append(nil, "value ", offset*3)}
 	switch offset % 4 {
 	case 0:
 		r.Key = nil
@@ -91,7 +91,8 @@ func clones(records []*record.Record) []*record.Record {
 	return all
 }
 
-// starts are offsets to walk from: the ends, before and after them, every record and what lies beside it; of many a few.
+// starts are offsets to walk from: the ends, before and after them, every record and what lies beside it; of many a
+// few.
 func starts(from, to int64, records []*record.Record) []int64 {
 	all := []int64{from, to, to + 1, max(0, from-1), 0, (from + to) / 2}
 	for i, r := range records {
@@ -151,7 +152,10 @@ func compare(t *testing.T, got, want *record.Record) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for range 2 { // asked for twice
-		if !slices.EqualFunc(got.Headers(), want.Headers(), func(a, b record.Header) bool { return a.Key == b.Key && same(a.Value, b.Value) }) {
+		if !slices.EqualFunc(got.Headers(), want.Headers(), func(a, b record.Header) bool {
+			return a.Key == b.Key &&
+				same(a.Value, b.Value)
+		}) {
 			t.Errorf("headers %v, want %v", got.Headers(), want.Headers())
 		}
 	}
