@@ -6,9 +6,13 @@ import (
 	"sinker/internal/record"
 )
 
-// A sink whose changes name their tables is written by one writer, of its first table, which has
-// those of the others: what a record does to several tables is there whole or not at all. So its
-// rows are encoded once and kept until all are written.
+// family is the mode of the first table of a sink whose changes name their tables. One writer, that
+// of the first table, has those of the others: what a record does to several tables is there whole
+// or not at all. So its rows are encoded once and kept until all are written, and whatever else a
+// mode can do, such as streaming, is not done.
+type family struct{ mode }
+
+func (family) write(ctx context.Context, w *writer) error { return w.writeFamily(ctx) }
 
 // writeFamily writes the batch's records into the tables of the writer's sink.
 func (w *writer) writeFamily(ctx context.Context) error {

@@ -48,9 +48,9 @@ func TestModesAreAsked(t *testing.T) {
 				if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "Mode" {
 					t.Errorf("%s asks for the rule's mode: ask the mode instead (mode.go)", file)
 				}
-			case *ast.TypeAssertExpr:
-				if id, ok := n.X.(*ast.SelectorExpr); ok && id.Sel.Name == "mode" {
-					t.Errorf("%s asks which mode it is: ask the mode instead (mode.go)", file)
+			case *ast.StarExpr:
+				if id, ok := n.X.(*ast.Ident); ok && ofOneMode[id.Name] {
+					t.Errorf("%s names *%s: ask the mode instead (mode.go)", file, id.Name)
 				}
 			}
 			return true

@@ -35,6 +35,9 @@ func newRouter(sinks []Sink) *router {
 			t.format, t.formatErr = first.format, first.formatErr
 			first.others = append(first.others, t)
 		}
+		if len(first.others) > 0 {
+			first.mode = family{first.mode}
+		}
 	}
 	return r
 }

@@ -128,9 +128,7 @@ func (w *writer) enter(rng int) bool {
 // write writes all records of the table that the batch has now, and notes the result.
 func (w *writer) write(ctx context.Context) (err error) {
 	w.result.Table = w.name()
-	if len(w.target.others) > 0 {
-		err = w.writeFamily(ctx)
-	} else if w.careful || w.target.streamer() == nil {
+	if w.careful || w.target.streamer() == nil {
 		err = w.target.mode.write(ctx, w)
 	} else if err = w.startWith(ctx); err == nil {
 		err = w.finish(ctx)
