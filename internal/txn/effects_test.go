@@ -42,9 +42,6 @@ func (arrays) Changes(dst []transform.Change, r *record.Record) ([]transform.Cha
 	return dst, nil
 }
 
-// An effect with an id of badID or more is refused by a table that has one of badKinds.
-const badID = 1000
-
 // badKinds are ways in which one row is refused. $t is the table, which has columns id and n, and rows 0 to 999 of
 // parents are there.
 var badKinds = []struct{ name, ddl, id string }{
