@@ -3,9 +3,9 @@
 // A plan says which fields it wants, and in which forms (Paths). A format compiles that into a Decoder, which fills one
 // value for each. What a column makes of a value is no business of a format's.
 //
-// A decoder tells two kinds of trouble apart. What is wrong with a record is a *record.BadRecord: the record becomes a dead
-// letter. What is wrong with the world (a schema that cannot be had just now) is an error: the partition waits, the record
-// stays where it is, and no dead letter is written.
+// A decoder tells two kinds of trouble apart. What is wrong with a record is a *record.BadRecord: the record becomes a
+// dead letter. What is wrong with the world (a schema that cannot be had just now) is an error: the partition waits,
+// the record stays where it is, and no dead letter is written.
 package format
 
 import (
@@ -21,8 +21,8 @@ import (
 	"sinker/internal/value"
 )
 
-// Format reads the records of one sink for one worker. It is used by one goroutine; a cache of schemas that workers share
-// is behind it.
+// Format reads the records of one sink for one worker. It is used by one goroutine; a cache of schemas that workers
+// share is behind it.
 type Format interface {
 	// Decoder returns a decoder of the wanted fields. It fills into, which has a value for each place of want.
 	Decoder(want *Document, into []value.Value) Decoder

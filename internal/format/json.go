@@ -10,9 +10,9 @@ import (
 	"github.com/dustin/go-humanize/english"
 )
 
-// scanner finds the wanted fields of JSON texts in one pass over the bytes. It checks the whole text's syntax (RFC 8259,
-// as encoding/json does) and collects a value for each node of its document. What a text may hold is the business of
-// the column that wants it. Of a repeated field the last one counts.
+// scanner finds the wanted fields of JSON texts in one pass over the bytes. It checks the whole text's syntax (RFC
+// 8259, as encoding/json does) and collects a value for each node of its document. What a text may hold is the business
+// of the column that wants it. Of a repeated field the last one counts.
 type scanner struct {
 	doc      *Document
 	values   []value.Value // of the last text, by node
@@ -74,8 +74,8 @@ func (s *scanner) forget() {
 	s.content, s.items, s.open = s.content[:0], s.items[:0], s.open[:0]
 }
 
-// value reads the value at i into node n, in the forms in which it is wanted. It returns the place behind it, or -1, and
-// what is in it.
+// value reads the value at i into node n, in the forms in which it is wanted. It returns the place behind it, or -1,
+// and what is in it.
 func (s *scanner) value(i int, n int32, depth int) (end int, flags value.Flags) {
 	b := s.b
 	if i >= len(b) {
@@ -115,13 +115,12 @@ func (s *scanner) object(i int, n int32, depth int) (int, value.Flags) {
 	i, more := s.begin(i, '}')
 	o := &s.objects[n]
 	f := &o.start
-	var flags value.Flags
+	var flags, fl value.Flags
 	for more {
 		if next := f.next; next.matches(b, i) {
 			f = next
 			i += f.size
 		} else {
-			var fl value.Flags
 			if i, f, fl = s.lookUp(i, o, f); i < 0 {
 				return -1, 0
 			}
@@ -136,19 +135,16 @@ func (s *scanner) object(i int, n int32, depth int) (int, value.Flags) {
 		switch v := f.value; {
 		case v == nil:
 			f.met++
-			var fl value.Flags
 			if i, fl = s.skip(i, depth); i < 0 {
 				return -1, 0
 			}
-			flags |= fl
 		case b[i] == '"' && !f.inner:
-			end, fl := s.text(i + 1)
-			if end < 0 {
+			start := i + 1
+			if i, fl = s.text(start); i < 0 {
 				return -1, 0
 			}
-			v.Set(value.Text, fl, b[i+1:end])
-			i = end + 1
-			flags |= fl
+			v.Set(value.Text, fl, b[start:i])
+			i++
 			if fl&escaped != 0 {
 				s.unescape(v)
 			}
@@ -156,14 +152,13 @@ func (s *scanner) object(i int, n int32, depth int) (int, value.Flags) {
 			if i = s.number(i, v); i < 0 {
 				return -1, 0
 			}
-			flags |= v.Flags
+			fl = v.Flags
 		default:
-			var fl value.Flags
 			if i, fl = s.value(i, f.node, depth); i < 0 {
 				return -1, 0
 			}
-			flags |= fl
 		}
+		flags |= fl
 		if i+1 < len(b) && b[i] == ',' && b[i+1] == '"' {
 			i++ // as it mostly is
 		} else if i, more = s.separator(i, '}'); i < 0 {
@@ -277,7 +272,8 @@ func (s *scanner) skipArray(i, depth int) (int, value.Flags) {
 	return i, flags
 }
 
-// begin goes behind the bracket at i and the space after it, and behind the closing bracket if there is nothing between.
+// begin goes behind the bracket at i and the space after it, and behind the closing bracket if there is nothing
+// between.
 func (s *scanner) begin(i int, end byte) (int, bool) {
 	if i = skipSpace(s.b, i+1); i < len(s.b) && s.b[i] == end {
 		return i + 1, false
@@ -323,7 +319,8 @@ func (s *scanner) syntax(i int, what string) int {
 	case i < len(s.b):
 		s.err = record.Bad(record.CodeNotJSON, fmt.Sprintf("not JSON: %s (byte %d: %s)", what, i, record.Glimpse(s.b[i:])))
 	default:
-		s.err = record.Bad(record.CodeNotJSON, fmt.Sprintf("not JSON: %s (after %s)", what, english.Plural(len(s.b), "byte", "")))
+		s.err = record.Bad(record.CodeNotJSON, fmt.Sprintf("not JSON: %s (after %s)", what,
+			english.Plural(len(s.b), "byte", "")))
 	}
 	if i < mostLead {
 		if looks := LooksLike(s.b); looks != "" {

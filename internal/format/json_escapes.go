@@ -35,8 +35,8 @@ func unescaped(dst, s []byte) ([]byte, value.Flags) {
 	}
 }
 
-// unescape decodes the valid escape that s begins with, and both halves of a surrogate pair as one. Half a pair alone is
-// returned as it is.
+// unescape decodes the valid escape that s begins with, and both halves of a surrogate pair as one. Half a pair alone
+// is returned as it is.
 func unescape(s []byte) (r rune, n int) {
 	switch c := s[1]; c {
 	case 'b':

@@ -8,7 +8,7 @@ import (
 // jsonFormat reads plain JSON texts.
 type jsonFormat struct{ maxDepth int }
 
-// JSON returns the format of plain JSON texts, with so many objects and arrays inside one another at most; 0 means
+// JSON returns the format of plain JSON texts, with at most maxDepth objects and arrays inside one another; 0 means
 // DefaultDepth.
 func JSON(maxDepth int) Format {
 	if maxDepth == 0 {
@@ -52,8 +52,8 @@ func (f *jsonFields) Each(each func(name string, v *value.Value)) {
 	}
 }
 
-// schemaID returns the id of the schema by which a record is written, if it begins as those of a schema registry do: a zero
-// byte, which begins no JSON, and four bytes.
+// schemaID returns the id of the schema by which a record is written, if it begins as those of a schema registry do: a
+// zero byte, which begins no JSON, and four bytes.
 func schemaID(b []byte) (uint32, bool) {
 	if len(b) < 5 || b[0] != 0 {
 		return 0, false

@@ -35,7 +35,7 @@ func (s *scanner) read(i int, v *value.Value, depth int, elements Form) (end int
 	return end, flags
 }
 
-// otherForms sets the forms of a node beside the first, which is v still as it was read.
+// otherForms sets the forms of a node other than the first, which is v still as it was read.
 func (s *scanner) otherForms(n *node, v *value.Value, i, end, depth int) {
 	if at := n.forms[AsJSON]; at > 0 {
 		asJSON(&s.values[at], v, s.b[i:end])

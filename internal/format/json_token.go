@@ -90,7 +90,8 @@ func codeUnit(b []byte, i int) (int, value.Flags) {
 }
 
 func isUnicode(b []byte, i int) bool {
-	return i+6 <= len(b) && b[i] == '\\' && b[i+1] == 'u' && isHex(b[i+2]) && isHex(b[i+3]) && isHex(b[i+4]) && isHex(b[i+5])
+	return i+6 <= len(b) && b[i] == '\\' && b[i+1] == 'u' &&
+		isHex(b[i+2]) && isHex(b[i+3]) && isHex(b[i+4]) && isHex(b[i+5])
 }
 
 func isHex(c byte) bool { return c-'0' <= 9 || c|0x20-'a' <= 5 }

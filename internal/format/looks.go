@@ -17,9 +17,10 @@ type signature struct {
 }
 
 const (
-	unpacked = "send the JSON itself, and let the producer's compression.type compress it: Kafka clients unpack that by themselves"
-	plainly  = "sinker reads plain JSON only: let the producer write JSON, or convert the topic before"
-	inUTF8   = "JSON between systems is UTF-8: let the producer encode it as that"
+	unpacked = "send the JSON itself, and let the producer's compression.type compress it: Kafka clients unpack that " +
+		"by themselves"
+	plainly = "sinker reads plain JSON only: let the producer write JSON, or convert the topic before"
+	inUTF8  = "JSON between systems is UTF-8: let the producer encode it as that"
 )
 
 // signatures are tried in order, so a longer one comes before one that it begins with.
@@ -54,16 +55,19 @@ var signatures = []signature{
 // leastSignature is how long a record must be for two bytes to mean something.
 const leastSignature = 4
 
-// LooksLike says what bytes that are not JSON look like, and what to do; empty where they look like nothing in particular.
+// LooksLike says what bytes that are not JSON look like, and what to do; empty where they look like nothing in
+// particular.
 func LooksLike(b []byte) string {
 	if wide := wideText(b); wide != "" {
 		return fmt.Sprintf("it looks like %s; %s", wide, inUTF8)
 	}
 	if id, ok := schemaID(b); ok {
 		if rest := bytes.TrimLeft(b[5:], " \t\r\n"); len(rest) > 0 && rest[0] == '{' {
-			return fmt.Sprintf("it begins with byte 0 and the id %d, as a schema registry's JSON Schema serializer writes it; let the producer use the plain JSON serializer", id)
+			return fmt.Sprintf("it begins with byte 0 and the id %d, as a schema registry's JSON Schema serializer writes "+
+				"it; let the producer use the plain JSON serializer", id)
 		}
-		return fmt.Sprintf("it begins with byte 0 and the id %d, as the records of a schema registry do (Avro, Protobuf); %s", id, plainly)
+		return fmt.Sprintf("it begins with byte 0 and the id %d, as the records of a schema registry do (Avro, "+
+			"Protobuf); %s", id, plainly)
 	}
 	for _, s := range signatures {
 		if len(b) >= leastSignature && bytes.HasPrefix(b, []byte(s.begins)) && (s.begins == "<" || !isText(b)) {
@@ -95,8 +99,10 @@ func wideText(b []byte) string {
 	}
 	ascii := func(c byte) bool { return c >= ' ' && c < 0x7f || c == '\n' || c == '\r' || c == '\t' }
 	switch {
-	case len(b) >= 8 && b[0] == 0 && b[1] == 0 && b[2] == 0 && ascii(b[3]) && b[4] == 0 && b[5] == 0 && b[6] == 0 && ascii(b[7]),
-		len(b) >= 8 && ascii(b[0]) && b[1] == 0 && b[2] == 0 && b[3] == 0 && ascii(b[4]) && b[5] == 0 && b[6] == 0 && b[7] == 0:
+	case len(b) >= 8 && b[0] == 0 && b[1] == 0 && b[2] == 0 && ascii(b[3]) &&
+		b[4] == 0 && b[5] == 0 && b[6] == 0 && ascii(b[7]),
+		len(b) >= 8 && ascii(b[0]) && b[1] == 0 && b[2] == 0 && b[3] == 0 &&
+			ascii(b[4]) && b[5] == 0 && b[6] == 0 && b[7] == 0:
 		return "text in UTF-32"
 	case len(b) >= 4 && b[0] == 0 && ascii(b[1]) && b[2] == 0 && ascii(b[3]),
 		len(b) >= 4 && ascii(b[0]) && b[1] == 0 && ascii(b[2]) && b[3] == 0:

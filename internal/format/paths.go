@@ -63,9 +63,9 @@ func (p *Paths) number(d *Document) {
 	d.nodes[p.id].children, d.nodes[p.id].end = children, int32(len(d.nodes))
 }
 
-// Document is the tree of the fields that a plan wants of one record. Node 0 is the whole record. The nodes of a subtree
-// lie next to each other, and a node's number is also the place of its value among those that a decoder fills. A form in
-// which a field is wanted, other than AsScalar, is a node of its own that follows.
+// Document is the tree of the fields that a plan wants of one record. Node 0 is the whole record. The nodes of a
+// subtree lie next to each other, and a node's number is also the place of its value among those that a decoder fills.
+// A form in which a field is wanted, other than AsScalar, is a node of its own that follows.
 type Document struct {
 	nodes []node
 }
@@ -81,8 +81,8 @@ type node struct {
 // Len is how many values a decoder fills.
 func (d *Document) Len() int { return len(d.nodes) }
 
-// Find returns the place of the value at the path in a form, and the places on the way to it, the whole record's left out.
-// Path and form must be wanted.
+// Find returns the place of the value at the path in a form, and the places on the way to it, the whole record's left
+// out. Path and form must be wanted.
 func (d *Document) Find(fields []string, f Form) (n int32, way []int32) {
 	for i, name := range fields {
 		if i > 0 {

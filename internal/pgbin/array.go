@@ -20,7 +20,8 @@ func appendArray(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record.Bad
 	a := arrayWriter{enc: enc, json: enc.ofJSON(), at: len(dst)}
 	a.dims = a.shape(v)
 	if a.dims > mostDimensions {
-		return dst, record.Bad(record.CodeOutOfRange, fmt.Sprintf("an array has %d dimensions, Postgres takes %d", a.dims, mostDimensions))
+		return dst, record.Bad(record.CodeOutOfRange,
+			fmt.Sprintf("an array has %d dimensions, Postgres takes %d", a.dims, mostDimensions))
 	}
 	dst = append(dst, 0, 0, 0, 0)
 	if a.dims == 1 && len(v.Items) == 0 {
@@ -70,7 +71,8 @@ func (a *arrayWriter) shape(v *value.Value) int {
 // list writes the elements of a list, or the lists in it, and checks that it is as long as the others of its dimension.
 func (a *arrayWriter) list(dst []byte, v *value.Value, dim int) ([]byte, *record.BadRecord) {
 	if v.Kind != value.List {
-		return dst, record.Bad(record.CodeWrongType, fmt.Sprintf("%s is %s, and the elements beside it are arrays", glimpse(v), v.Kind))
+		return dst, record.Bad(record.CodeWrongType,
+			fmt.Sprintf("%s is %s, and the elements next to it are arrays", glimpse(v), v.Kind))
 	}
 	for i := range v.Items {
 		var err *record.BadRecord
@@ -83,7 +85,8 @@ func (a *arrayWriter) list(dst []byte, v *value.Value, dim int) ([]byte, *record
 	if have := int32(binary.BigEndian.Uint32(length)); have < 0 && count > 0 {
 		binary.BigEndian.PutUint32(length, uint32(count))
 	} else if have != count {
-		return dst, record.Bad(record.CodeWrongType, "the arrays within an array have different lengths, or are empty, which Postgres' arrays cannot have")
+		return dst, record.Bad(record.CodeWrongType, "the arrays within an array have different lengths, or are empty, "+
+			"which Postgres' arrays cannot have")
 	}
 	return dst, nil
 }
@@ -97,7 +100,8 @@ func (a *arrayWriter) element(dst []byte, v *value.Value, dim int) ([]byte, *rec
 		return appendInt32(dst, -1), nil
 	}
 	if v.Kind == value.List && !a.json {
-		return dst, record.Bad(record.CodeWrongType, fmt.Sprintf("%s is an array, and the elements before it are not", glimpse(v)))
+		return dst, record.Bad(record.CodeWrongType, fmt.Sprintf("%s is an array, and the elements before it are not",
+			glimpse(v)))
 	}
 	return a.enc.element.Append(dst, v)
 }

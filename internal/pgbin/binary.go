@@ -15,8 +15,8 @@ const (
 	formUUID  = "32 hexadecimal digits as 5f0c6c2e-8d6b-4a3b-9c44-0d1c2e3f4a5b"
 )
 
-// appendBytea writes bytes, as they are or given as a text: hexadecimal behind \x, as Postgres writes them, or else base64 of the
-// standard alphabet with padding, as JSON encoders of bytes write it.
+// appendBytea writes bytes, as they are or given as a text: hexadecimal behind \x, as Postgres writes them, or else
+// base64 of the standard alphabet with padding, as JSON encoders of bytes write it.
 func appendBytea(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record.BadRecord) {
 	if v.Kind == value.Bytes {
 		return append(appendInt32(dst, int32(len(v.B))), v.B...), nil
@@ -68,7 +68,8 @@ func appendFromBase64(dst, s []byte) ([]byte, bool) {
 	return out, err == nil
 }
 
-// appendUUID writes a UUID: sixteen bytes, or a text in any form that Postgres reads: hyphens after each four digits or not, braces around or not.
+// appendUUID writes a UUID: sixteen bytes, or a text in any form that Postgres reads: hyphens after each four digits or
+// not, braces around or not.
 func appendUUID(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record.BadRecord) {
 	if v.Kind == value.Bytes && len(v.B) == 16 {
 		return append(append(dst, 0, 0, 0, 16), v.B...), nil
@@ -105,7 +106,8 @@ func appendUUID(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record.BadR
 func hex8(x uint64) (uint64, bool) {
 	low, letter := x&(0x0f*swar.Ones), x>>6&swar.Ones
 	v := low + 9*letter
-	wrong := (v+0x76*swar.Ones-6*letter)&swar.Highs | letter<<7&^(low+0x7f*swar.Ones) | (x | 0x20*letter) ^ (v + 0x30*swar.Ones + 0x27*letter)
+	wrong := (v+0x76*swar.Ones-6*letter)&swar.Highs | letter<<7&^(low+0x7f*swar.Ones) |
+		(x | 0x20*letter) ^ (v + 0x30*swar.Ones + 0x27*letter)
 	v = (v<<4 | v>>8) & 0x00ff00ff00ff00ff
 	v = (v | v>>8) & 0x0000ffff0000ffff
 	return (v | v>>16) & 0xffffffff, wrong == 0

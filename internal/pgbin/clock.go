@@ -167,8 +167,8 @@ func (c *clock) readZone(b []byte) bool {
 	return true
 }
 
-// TimeKind says what a text is in full: Date, Timestamp or TimestampTZ, in ISO 8601 with a year of four digits; otherwise
-// Unknown.
+// TimeKind says what a text is in full: Date, Timestamp or TimestampTZ, in ISO 8601 with a year of four digits;
+// otherwise Unknown.
 func TimeKind(s []byte) Kind {
 	var c clock
 	if len(s) < 10 || s[4] != '-' {

@@ -32,7 +32,8 @@ func (c *clock) readUsual(b []byte) bool {
 	date, time = date*10+date>>8, time*10+time>>8 // the numbers of two digits, each where its first digit was
 	year, month, day := int64(date&0xff*100+date>>16&0xff), int64(date>>40&0xff), int64(time&0xff)
 	hour, minute, second := int64(time>>24&0xff), int64(time>>48&0xff), two(b, 17)
-	if year == 0 || month-1 > 11 || month == 0 || day == 0 || day > 28 && day > daysInMonth(year, month) || hour > 23 || minute > 59 || second > 59 {
+	if year == 0 || month-1 > 11 || month == 0 || day == 0 || day > 28 && day > daysInMonth(year, month) ||
+		hour > 23 || minute > 59 || second > 59 {
 		return false
 	}
 	c.days = daysOf(year, month, day)

@@ -16,7 +16,8 @@ const (
 	Day    int64 = dayMicros
 )
 
-// Cut returns the encoding of times that are cut down to a unit, in UTC, for a key: timestamps, and for days also dates.
+// Cut returns the encoding of times that are cut down to a unit, in UTC, for a key: timestamps, and for days also
+// dates.
 func Cut(t Type, unit int64) (Encoding, error) {
 	whole := t
 	whole.Typmod = -1 // the fraction goes anyway
@@ -25,7 +26,8 @@ func Cut(t Type, unit int64) (Encoding, error) {
 	case t.Kind == Date && unit == Day:
 		whole = OfKind(TimestampTZ, -1)
 	default:
-		return Encoding{}, fmt.Errorf("a time cut down to a unit is timestamp with time zone or timestamp, a day also date; not %s", t)
+		return Encoding{}, fmt.Errorf("a time cut down to a unit is timestamp with time zone or timestamp, a day also "+
+			"date; not %s", t)
 	}
 	inner, err := NewEncoding(whole, true)
 	return Encoding{append: appendCut, element: &inner, isKey: true, unit: unit, Of: t, fraction: 6}, err
@@ -49,7 +51,8 @@ func appendFinite(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record.Ba
 	at := len(dst)
 	dst, err := enc.element.Append(dst, v)
 	if err == nil && !isFinite(dst[at+4:], enc.Of.Kind) {
-		return dst, record.Bad(record.CodeOutOfRange, fmt.Sprintf("%s cannot be added: the sum would be that from then on", glimpse(v)))
+		return dst, record.Bad(record.CodeOutOfRange, fmt.Sprintf("%s cannot be added: the sum would be that from then "+
+			"on", glimpse(v)))
 	}
 	return dst, err
 }

@@ -144,8 +144,8 @@ func appendTimestamp(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record
 	return appendClock(dst, v, enc, formTimestamp)
 }
 
-// appendTimestampTZ writes timestamp with time zone. What has no zone is refused: which one is meant is not known here, and
-// Postgres would take its session's.
+// appendTimestampTZ writes timestamp with time zone. What has no zone is refused: which one is meant is not known here,
+// and Postgres would take its session's.
 func appendTimestampTZ(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record.BadRecord) {
 	switch {
 	case v.Kind == value.Timestamp && v.Flags&value.Local == 0:
@@ -201,9 +201,11 @@ func appendClock(dst []byte, v *value.Value, enc *Encoding, form string) ([]byte
 func appendMoment(dst []byte, c *clock, v *value.Value, enc *Encoding, form string) ([]byte, *record.BadRecord) {
 	switch {
 	case enc.Of.Kind == TimestampTZ && !c.zoned:
-		return dst, record.Bad(record.CodeInvalid, fmt.Sprintf("%s has no time zone; expected is %s, or a column of type timestamp", glimpse(v), form))
+		return dst, record.Bad(record.CodeInvalid, fmt.Sprintf("%s has no time zone; expected is %s, or a column of "+
+			"type timestamp", glimpse(v), form))
 	case enc.Of.Kind == Timestamp && c.offset != 0:
-		return dst, record.Bad(record.CodeInvalid, fmt.Sprintf("%s has a time zone, which %s cannot keep; make the column timestamptz", glimpse(v), enc.Of))
+		return dst, record.Bad(record.CodeInvalid, fmt.Sprintf("%s has a time zone, which %s cannot keep; make the "+
+			"column timestamptz", glimpse(v), enc.Of))
 	}
 	if c.digits > enc.fraction {
 		return dst, finerThan(v, enc)

@@ -23,8 +23,8 @@ type Encoding struct {
 	Of Type
 }
 
-// Append appends a value that is there and not null, as the length and the bytes of a field of a binary COPY tuple. When
-// it returns a BadRecord, what it appended is of no use.
+// Append appends a value that is there and not null, as the length and the bytes of a field of a binary COPY tuple.
+// When it returns a BadRecord, what it appended is of no use.
 func (enc *Encoding) Append(dst []byte, v *value.Value) ([]byte, *record.BadRecord) {
 	return enc.append(dst, v, enc)
 }
@@ -99,7 +99,8 @@ func NewEncoding(t Type, isKey bool) (Encoding, error) {
 		}
 	}
 	if enc.append == nil {
-		return enc, fmt.Errorf("type %s cannot be written; list the other columns under `columns:` if it may be NULL or has a default, or make it text or jsonb", t)
+		return enc, fmt.Errorf("type %s cannot be written; list the other columns under `columns:` if it may be NULL or "+
+			"has a default, or make it text or jsonb", t)
 	}
 	if isKey && !canBeKey(t) {
 		return enc, fmt.Errorf("type %s cannot be a key here, because equal values of it have several forms", t)
@@ -129,7 +130,8 @@ func wrongType(v *value.Value, enc *Encoding) *record.BadRecord {
 }
 
 func invalid(text []byte, enc *Encoding, form string) *record.BadRecord {
-	return record.Bad(record.CodeInvalid, fmt.Sprintf("%s is not valid for %s; expected is %s", record.Glimpse(text), enc.Of, form))
+	return record.Bad(record.CodeInvalid,
+		fmt.Sprintf("%s is not valid for %s; expected is %s", record.Glimpse(text), enc.Of, form))
 }
 
 // unfitNumber is invalid of a number.
@@ -142,5 +144,6 @@ func outOfRange(v *value.Value, enc *Encoding) *record.BadRecord {
 }
 
 func inexact(v *value.Value, enc *Encoding, holds string) *record.BadRecord {
-	return record.Bad(record.CodeInexact, fmt.Sprintf("%s would have to be rounded: %s holds %s", glimpse(v), enc.Of, holds))
+	return record.Bad(record.CodeInexact,
+		fmt.Sprintf("%s would have to be rounded: %s holds %s", glimpse(v), enc.Of, holds))
 }

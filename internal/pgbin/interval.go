@@ -131,7 +131,8 @@ func (p *span) readISO(b []byte) bool {
 	return p.seen != 0
 }
 
-// readWords reads Postgres' own form: quantities with units, a time, and at the end perhaps ago, which turns all around.
+// readWords reads Postgres' own form: quantities with units, a time, and at the end perhaps ago, which turns all
+// around.
 func (p *span) readWords(b []byte) bool {
 	for b = trimSpace(b); len(b) > 0; b = trimSpace(b) {
 		if equalFold(b, "ago") && p.seen != 0 {

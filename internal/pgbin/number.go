@@ -102,12 +102,15 @@ func appendFloat4(dst []byte, v *value.Value, enc *Encoding) ([]byte, *record.Ba
 	return binary.BigEndian.AppendUint32(dst, math.Float32bits(float32(f))), nil
 }
 
-var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}
+var powersOfTen = [...]float64{
+	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+}
 
-// nearestFloat reads a floating point number: the nearest one, as is the nature of the type. What would become infinite,
-// or zero without being it, is out of range. A text may also be NaN or Infinity, as Postgres reads it.
+// nearestFloat reads a floating point number: the nearest one, as is the nature of the type. What would become
+// infinite, or zero without being it, is out of range. A text may also be NaN or Infinity, as Postgres reads it.
 func nearestFloat(v *value.Value, enc *Encoding, size int) (float64, *record.BadRecord) {
-	if v.Kind == value.Number && v.Flags&value.Exact != 0 && v.Num != 0 && size == 64 && -1<<53 <= v.Num && v.Num <= 1<<53 {
+	if v.Kind == value.Number && v.Flags&value.Exact != 0 && v.Num != 0 && size == 64 &&
+		-1<<53 <= v.Num && v.Num <= 1<<53 {
 		return float64(v.Num) / powersOfTen[v.Scale], nil // both exact, so the quotient is the nearest
 	}
 	return readFloat(v, enc, size)
@@ -152,8 +155,8 @@ func readFloat(v *value.Value, enc *Encoding, size int) (float64, *record.BadRec
 	return f, nil
 }
 
-// floatOfFloat narrows a float to a float32, where that is wanted. A float32 in a column of float64s is the number that it
-// is, and not the one that its digits show: to Postgres, too, 0.1::real::float8 is 0.10000000149011612.
+// floatOfFloat narrows a float to a float32, where that is wanted. A float32 in a column of float64s is the number that
+// it is, and not the one that its digits show: to Postgres, too, 0.1::real::float8 is 0.10000000149011612.
 func floatOfFloat(v *value.Value, enc *Encoding, size int) (float64, *record.BadRecord) {
 	f := v.Float64()
 	if math.IsNaN(f) {
@@ -254,7 +257,8 @@ func boolOf(s []byte) (byte, bool) {
 		word  string
 		least int
 		means byte
-	}{{"true", 1, 1}, {"false", 1, 0}, {"yes", 1, 1}, {"no", 1, 0}, {"on", 2, 1}, {"off", 2, 0}, {"1", 1, 1}, {"0", 1, 0}} {
+	}{{"true", 1, 1}, {"false", 1, 0}, {"yes", 1, 1}, {"no", 1, 0},
+		{"on", 2, 1}, {"off", 2, 0}, {"1", 1, 1}, {"0", 1, 0}} {
 		if len(s) >= w.least && len(s) <= len(w.word) && equalFold(s, w.word[:len(s)]) {
 			return w.means, true
 		}

@@ -148,7 +148,8 @@ func appendSmallNumeric(dst []byte, num int64, scale int, enc *Encoding) ([]byte
 	}
 	shown := scale
 	if enc.precision > 0 {
-		if scale > enc.scale || enc.precision > value.ExactDigits || enc.scale > enc.precision || m >= tens[enc.precision-enc.scale+scale] {
+		if scale > enc.scale || enc.precision > value.ExactDigits || enc.scale > enc.precision ||
+			m >= tens[enc.precision-enc.scale+scale] {
 			return dst, false
 		}
 		shown = enc.scale

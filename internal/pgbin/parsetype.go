@@ -32,8 +32,9 @@ var spellings = map[string]Kind{
 	"inet": Inet, "cidr": CIDR, "macaddr": MACAddr,
 }
 
-// ParseType reads a type as a configuration spells it: any of Postgres' names for it, in any case, with a modifier where
-// the type takes one and [] for an array: bigint, numeric(12,2), varchar(20), timestamp(3) with time zone, text[].
+// ParseType reads a type as a configuration spells it: any of Postgres' names for it, in any case, with a modifier
+// where the type takes one and [] for an array: bigint, numeric(12,2), varchar(20), timestamp(3) with time zone,
+// text[].
 //
 // citext is known too, with its schema before it where tables are to be made. Types made in a database (enumerations,
 // domains) have no spelling here: leave the type out and the table's is used.
@@ -152,5 +153,6 @@ func unknownType(spelled, name string) error {
 		return fmt.Errorf("unknown type %q; did you mean %q?", spelled, near)
 	}
 	known = slices.DeleteFunc(known, func(k string) bool { return strings.Contains(k, " ") })
-	return fmt.Errorf("unknown type %q; known are %s, and arrays of them as text[]; for a type made in your database leave the type out, then the table's is used", spelled, strings.Join(known, ", "))
+	return fmt.Errorf("unknown type %q; known are %s, and arrays of them as text[]; for a type made in your database "+
+		"leave the type out, then the table's is used", spelled, strings.Join(known, ", "))
 }

@@ -186,7 +186,8 @@ func appendDuration(dst []byte, v *value.Value) (out []byte, code string) {
 	return appendSeconds(dst, whole, fraction, v.Scale), ""
 }
 
-// appendPart writes a part of an interval that began at a place in dst. After a part with a minus a plus is written out.
+// appendPart writes a part of an interval that began at a place in dst. After a part with a minus a plus is written
+// out.
 func appendPart(dst []byte, at int, minus bool, n int64, unit string) ([]byte, bool) {
 	if n == 0 {
 		return dst, minus

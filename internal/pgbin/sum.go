@@ -35,7 +35,8 @@ func NewAdder(enc *Encoding) Adder {
 	return a
 }
 
-// Add adds a field. It reports false, with nothing added, for a numeric that is too long for a Sum: that goes into a Large.
+// Add adds a field. It reports false, with nothing added, for a numeric that is too long for a Sum: that goes into a
+// Large.
 func (a *Adder) Add(s *Sum, field []byte) bool {
 	s.Seen = true
 	switch a.enc.Of.Kind {
@@ -144,8 +145,8 @@ func scale(n *big.Int, groups int) {
 	n.Mul(n, new(big.Int).Exp(tenThousand, big.NewInt(int64(groups)), nil))
 }
 
-// Append writes a sum, and a large one that belongs to it (nil: none does), as a field of the column. Its error says that
-// the type does not hold it.
+// Append writes a sum, and a large one that belongs to it (nil: none does), as a field of the column. Its error says
+// that the type does not hold it.
 func (a *Adder) Append(dst []byte, c *Sum, large *Large) ([]byte, *record.BadRecord) {
 	switch k := a.enc.Of.Kind; k {
 	case Numeric:

@@ -9,7 +9,7 @@ import (
 // Kind is a family of Postgres types that one appender writes.
 type Kind uint8
 
-// The kinds. Unknown is a type that can not be written.
+// The kinds. Unknown is a type that cannot be written.
 const (
 	Unknown Kind = iota
 	Bool
@@ -39,7 +39,7 @@ const (
 )
 
 // Type is a Postgres type with its modifier. The zero Type, and one with only OID and Name set, is a type that the
-// encoder can not write; Compile refuses columns that would need it.
+// encoder cannot write; Compile refuses columns that would need it.
 type Type struct {
 	Kind   Kind
 	OID    uint32 // 0: not known here, as for the types of extensions named in a configuration
@@ -83,7 +83,7 @@ var builtins = []builtin{
 }
 
 // BaseType returns the built-in type, or array of built-in types, that has the OID. It reports false for a type that is
-// not built in or that the encoder can not write.
+// not built in or that the encoder cannot write.
 func BaseType(oid uint32, typmod int32) (Type, bool) {
 	for _, b := range builtins {
 		switch {

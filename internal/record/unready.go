@@ -11,8 +11,8 @@ type Unready struct {
 	Command string // the command that helps, as it is typed; empty: there is none
 }
 
-// UnreadyError says that records cannot be read now, of each partition the first. Nothing of the batch was written. What
-// lies before them can be written by a shorter batch; they themselves may be read later.
+// UnreadyError says that records cannot be read now, of each partition the first. Nothing of the batch was written.
+// What lies before them can be written by a shorter batch; they themselves may be read later.
 type UnreadyError struct{ Records []Unready }
 
 func (e *UnreadyError) Error() string {

@@ -7,8 +7,8 @@ import (
 )
 
 // Canonical writes the i-th column as every column of the same meaning is written, for the hash of a configuration: its
-// name, the parts of its path and its type, all in JSON. A path that is left out is written out, and a type in the words
-// that Postgres uses. What neither ParseType nor CheckPath can read is written as it stands.
+// name, the parts of its path and its type, all in JSON. A path that is left out is written out, and a type in the
+// words that Postgres uses. What neither ParseType nor CheckPath can read is written as it stands.
 //
 // Hashes of configurations are kept in databases: what Canonical returns for a column must not change.
 func (r Rule) Canonical(i int) string {

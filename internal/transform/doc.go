@@ -1,19 +1,19 @@
 // Package transform turns Kafka records into rows: a sink's rule and its table are compiled once into a plan, and an
 // encoder of that plan appends each record as one tuple in Postgres' binary COPY format.
 //
-// A record that can not become a row exactly as it is (not JSON, out of range, more digits than the column holds, …) is
-// a *BadRecord; nothing is rounded, truncated or replaced on the way.
+// A record that cannot become a row exactly as it is (not JSON, out of range, more digits than the column holds, …) is
+// a *BadRecord. Nothing is rounded, truncated or replaced on the way.
 //
-// The package is pure: it reads no clock, opens nothing, logs nothing and knows no SQL. A format finds the fields of a
-// record and notes each as a value (json.go); an appender writes a value as a column's binary (append_*.go). The two
-// meet only in the type value, which is where other formats come in.
+// The package is pure: it reads no clock, opens nothing, logs nothing and knows no SQL. A format (package format) finds
+// the fields of a record as values (package value). An encoding (package pgbin) writes a value as a column's binary
+// field.
 //
 // # What a JSON value becomes
 //
-// A field that is not there becomes the column's default, or else NULL. A default that only Postgres can compute leaves the
-// column out of the tuple (Encoder.Shape). null becomes NULL. In a NOT NULL column null is a bad record, and without a default a
-// field that is not there is one too. So is a record that has none of the fields that columns are read from. Of a repeated field the
-// last one counts. Fields that no column wants are only checked to be JSON.
+// A field that is not there becomes the column's default, or else NULL. A default that only Postgres can compute leaves
+// the column out of the tuple (Encoder.Shape). null becomes NULL. In a NOT NULL column null is a bad record, and
+// without a default a field that is not there is one too. So is a record that has none of the fields that columns are
+// read from. Of a repeated field the last one counts. Fields that no column wants are only checked to be JSON.
 //
 //   - boolean: true, false, 1, 0, and the texts Postgres reads as one.
 //   - smallint, integer, bigint: integers, also as 5.0 or 1e2, or as a text of digits with or without a sign.

@@ -51,8 +51,9 @@ const mostScratch = 1 << 20
 // Append appends one tuple of the binary COPY format for the record to dst: the field count in two bytes, then each
 // field's length in four and its bytes. A Delete has the key columns only.
 //
-// With an error dst comes back as it was. A *BadRecord is the record's fault: no repetition changes it. Any other error is
-// the world's, and says nothing about the record: the format lacks something that is to be fetched first (format.Source).
+// With an error dst comes back as it was. A *BadRecord is the record's fault: no repetition changes it. Any other error
+// is the world's, and says nothing about the record: the format lacks something that is to be fetched first
+// (format.Source).
 //
 // A tuple lacks the columns for which the record has no field and only Postgres knows the default: see Shape.
 func (e *Encoder) Append(dst []byte, r *record.Record) ([]byte, Op, error) {
@@ -126,7 +127,8 @@ func (e *Encoder) nothing(dst []byte, v *value.Value, c *column, from *reader) (
 		if w := &from.values[n]; w.Kind == value.Null {
 			isNull = true
 		} else if w.Kind > value.Null && w.Kind != value.Object {
-			return dst, bad(CodeWrongType, fmt.Sprintf("it is a field within %s, which is %s and has none", glimpse(w.B), w.Kind))
+			return dst, bad(CodeWrongType,
+				fmt.Sprintf("it is a field within %s, which is %s and has none", glimpse(w.B), w.Kind))
 		}
 	}
 	return e.absent(dst, isNull, c)

@@ -97,14 +97,16 @@ func foldEncoding(f Fold, unit string, t pgbin.Type) (pgbin.Encoding, error) {
 		case pgbin.Numeric, pgbin.Float4, pgbin.Float8:
 			return pgbin.Finite(t)
 		}
-		return pgbin.Encoding{}, fmt.Errorf("%s has no sum; add goes into smallint, integer, bigint, numeric, real and double precision", t)
+		return pgbin.Encoding{}, fmt.Errorf("%s has no sum; add goes into smallint, integer, bigint, numeric, real and "+
+			"double precision", t)
 	}
 	switch t.Kind {
 	case pgbin.Int2, pgbin.Int4, pgbin.Int8, pgbin.Numeric, pgbin.Float4, pgbin.Float8,
 		pgbin.Date, pgbin.Time, pgbin.Timestamp, pgbin.TimestampTZ:
 		return pgbin.NewEncoding(t, false)
 	}
-	return pgbin.Encoding{}, fmt.Errorf("%s goes into numbers, dates and times, not into %s, whose order only Postgres knows", f, t)
+	return pgbin.Encoding{}, fmt.Errorf("%s goes into numbers, dates and times, not into %s, whose order only "+
+		"Postgres knows", f, t)
 }
 
 func groupEncoding(unit string, t pgbin.Type) (pgbin.Encoding, error) {
@@ -116,5 +118,6 @@ func groupEncoding(unit string, t pgbin.Type) (pgbin.Encoding, error) {
 	case t.Kind == pgbin.Timestamp, t.Kind == pgbin.TimestampTZ, t.Kind == pgbin.Date && unit == "day":
 		return pgbin.Cut(t, units[unit])
 	}
-	return pgbin.Encoding{}, fmt.Errorf("%s( ) gives timestamp with time zone or timestamp, and day( ) also date; the column is %s", unit, t)
+	return pgbin.Encoding{}, fmt.Errorf("%s( ) gives timestamp with time zone or timestamp, and day( ) also date; "+
+		"the column is %s", unit, t)
 }

@@ -30,9 +30,9 @@ type group struct {
 	cells    int    // the place of its first cell
 }
 
-// foldColumn is how the tuples' column behind the group columns is folded. What a group's has come to is a pgbin.Sum, its
-// cell. Of Max and Min, which add nothing up, it has the field itself in Low; or, of a numeric, its place in bytes and its
-// size in Low and High.
+// foldColumn is how the tuples' column behind the group columns is folded. What a group's has come to is a pgbin.Sum,
+// its cell. Of Max and Min, which add nothing up, it has the field itself in Low; or, of a numeric, its place in bytes
+// and its size in Low and High.
 type foldColumn struct {
 	fold  Fold
 	of    pgbin.Kind

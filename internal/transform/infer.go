@@ -28,9 +28,9 @@ type LeftOut struct{ Field, Reason string }
 // enoughWhole is how many whole numbers a field must have had, and nothing else, to become bigint.
 const enoughWhole = 1000
 
-// Infer proposes columns for a rule without any: one for each top-level field of the JSON objects among the records, in the
-// order in which the fields first appear, with the field's name. A type is chosen so that every value of the sample fits, and
-// most that may come later:
+// Infer proposes columns for a rule without any: one for each top-level field of the JSON objects among the records, in
+// the order in which the fields first appear, with the field's name. A type is chosen so that every value of the sample
+// fits, and most that may come later:
 //
 //   - numbers: numeric; bigint where there were at least 1,000 and all are whole and fit;
 //   - booleans: boolean;
@@ -40,8 +40,8 @@ const enoughWhole = 1000
 //   - strings and numbers or booleans, and what was always null: text;
 //   - any other mixture: jsonb, in a key column text.
 //
-// A field whose name cannot be a column's is left out. Records that are not JSON objects are passed over; if no field is left,
-// or a key column has none, that is an error.
+// A field whose name cannot be a column's is left out. Records that are not JSON objects are passed over; if no field
+// is left, or a key column has none, that is an error.
 //
 // f reads the records; nil: as plain JSON. An error of the world's (see format.Decoder) is returned as it is.
 func Infer(r Rule, f format.Format, records iter.Seq[*record.Record]) (Inference, error) {
@@ -70,7 +70,8 @@ func Infer(r Rule, f format.Format, records iter.Seq[*record.Record]) (Inference
 			out.LeftOut = append(out.LeftOut, LeftOut{f.name, reason})
 			continue
 		}
-		out.Columns = append(out.Columns, Column{Name: f.name, Path: quoteSegment(f.name), Type: f.typeName(slices.Contains(r.Key, f.name))})
+		typ := f.typeName(slices.Contains(r.Key, f.name))
+		out.Columns = append(out.Columns, Column{Name: f.name, Path: quoteSegment(f.name), Type: typ})
 	}
 	if len(out.Columns) == 0 {
 		return out, in.nothing(out.LeftOut)
@@ -118,7 +119,8 @@ func checkKeys(keys []string, in Inference, meta []Column) error {
 		if near != "" {
 			near = " (did you mean " + ShowName(near) + "?)"
 		}
-		return fmt.Errorf("no sampled record has a field for the key column %s%s; they have %s", ShowName(k), near, few(names))
+		return fmt.Errorf("no sampled record has a field for the key column %s%s; they have %s",
+			ShowName(k), near, few(names))
 	}
 	return nil
 }
@@ -202,8 +204,8 @@ func (in *inference) refused(bad *BadRecord, b []byte) {
 	}
 }
 
-// mostWidth is how many bytes of a row the values may take: a page of Postgres less what else is in it and in the row, the
-// columns of Meta among them.
+// mostWidth is how many bytes of a row the values may take: a page of Postgres less what else is in it and in the row,
+// the columns of Meta among them.
 const mostWidth = 7700
 
 // note adds up a record's values. Of a row that would be too wide the fields that came last are left out.

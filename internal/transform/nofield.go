@@ -29,8 +29,9 @@ func sought(columns []column) (n int) {
 	return n
 }
 
-// foundNothing says whether the record whose value was scanned fills none of the plan's columns: it has none of the fields, and
-// nothing for the listed columns that come from its key and headers. A default, and what Meta adds, fill no column; a null does.
+// foundNothing says whether the record whose value was scanned fills none of the plan's columns: it has none of the
+// fields, and nothing for the listed columns that come from its key and headers. A default, and what Meta adds, fill no
+// column; a null does.
 func (e *Encoder) foundNothing(r *record.Record) bool {
 	if e.plan.sought < 0 {
 		return false
@@ -64,7 +65,8 @@ func (e *Encoder) hasOther(r *record.Record, c *column) bool {
 	return false
 }
 
-// noField is the refusal of a record that fills no column. It names fields that the record has and fields that columns want.
+// noField is the refusal of a record that fills no column. It names fields that the record has and fields that columns
+// want.
 func (e *Encoder) noField(src []byte) *BadRecord {
 	var has, inner []string
 	if s := e.format.Fields(); hasFields(s, src) {
@@ -151,8 +153,8 @@ func pathString(fields []string) string {
 	return strings.Join(quoted, ".")
 }
 
-// sameButForm returns the first of the candidates that differs from a name only in case, underscores, dashes, blanks and dots:
-// customerId, CustomerID, customer-id and customer_id are one. It returns "" when there is none.
+// sameButForm returns the first of the candidates that differs from a name only in case, underscores, dashes, blanks
+// and dots: customerId, CustomerID, customer-id and customer_id are one. It returns "" when there is none.
 func sameButForm(name string, candidates []string) string {
 	plain := formless(name)
 	for _, c := range candidates {

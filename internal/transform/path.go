@@ -67,7 +67,8 @@ func parsePath(s string) (path, error) {
 	}
 	if strings.HasPrefix(s, "$") {
 		known := []string{"$key", "$headers", "$topic", "$partition", "$offset", "$timestamp"}
-		return path{}, fmt.Errorf("path %q is not known%s; known are %s; a field of that name is written in quotes: %q", s, didYouMean(s, known), strings.Join(known, ", "), s)
+		return path{}, fmt.Errorf("path %q is not known%s; known are %s; a field of that name is written in quotes: "+
+			"%q", s, didYouMean(s, known), strings.Join(known, ", "), s)
 	}
 	fields, err := splitPath(s)
 	if err != nil {
@@ -108,7 +109,8 @@ func splitPath(s string) (fields []string, err error) {
 		case field == "":
 			return nil, fmt.Errorf("there is nothing between two dots, or at an end; a field with an empty name is written \"\"")
 		case strings.ContainsAny(field, "[]"):
-			return nil, fmt.Errorf("%s: elements of an array can not be picked; take the whole array as jsonb, or write the name in quotes if the brackets belong to it", field)
+			return nil, fmt.Errorf("%s: elements of an array cannot be picked; take the whole array as jsonb, or write "+
+				"the name in quotes if the brackets belong to it", field)
 		case strings.ContainsAny(field, "\" \t"):
 			return nil, fmt.Errorf("%s: write the name in quotes", field)
 		}

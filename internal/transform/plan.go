@@ -25,8 +25,8 @@ type Plan struct {
 	// deletion finds the key columns of a tombstone in the record's key; nil: there is nothing to find.
 	deletion *format.Document
 	fields   bool // columns come from fields of the value, which must be an object then
-	// sought is how many columns come from fields of the value; -1 where a record that has none of them is a row all the same,
-	// because a listed column takes what every record has.
+	// sought is how many columns come from fields of the value; -1 where a record that has none of them is a row all the
+	// same, because a listed column takes what every record has.
 	sought int
 	byName bool // no columns are listed
 }
@@ -90,8 +90,9 @@ func (p *Plan) LeftToPostgres() []Left { return slices.Clone(p.left) }
 // Computes says whether tuples of the plan may lack columns: see Encoder.Shape.
 func (p *Plan) Computes() bool { return p.computes }
 
-// KeyOf returns the bytes of the key columns, which no tuple lacks, within a tuple made by Append, of a write or of a delete. Two rows that
-// are one to Postgres' unique index have the same bytes (but for text under a nondeterministic collation).
+// KeyOf returns the bytes of the key columns, which no tuple lacks, within a tuple made by Append, of a write or of a
+// delete. Two rows that are one to Postgres' unique index have the same bytes (but for text under a nondeterministic
+// collation).
 func (p *Plan) KeyOf(tuple []byte) []byte {
 	end := 2
 	for range p.keys {
@@ -100,8 +101,8 @@ func (p *Plan) KeyOf(tuple []byte) []byte {
 	return tuple[2:end]
 }
 
-// NewEncoder returns an encoder of records whose values have the format f; nil: they are plain JSON. It has scratch memory
-// of its own.
+// NewEncoder returns an encoder of records whose values have the format f; nil: they are plain JSON. It has scratch
+// memory of its own.
 func (p *Plan) NewEncoder(f format.Format) *Encoder {
 	e := &Encoder{plan: p, json: format.JSON(p.maxDepth)}
 	e.format = f

@@ -15,7 +15,7 @@ type Rule struct {
 	// Columns in the configured order. Empty: every column of the table is filled from the record's top-level field of
 	// the same name, except what Plan.LeftToPostgres returns and what is generated from other columns.
 	Columns []Column
-	// Meta lists provenance to keep beside the row: topic, partition, offset, timestamp, key, headers. Each goes into
+	// Meta lists provenance to keep with the row: topic, partition, offset, timestamp, key, headers. Each goes into
 	// the column of that name with kafka_ before it.
 	Meta []string
 	// Key lists the columns of the upsert key; empty means append.
@@ -99,7 +99,8 @@ func (r Rule) metaColumns() ([]Column, error) {
 			for i, m := range meta {
 				names[i] = m.name
 			}
-			return nil, fmt.Errorf("meta %q is not known%s; known are %s", want, didYouMean(want, names), strings.Join(names, ", "))
+			return nil, fmt.Errorf("meta %q is not known%s; known are %s",
+				want, didYouMean(want, names), strings.Join(names, ", "))
 		}
 		columns = append(columns, Column{Name: metaPrefix + want, Path: meta[i].path, Type: meta[i].typ})
 	}
@@ -121,7 +122,8 @@ func (r Rule) Declared(schema, name string) (Table, error) {
 		}
 		text := r.typeOrUsual(c)
 		if text == "" {
-			return Table{}, fmt.Errorf("column %s has no type, and without one the table %s can not be made; write `%s: %s bigint`, or whatever its type is", c.Name, name, c.Name, c.pathOrName())
+			return Table{}, fmt.Errorf("column %s has no type, and without one the table %s cannot be made; write `%s: %s "+
+				"bigint`, or whatever its type is", c.Name, name, c.Name, c.pathOrName())
 		}
 		typ, err := pgbin.ParseType(text)
 		if err != nil {
@@ -130,14 +132,16 @@ func (r Rule) Declared(schema, name string) (Table, error) {
 		if t.has(c.Name) {
 			return Table{}, fmt.Errorf("column %s is there twice", c.Name)
 		}
-		t.Columns = append(t.Columns, TableColumn{Name: c.Name, Type: typ, NotNull: slices.Contains(r.Key, c.Name) || r.isSum(c.Name)})
+		notNull := slices.Contains(r.Key, c.Name) || r.isSum(c.Name)
+		t.Columns = append(t.Columns, TableColumn{Name: c.Name, Type: typ, NotNull: notNull})
 	}
 	if len(t.Columns) == 0 {
 		return Table{}, fmt.Errorf("table %s would have no column; list some under columns:", name)
 	}
 	for _, k := range r.Key {
 		if !t.has(k) {
-			return Table{}, fmt.Errorf("key column %s is not among the columns%s; list it under columns: with its type", k, didYouMean(k, t.names()))
+			return Table{}, fmt.Errorf("key column %s is not among the columns%s; list it under columns: with its type",
+				k, didYouMean(k, t.names()))
 		}
 	}
 	return t, nil
@@ -170,7 +174,8 @@ func checkName(name string) error {
 	case name == "":
 		return fmt.Errorf("a column has an empty name")
 	case len(name) > mostName:
-		return fmt.Errorf("column %s: the name has %d bytes and Postgres keeps %d; choose a shorter one: `short: %s`", name, len(name), mostName, quoteSegment(name))
+		return fmt.Errorf("column %s: the name has %d bytes and Postgres keeps %d; choose a shorter one: `short: %s`",
+			name, len(name), mostName, quoteSegment(name))
 	case !utf8.ValidString(name) || strings.Contains(name, "\x00"):
 		return fmt.Errorf("column %q: the name is not valid text", name)
 	}

@@ -2,8 +2,8 @@ package transform
 
 import "encoding/binary"
 
-// Shape says which columns a tuple lacks. A number means the same columns for as long as the encoder lives, and may mean
-// others to another encoder; 0 lacks none.
+// Shape says which columns a tuple lacks. A number means the same columns for as long as the encoder lives, and may
+// mean others to another encoder; 0 lacks none.
 //
 // Columns with a default that only Postgres can compute (a sequence, now(), a function) are lacking where the record
 // has no field for them. Tuples of one shape can be copied together, into the columns that ColumnsOf returns.
@@ -32,9 +32,9 @@ func (e *Encoder) ColumnsOf(s Shape) []TableColumn {
 	return columns
 }
 
-// Fill appends to dst the newer of two tuples of one key, with the fields that it lacks from the older one: what is in the row
-// when both are written one after the other. It returns the shape too, which lacks what both lack. Where the older one has none of
-// those fields, dst comes back as it was and ok is false.
+// Fill appends to dst the newer of two tuples of one key, with the fields that it lacks from the older one: what is in
+// the row when both are written one after the other. It returns the shape too, which lacks what both lack. Where the
+// older one has none of those fields, dst comes back as it was and ok is false.
 func (e *Encoder) Fill(dst, newer []byte, ns Shape, older []byte, os Shape) (out []byte, s Shape, ok bool) {
 	if ns == 0 || ns == os {
 		return dst, ns, false

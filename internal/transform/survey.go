@@ -15,8 +15,8 @@ func (p *Plan) ByName() bool { return p.byName }
 // FieldCount says in how many records a field was.
 type FieldCount = format.FieldCount
 
-// Unasked appends how often which top-level fields came since the last call that no column takes, in no order. Of a plan with
-// listed columns there are none: what is not listed is not wanted.
+// Unasked appends how often which top-level fields came since the last call that no column takes, in no order. Of a
+// plan with listed columns there are none: what is not listed is not wanted.
 func (e *Encoder) Unasked(dst []FieldCount) []FieldCount {
 	if !e.plan.byName || e.value == nil {
 		return dst
@@ -49,7 +49,8 @@ type Lack struct {
 // NewSurvey begins a survey of records whose values have the format f; nil: they are plain JSON.
 func (p *Plan) NewSurvey(f format.Format) *Survey {
 	e := p.NewEncoder(f)
-	return &Survey{plan: p, encoder: e, found: make([]bool, len(p.columns)), known: map[string]bool{}, whole: e.format.Fields()}
+	return &Survey{plan: p, encoder: e, found: make([]bool, len(p.columns)), known: map[string]bool{},
+		whole: e.format.Fields()}
 }
 
 // Add looks at a record. Those that are not JSON objects say nothing about fields.
@@ -78,8 +79,8 @@ func (s *Survey) Add(r *record.Record) {
 	}
 }
 
-// Lacking returns the columns for which no record has had a field, in the table's order of the plan. A column that Postgres
-// computes then is none of them, unless a field has nearly its name.
+// Lacking returns the columns for which no record has had a field, in the table's order of the plan. A column that
+// Postgres computes then is none of them, unless a field has nearly its name.
 func (s *Survey) Lacking() (all []Lack) {
 	for i := range s.plan.columns {
 		c := &s.plan.columns[i]
@@ -104,7 +105,8 @@ func (s *Survey) Lacking() (all []Lack) {
 	return all
 }
 
-// Spare returns the top-level fields of which no column takes anything, a thousand at most, in the order in which they came.
+// Spare returns the top-level fields of which no column takes anything, a thousand at most, in the order in which they
+// came.
 func (s *Survey) Spare() (names []string) {
 	for i := range s.plan.columns {
 		if s.plan.columns[i].origin == fromValue {

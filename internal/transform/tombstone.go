@@ -10,17 +10,20 @@ import (
 
 // tombstone appends the deletion of the row that a record with a null value stands for. The key columns that come from
 // the value otherwise come from the record's key now: from its field at the same path, or else of the path's last name,
-// if the key is a JSON object; if there is only one such column the key may also be its value, as JSON or as plain text.
+// if the key is a JSON object; if there is only one such column the key may also be its value, as JSON or as plain
+// text.
 func (e *Encoder) tombstone(dst []byte, r *record.Record) ([]byte, Op, error) {
 	p := e.plan
 	if p.ignored {
 		return dst, Filter, nil
 	}
 	if p.columns[0].fold != NoFold {
-		return dst, Filter, bad(CodeTombstone, "the value is null, and so has no group that it could be counted in; `delete: ignore` passes over such records")
+		return dst, Filter, bad(CodeTombstone, "the value is null, and so has no group that it could be counted in; "+
+			"`delete: ignore` passes over such records")
 	}
 	if !p.tombstones || p.keys == 0 {
-		return dst, Filter, bad(CodeTombstone, "the value is null, and the sink does not delete: set `delete: ignore` to pass over such records, or `key:` and `delete: tombstone` to delete the row of the key")
+		return dst, Filter, bad(CodeTombstone, "the value is null, and the sink does not delete: set `delete: ignore` "+
+			"to pass over such records, or `key:` and `delete: tombstone` to delete the row of the key")
 	}
 	if p.deletion != nil {
 		if r.Key == nil {
@@ -60,7 +63,8 @@ func (e *Encoder) deletionKey(dst []byte, r *record.Record, c *column) ([]byte, 
 		if v.Kind > value.Null {
 			return c.Append(dst, v)
 		}
-		return dst, bad(CodeMissing, fmt.Sprintf("the value is null, and the key has no field for this key column: %s", glimpse(r.Key)))
+		return dst, bad(CodeMissing, fmt.Sprintf("the value is null, and the key has no field for this key column: %s",
+			glimpse(r.Key)))
 	case value.List:
 	case value.Missing:
 		if c.soleKey {
@@ -74,5 +78,6 @@ func (e *Encoder) deletionKey(dst []byte, r *record.Record, c *column) ([]byte, 
 			return c.Append(dst, whole)
 		}
 	}
-	return dst, bad(CodeTombstone, fmt.Sprintf("the value is null, and the key is no JSON object with the key columns: %s", glimpse(r.Key)))
+	return dst, bad(CodeTombstone, fmt.Sprintf("the value is null, and the key is no JSON object with the key "+
+		"columns: %s", glimpse(r.Key)))
 }

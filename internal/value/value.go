@@ -32,7 +32,8 @@ const (
 
 // String names the kind for messages, after "is".
 func (k Kind) String() string {
-	return [...]string{"nothing", "null", "a boolean", "a boolean", "a number", "a number", "a number", "a string", "bytes",
+	return [...]string{"nothing", "null", "a boolean", "a boolean", "a number", "a number", "a number", "a string",
+		"bytes",
 		"a date", "a time of day", "a timestamp", "a duration", "an object", "an array", "JSON"}[k]
 }
 
@@ -89,8 +90,8 @@ func (v *Value) SetFloat32(f float32) {
 // Float64 is a Float's number.
 func (v *Value) Float64() float64 { return math.Float64frombits(uint64(v.Num)) }
 
-// SetDecimal makes the value unscaled / 10^scale. unscaled is a signed number, the first byte the highest, of any length.
-// It reports false for a scale that no column has.
+// SetDecimal makes the value unscaled / 10^scale. unscaled is a signed number, the first byte the highest, of any
+// length. It reports false for a scale that no column has.
 func (v *Value) SetDecimal(unscaled []byte, scale int) bool {
 	if scale != int(int16(scale)) {
 		return false
@@ -125,13 +126,14 @@ func (v *Value) SetTimestamp(n int64, scale int) {
 	*v = Value{Kind: Timestamp, Num: n, Scale: int16(scale)}
 }
 
-// SetLocal makes the value a date and a time that a clock shows, of which nobody knows the zone. Otherwise as SetTimestamp.
+// SetLocal makes the value a date and a time that a clock shows, of which nobody knows the zone. Otherwise as
+// SetTimestamp.
 func (v *Value) SetLocal(n int64, scale int) {
 	*v = Value{Kind: Timestamp, Flags: Local, Num: n, Scale: int16(scale)}
 }
 
-// SetDuration makes the value a span of time: n / 10^scale seconds and, where parts is not empty, the months and days in
-// it, which are two signed numbers of four bytes, the lowest byte first, as Avro's durations have them. They do not
+// SetDuration makes the value a span of time: n / 10^scale seconds and, where parts is not empty, the months and days
+// in it, which are two signed numbers of four bytes, the lowest byte first, as Avro's durations have them. They do not
 // convert into one another. The scale is 0 to 9.
 func (v *Value) SetDuration(parts []byte, n int64, scale int) {
 	*v = Value{Kind: Duration, B: parts, Num: n, Scale: int16(scale)}
@@ -153,7 +155,7 @@ const (
 	MostFraction = 16383  // digits behind it
 )
 
-// IsFar says whether a number with so many digits before and behind its point, shifted by an exponent, is Far.
+// IsFar says whether a number of this many digits before and behind its point, shifted by an exponent, is Far.
 func IsFar(whole, fraction, exponent int) bool {
 	return exponent > MostExponent || exponent < -MostExponent || whole > MostWhole || fraction-exponent > MostFraction
 }
