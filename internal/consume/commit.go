@@ -236,7 +236,8 @@ func (w *Worker) stopAt(b record.Ranges, stop *record.StopError) record.Ranges {
 // stopBefore stops a partition, or lets it wait, at the record that it cannot pass.
 func (w *Worker) stopBefore(p *part, stop *record.StopError) {
 	why := record.Stop{
-		Reason:  fmt.Sprintf("%s (offset %d). Remove the cause and restart sinker, or pass over the record with the command", stop.Reason, stop.Offset),
+		Reason: fmt.Sprintf("%s (offset %d). Remove the cause and restart sinker, or pass over the record with the command",
+			stop.Reason, stop.Offset),
 		Hole:    record.Hole{From: stop.Offset, To: stop.Offset + 1},
 		Command: decide(p.TopicPartition, stop.Offset+1, skipRecords),
 	}

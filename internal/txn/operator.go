@@ -47,7 +47,8 @@ FROM sinker.offsets WHERE pipeline = $1 AND topic = $2 AND partition = $3 FOR UP
 const changeOffset = `
 UPDATE sinker.offsets
 SET next_offset = $4, start_offset = least(start_offset, $4), leader_epoch = -1, cluster_id = $5, topic_id = $6,
-    fence = fence + 1, owner = NULL, stopped = NULL, command = NULL, waiting = false, updated_at = now(), open_from = NULL
+    fence = fence + 1, owner = NULL, stopped = NULL, command = NULL, waiting = false, updated_at = now(),
+    open_from = NULL
 WHERE pipeline = $1 AND topic = $2 AND partition = $3`
 
 const auditChange = `

@@ -164,7 +164,7 @@ const (
 	guardNone = `DO $$ BEGIN
   IF to_regclass('sinker.%[1]s') IS NOT NULL THEN
     RAISE EXCEPTION 'schema sinker is there already'
-    USING HINT = 'sinker migrate version tells its version N; sinker migrate --print-sql --from N prints what is missing';
+    USING HINT = 'sinker migrate version prints its version N; sinker migrate --print-sql --from N prints the rest';
   END IF;
 END $$;
 
@@ -172,7 +172,7 @@ END $$;
 	guardVersion = `DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM sinker.%[1]s WHERE version = %[2]d AND NOT dirty) THEN
     RAISE EXCEPTION 'schema sinker is not at version %[2]d'
-    USING HINT = 'sinker migrate version tells its version N; sinker migrate --print-sql --from N prints what is missing';
+    USING HINT = 'sinker migrate version prints its version N; sinker migrate --print-sql --from N prints the rest';
   END IF;
 END $$;
 
