@@ -2,7 +2,7 @@ package txn
 
 import "sinker/internal/record"
 
-// The words that txn shares with others, under its own names for as long as code still uses those.
+// The words of record that this package uses on nearly every line, under short names.
 type (
 	TopicPartition  = record.TopicPartition
 	LogID           = record.LogID
