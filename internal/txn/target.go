@@ -125,7 +125,9 @@ func (t *target) relation(ctx context.Context, conn *pgx.Conn) (*relation, error
 
 // create makes the table in a transaction of its own: DDL never shares the data's transaction, so a
 // record that can not be written does not take the table with it.
-func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record]) (oid uint32, err error) {
+func (t *target) create(
+	ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record],
+) (oid uint32, err error) {
 	if err := refuseCreate(ctx, conn, t.sink); err != nil {
 		return 0, err
 	}
@@ -148,7 +150,8 @@ func (t *target) create(ctx context.Context, s *Store, conn *pgx.Conn, sample it
 	ddl, made := createSQL(declared, rule.Key, t.mode.traits().fillfactor), false
 	err = inTransaction(ctx, conn, "", func(tx pgx.Tx) error {
 		// Two workers may find the table missing at once; the second waits here and then finds it there.
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, "sinker create "+t.sink.Name()); err != nil {
+		const lock = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+		if _, err := tx.Exec(ctx, lock, "sinker create "+t.sink.Name()); err != nil {
 			return err
 		}
 		if oid, err = lookup(ctx, conn, t.sink.Schema, t.sink.Table); err != nil || oid != 0 {
