@@ -28,7 +28,8 @@ type upsert struct {
 	emptyBoth string
 	looseKey  bool // keys may be equal to Postgres that are not equal as bytes
 	copyNew   *copyNew
-	merges    []*mergeSQL // by shape
+	merges    []*mergeSQL // by shape of:
+	encoder   *transform.Encoder
 }
 
 func newUpsert(rule *transform.Rule) mode { return &upsert{deletes: rule.Tombstones} }
@@ -90,8 +91,11 @@ func (u *upsert) statements(t *target, plan *transform.Plan) {
 	u.delete = fmt.Sprintf("DELETE FROM %s t USING %s k WHERE %s", table, bin, strings.Join(match, " AND "))
 }
 
-// mergeOf returns the statements for rows of a shape.
+// mergeOf returns the statements for rows of a shape. Another encoder gives the same numbers to other shapes.
 func (u *upsert) mergeOf(t *target, s transform.Shape) *mergeSQL {
+	if u.encoder != t.encoder {
+		u.encoder, u.merges = t.encoder, nil
+	}
 	for int(s) >= len(u.merges) {
 		u.merges = append(u.merges, nil)
 	}
