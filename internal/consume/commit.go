@@ -20,7 +20,7 @@ func (w *Worker) commitHeld(ctx context.Context) {
 		start := time.Now()
 		err := failpoint.Hit(failpoint.Polled)
 		var res record.Result
-		if err == nil && !resolved { // once: ranges whose commit is in doubt must not change
+		if err == nil && !resolved { // not again while a commit is in doubt: its ranges must not change
 			err = w.store.Resolve(context.WithoutCancel(ctx), b)
 			resolved = err == nil
 		}
@@ -33,6 +33,7 @@ func (w *Worker) commitHeld(ctx context.Context) {
 			_ = failpoint.Hit(failpoint.Advanced)
 			return
 		}
+		resolved = resolved && !comparePassed(err)
 		var again bool
 		if b, again = w.refused(ctx, b, err); again {
 			continue
@@ -46,6 +47,15 @@ func (w *Worker) commitHeld(ctx context.Context) {
 		w.applyChanges()
 		b = w.stillOurs(b)
 	}
+}
+
+// comparePassed says whether it is certain by an error of a transaction that its compare had passed, and so that no
+// earlier attempt is in doubt.
+func comparePassed(err error) bool {
+	var stop *record.StopError
+	var unready *record.UnreadyError
+	failure, ok := record.FailureOf(err)
+	return errors.As(err, &stop) || errors.As(err, &unready) || ok && failure.Step == record.StepWrite
 }
 
 // pause waits, but not past the end of ctx or a change of the assignment. It returns false when ctx has ended.

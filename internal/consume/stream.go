@@ -1,6 +1,7 @@
 package consume
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -33,25 +34,23 @@ func (w *Worker) write(ctx context.Context, b record.Ranges) (record.Result, err
 	}
 	defer tx.Rollback()
 	for i := range b {
-		if err := give(unhurried, tx, i, &b[i]); err != nil {
-			break // Commit says what it means
-		}
+		_ = give(unhurried, tx, i, &b[i]) // Commit says what an error means
 	}
 	w.goOn(ctx, tx, b)
 	return tx.Commit(unhurried)
 }
 
-// give writes what a range has. Where it has nothing more, the transaction lets go of what it had all the same.
+// give writes what a range has. Where it has nothing more, the transaction lets go of what it had all the same. After an
+// error the rest is given too: the transaction has to know all of the range, because it may still write it at Commit.
 func give(ctx context.Context, tx Tx, rng int, r *record.Range) error {
 	if r.Streamed > 0 && len(r.Batches) == 0 {
 		return tx.Write(ctx, rng, record.NewList(r.To, r.To))
 	}
+	var first error
 	for _, b := range r.Batches {
-		if err := tx.Write(ctx, rng, b); err != nil {
-			return err
-		}
+		first = cmp.Or(first, tx.Write(ctx, rng, b))
 	}
-	return nil
+	return first
 }
 
 // goOn gives a transaction more for as long as there is something to go on with.

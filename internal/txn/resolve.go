@@ -32,12 +32,23 @@ func (s *Store) Resolve(ctx context.Context, b Batch) error {
 			if !s.takes(b[i].Topic, ti) {
 				continue
 			}
-			if offset, err := t.fetchAll(ctx, src, b[i].Walk); err != nil {
+			if offset, err := t.fetchShare(ctx, src, b[i].Walk); err != nil {
 				all = addUnready(all, b[i].TopicPartition, offset, err)
 			}
 		}
 	}
 	return unreadyError(all)
+}
+
+// fetchShare is fetchAll within half of the time that is left, so that a source that does not answer for one partition
+// leaves some for the next.
+func (t *target) fetchShare(ctx context.Context, src format.Source, records iter.Seq[*record.Record]) (int64, error) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	return t.fetchAll(ctx, src, records)
 }
 
 // fetchAll gets what the values of records lack. It returns the offset of the first that cannot be read now, and why.
