@@ -16,7 +16,9 @@ func (f failed) Failed() record.Failure { return f.Failure }
 func TestFailureOf(t *testing.T) {
 	orders := func(topic string) bool { return topic == "orders" }
 	want := failed{record.Failure{Class: record.Schema, Step: record.StepWrite, Topics: orders}}
-	for name, err := range map[string]error{"Itself": want, "Wrapped": fmt.Errorf("x: %w", want), "Joined": errors.Join(errors.New("x"), want)} {
+	for name, err := range map[string]error{
+		"Itself": want, "Wrapped": fmt.Errorf("x: %w", want), "Joined": errors.Join(errors.New("x"), want),
+	} {
 		f, ok := record.FailureOf(err)
 		if !ok || f.Class != record.Schema || f.Step != record.StepWrite || !f.HoldsUp("orders") || f.HoldsUp("others") {
 			t.Errorf("%s: %+v, %v", name, f, ok)

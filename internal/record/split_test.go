@@ -49,7 +49,8 @@ func within(from, to, before int64, more bool, records []*record.Record) record.
 func TestSplitTiles(t *testing.T) {
 	var records []*record.Record
 	for _, o := range []int64{3, 4, 8, 9, 10, 17} {
-		records = append(records, &record.Record{Offset: o, Value: make([]byte, o), Timestamp: o, LeaderEpoch: int32(o)})
+		r := &record.Record{Offset: o, Value: make([]byte, o), Timestamp: o, LeaderEpoch: int32(o)}
+		records = append(records, r)
 	}
 	for first := int64(0); first <= 21; first++ {
 		for second := first; second <= 21; second++ {
@@ -75,7 +76,8 @@ func TestSplitTiles(t *testing.T) {
 				at, n, size = p.To(), n+p.Count(), size+p.Bytes()
 				p.Release()
 				if released := whole.released > 0; released != (i == len(parts)-1) {
-					t.Errorf("split at %d and %d: after part %d of %d the batch is released: %v", first, second, i, len(parts), released)
+					t.Errorf("split at %d and %d: after part %d of %d the batch is released: %v",
+						first, second, i, len(parts), released)
 				}
 			}
 			if at != 20 || n != len(records) || size != 3+4+8+9+10+17 {
