@@ -46,7 +46,7 @@ func TestCompactedTopic(t *testing.T) {
 	upserting.Stop(20 * time.Second)
 	all := c.Verify(Check{Pipeline: c.Name, Topic: c.Name, Table: "records"})
 	if all.Records >= c.Load.Committed() || all.Dead == 0 {
-		t.Errorf("%d of %d records, %d dead letters: want gaps, and tombstones that can not be appended", all.Records, c.Load.Committed(), all.Dead)
+		t.Errorf("%d of %d records, %d dead letters: want gaps, and tombstones that cannot be appended", all.Records, c.Load.Committed(), all.Dead)
 	}
 	latest := c.Verify(Check{Pipeline: "compacted-latest", Topic: c.Name, Table: "latest", Upsert: true})
 	if keys := 2 * c.Load.Keys; latest.Rows <= int64(c.Load.Keys) || latest.Rows > int64(keys-len(deleted)) {

@@ -121,7 +121,7 @@ func newScene(t *testing.T) *scene {
 	return s
 }
 
-// createTopic says itself which broker holds which partition, which kadm can not.
+// createTopic says itself which broker holds which partition, which kadm cannot.
 func (s *scene) createTopic(ctx context.Context) {
 	s.t.Helper()
 	allowed := "true"

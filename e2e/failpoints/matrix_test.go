@@ -125,7 +125,7 @@ func (s *scene) count(sql string) (n int) {
 	return n
 }
 
-// produce adds a round of records. Every tenth can not become a row: dead letters must keep the promise too.
+// produce adds a round of records. Every tenth cannot become a row: dead letters must keep the promise too.
 func (s *scene) produce() {
 	s.t.Helper()
 	var records []*kgo.Record

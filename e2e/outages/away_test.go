@@ -52,7 +52,7 @@ func TestTwoMinutesAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := a.rebalances()
-		b.Kill() // the group gives its partitions to the other, which can not take them
+		b.Kill() // the group gives its partitions to the other, which cannot take them
 		s.eventually("the partitions to be given to the other member", func() bool { return a.rebalances() > before })
 		before = a.rebalances()
 		s.waitAway(a)
@@ -129,7 +129,7 @@ func (m *member) owns() int {
 	return n
 }
 
-// resident is the most memory that a process has had, in MB; 0 where that can not be known.
+// resident is the most memory that a process has had, in MB; 0 where that cannot be known.
 func resident(p *e2e.Process) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {

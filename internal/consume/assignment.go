@@ -15,7 +15,7 @@ import (
 // assignment is the word between the group's callbacks, which run on the member client's goroutines, and the worker's
 // loop. The callbacks only note what changed and wake the loop; the loop acts.
 type assignment struct {
-	patience time.Duration // how long a revocation waits for the batch in hand
+	patience time.Duration // how long a revocation waits for the current batch
 
 	mu      sync.Mutex
 	joined  bool
@@ -50,7 +50,7 @@ func (a *assignment) assigned(_ context.Context, _ *kgo.Client, parts map[string
 	a.wakeLocked()
 }
 
-// revoked waits until the loop has finished or rolled back the batch that holds the partitions, but not for ever: the
+// revoked waits until the loop has finished or rolled back the batch that holds the partitions, but not without end: the
 // fence that the next owner raises keeps a late transaction of ours from being committed.
 func (a *assignment) revoked(ctx context.Context, _ *kgo.Client, parts map[string][]int32) {
 	done := a.drop(parts)

@@ -53,7 +53,7 @@ func (e *brokenBatch) Unwrap() error { return e.err }
 
 // largeBatch is how large a batch over the limit is.
 type largeBatch struct {
-	bytes   int64 // unpacked; at most so many if the batch does not say exactly
+	bytes   int64 // unpacked; an upper bound if the batch does not say exactly
 	records int   // 0: not known
 }
 

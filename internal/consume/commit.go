@@ -11,7 +11,7 @@ import (
 	"sinker/internal/record"
 )
 
-// commitHeld commits a batch of what is in hand, trying again for as long as it is ours and the trouble may pass.
+// commitHeld commits a batch of what is held, trying again for as long as it is ours and the trouble may pass.
 // It returns when the batch is committed, when nothing of it is ours any more, or when ctx has ended.
 func (w *Worker) commitHeld(ctx context.Context) {
 	b := w.cutBatch()
@@ -66,7 +66,7 @@ func (w *Worker) pause(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// stillOurs leaves out the ranges of partitions that were let go, or taken anew, since the batch was cut.
+// stillOurs leaves out the ranges of partitions that were let go, or taken again, since the batch was cut.
 func (w *Worker) stillOurs(b record.Ranges) record.Ranges {
 	kept := b[:0]
 	for _, r := range b {
@@ -200,7 +200,7 @@ func (w *Worker) missed(b record.Ranges, misses []record.Miss) record.Ranges {
 // fenced drops a partition that another owner has taken, and asks for it again if the group still says it is ours.
 func (w *Worker) fenced(p *part, m record.Miss) {
 	w.counters.Fenced.Add(1)
-	w.cfg.Log.Warn("fenced: another owner has taken the partition; nothing was written, what was in hand is dropped",
+	w.cfg.Log.Warn("fenced: another owner has taken the partition; nothing was written, what was held is dropped",
 		"worker", w.id, "topic", m.Topic, "partition", m.Partition, "position", p.NextOffset, "stored", m.Stored, "owner",
 		m.Owner, "fence", m.Fence)
 	w.discard(m.TopicPartition)

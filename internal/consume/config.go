@@ -33,8 +33,8 @@ type Config struct {
 	RebalanceTimeout  time.Duration // default 60 s
 	Balancer          string        // "cooperative-sticky" (default), "range", "roundrobin", "sticky", "server" (KIP-848)
 
-	Rows  int           // at most so many records in a transaction; default 100,000
-	Bytes int64         // at most so many bytes of keys and values; default 32 MiB
+	Rows  int           // maximum of records in a transaction; default 100,000
+	Bytes int64         // maximum of bytes of keys and values; default 32 MiB
 	Every time.Duration // at least so long between two transactions, unless much is there; 0: whatever is ready
 
 	// FetchMemory is about what a broker's answer may become in memory, decompressed and with what a record costs; it

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// TestStoreContract holds the memory store of these tests to the behaviour of the real one, so that it can not lie.
+// TestStoreContract holds the memory store of these tests to the behaviour of the real one, so that it cannot lie.
 func TestStoreContract(t *testing.T) {
 	t.Run("Memory", func(t *testing.T) {
 		testStore(t, func(t *testing.T) func(string) Store {

@@ -148,7 +148,7 @@ func newCutBench(t *testing.T, partitions int32) *cutBench {
 	return b
 }
 
-// load produces a little all the time, until stopped. Every tenth record can not become a row.
+// load produces a little all the time, until stopped. Every tenth record cannot become a row.
 func (b *cutBench) load() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

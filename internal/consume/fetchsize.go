@@ -25,7 +25,7 @@ const (
 	leastFetch   = 4 << 10    // a broker gives one whole batch in any case
 	forget       = 0.05       // of the difference, at each look that finds less
 	forPartition = 16 << 10   // bytes of memory more for each partition: a broker looks at every one for every answer
-	mostFold     = 2          // but no more than so many times the memory with few
+	mostFold     = 2          // but at most this many times the memory with few
 	recordMemory = int64(unsafe.Sizeof(kgo.Record{}) + unsafe.Sizeof(&kgo.Record{}))
 )
 
@@ -50,7 +50,7 @@ func (f *fetchSize) OnFetchBatchRead(_ kgo.BrokerMetadata, _ string, _ int32, m 
 // most is the memory that an answer may become with any number of partitions.
 func (f *fetchSize) most() int64 { return mostFold * f.memory }
 
-// next returns how many bytes to ask for with so many partitions, and whether that is worth telling the client.
+// next returns how many bytes to ask for with a number of partitions, and whether that is worth telling the client.
 func (f *fetchSize) next(partitions int) (bytes int32, changed bool) {
 	f.mu.Lock()
 	wire, became := f.wire, f.became

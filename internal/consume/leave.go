@@ -14,7 +14,7 @@ import (
 
 const leaveWithin = 5 * time.Second // so long may leaving the group take
 
-// leave ends the membership and the store. What was in hand and not committed is dropped: the next owner reads it
+// leave ends the membership and the store. What was held and not committed is dropped: the next owner reads it
 // again.
 //
 // It takes a few seconds at most. The member's Close waits for the answer to a JoinGroup in flight, which Kafka keeps

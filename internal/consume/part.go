@@ -9,13 +9,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// part is a partition that is ours: where it stands in Postgres, and the records in hand that are not there yet.
+// part is a partition that is ours: where it stands in Postgres, and the records held that are not there yet.
 // It belongs to the worker's loop.
 type part struct {
 	record.Position // NextOffset is what Postgres has: the From of the next range
 
-	read    int64          // the offset after the last record in hand
-	batches []record.Batch // in hand, in offset order: up to read, without gaps between them
+	read    int64          // the offset after the last record held
+	batches []record.Batch // held, in offset order: up to read, without gaps between them
 	records int            // of the batches
 	size    int64          // of their keys and values, in bytes
 	gone    streamed       // what came before them and is not in Postgres yet either
@@ -35,7 +35,7 @@ type part struct {
 	again     time.Time // when a waiting one is taken again
 }
 
-// streamed is what was in hand and went into the transaction that is open. If that fails it has to be read again.
+// streamed is what was held and went into the transaction that is open. If that fails it has to be read again.
 type streamed struct {
 	records int
 	size    int64 // of keys and values, in bytes
@@ -56,7 +56,7 @@ func (p *part) heard(f *kgo.FetchPartition) {
 	}
 }
 
-// add puts fetched records in hand. A record below the position means that the log was cut off and written again:
+// add adds fetched records to those held. A record below the position means that the log was cut off and written again:
 // nothing is added then, and it returns that record's offset.
 func (p *part) add(records []*kgo.Record) (below int64, ok bool) {
 	next, control := p.read, false
@@ -88,7 +88,7 @@ func (p *part) behind() bool { return max(p.end, p.top) > p.read }
 // ready says whether there is anything to commit: records, or a position that moved past control records alone.
 func (p *part) ready() bool { return p.active() && p.read > p.NextOffset }
 
-// cut makes a range of at most rows records and about size bytes of what is in hand, at least one record. A batch that
+// cut makes a range of at most rows records and about size bytes of what is held, at least one record. A batch that
 // goes beyond these bounds is split there.
 func (p *part) cut(rows int, size int64) (r record.Range, bytes int64) {
 	r = p.emptyRange()
@@ -126,14 +126,14 @@ func bound(b record.Batch, rows int, size int64, first bool) (at int64) {
 	return at
 }
 
-// split parts a batch in hand at an offset.
+// split parts a batch that is held at an offset.
 func (p *part) split(i int, at int64) {
 	if head, tail := record.Split(p.batches[i], at); head != nil && tail != nil {
 		p.batches = slices.Replace(p.batches, i, i+1, head, tail)
 	}
 }
 
-// below is the range of what is in hand below an offset.
+// below is the range of what is held below an offset.
 func (p *part) below(offset int64) record.Range {
 	r := p.emptyRange()
 	for i := 0; i < len(p.batches) && p.batches[i].From() < offset; i++ {
@@ -143,7 +143,7 @@ func (p *part) below(offset int64) record.Range {
 	return r
 }
 
-// goOn makes the range go on with what is in hand after it. What it had is encoded, and so not needed any more.
+// goOn makes the range go on with what is held after it. What it had is encoded, and so not needed any more.
 func (p *part) goOn(r *record.Range) {
 	records, size := p.spend(r)
 	p.gone.records, p.gone.size = p.gone.records+records, p.gone.size+size
@@ -180,7 +180,7 @@ func (p *part) advance(r *record.Range) (bytes int64) {
 	return bytes
 }
 
-// spend takes the range's batches, the first ones in hand, out of it, and returns how much they were. Their memory is
+// spend takes the range's batches, the first ones held, out of it, and returns how much they were. Their memory is
 // used again for other records from then on.
 func (p *part) spend(r *record.Range) (records int, size int64) {
 	for _, b := range r.Batches {
@@ -192,10 +192,10 @@ func (p *part) spend(r *record.Range) (records int, size int64) {
 	return records, size
 }
 
-// forget drops what is in hand, for instance because the position turned out to be another one.
+// forget drops what is held, for instance because the position turned out to be another one.
 func (p *part) forget() {
 	p.batches, p.records, p.size, p.gone, p.read, p.verdict = nil, 0, 0, streamed{}, p.NextOffset, nil
 }
 
-// held is how many records are in hand or in the open transaction: what is lost with the partition, and read again.
+// held is how many records are held or in the open transaction: what is lost with the partition, and read again.
 func (p *part) held() int { return p.gone.records + p.records }

@@ -15,7 +15,7 @@ type recordPool struct {
 	mu   sync.Mutex
 	free [][]kgo.Record
 	room int // records that they have room for
-	keep int // at most so many
+	keep int // maximum
 }
 
 var _ kgo.PoolRecords = (*recordPool)(nil)

@@ -41,7 +41,7 @@ func newReader(c *Config, opts ...kgo.Opt) (*reader, error) {
 	return r, nil
 }
 
-// poll waits for records and takes up to most of them, of so many partitions that are read. holds says that the caller
+// poll waits for records and takes up to most of them, of the partitions that are read. holds says that the caller
 // has others, which it will let go of without what comes now.
 func (r *reader) poll(ctx context.Context, most int, holds bool, partitions int) kgo.Fetches {
 	if !holds && r.BufferedFetchRecords() == 0 {

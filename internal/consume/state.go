@@ -31,7 +31,7 @@ type PartitionState struct {
 	Topic     string
 	Partition int32
 	Position  int64       // what Postgres has
-	Read      int64       // what is in hand reaches up to
+	Read      int64       // what is held reaches up to
 	End       int64       // last stable offset the broker told of; -1 when not known yet
 	HeldBack  int64       // offsets from End to the log's end, behind an open transaction; as of the last look
 	Timestamp time.Time   // of the last record committed, by whomever; zero: not known

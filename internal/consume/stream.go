@@ -105,7 +105,7 @@ func (w *Worker) isWorthMore(b record.Ranges, began time.Time, before *int) bool
 	return held < w.rows && size < w.cfg.Bytes && !trickle && time.Since(began) <= goOnFor
 }
 
-// pollMore puts in hand what is fetched, and says whether any of it is for these partitions. It waits, if it may,
+// pollMore collects what is fetched, and says whether any of it is for these partitions. It waits, if it may,
 // only for what is sure to come, and not once the assignment has changed: somebody waits for our partitions then.
 func (w *Worker) pollMore(ctx context.Context, parts []*part, rows int, may bool) (found bool) {
 	wait := time.Duration(0)

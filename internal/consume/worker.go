@@ -62,7 +62,7 @@ type Worker struct {
 	ends        *Ends
 	hooks       []kgo.Hook
 
-	bad          map[record.TopicPartition]*BadBatch // where partitions stop once what is in hand is committed
+	bad          map[record.TopicPartition]*BadBatch // where partitions stop once what is held is committed
 	saidTooLarge time.Time                           // when it was said that an answer cannot be read
 
 	counters Counters
@@ -71,7 +71,7 @@ type Worker struct {
 
 // Counters only ever grow. They are read while the worker runs.
 type Counters struct {
-	Fenced    atomic.Int64 // partitions lost to another owner while a batch was in hand
+	Fenced    atomic.Int64 // partitions lost to another owner while a batch was held
 	Rewound   atomic.Int64 // positions that went back with the database
 	Retries   atomic.Int64 // attempts at a transaction that failed and were made again
 	Resolved  atomic.Int64 // commits whose reply was lost and that were found done
@@ -94,7 +94,7 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 	return w
 }
 
-// Run works until ctx ends or an error that no waiting will mend. When ctx ends the batch in hand is finished or rolled
+// Run works until ctx ends or an error that waiting does not change. When ctx ends the current batch is finished or rolled
 // back, and the group is left; that is no error.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	if w.reader, err = newReader(&w.cfg, readerOpts(&w.cfg, w.hooks)...); err != nil {
@@ -175,7 +175,7 @@ func (w *Worker) applyChanges() {
 	}
 }
 
-// discard drops a partition and its records in hand; nothing of them was written.
+// discard drops a partition and its records held; nothing of them was written.
 func (w *Worker) discard(tp record.TopicPartition) {
 	delete(w.pending, tp)
 	if p := w.parts[tp]; p != nil {
@@ -203,8 +203,8 @@ func (w *Worker) startReading(p *part) {
 	})
 }
 
-// forgetTopic makes the reader learn a topic's id anew: franz-go keeps the first one it saw for as long as it knows
-// the topic, and a topic that was made again is refused for ever. What is read of the topic under the old id is taken
+// forgetTopic makes the reader learn a topic's id again: franz-go keeps the first one it saw for as long as it knows
+// the topic, and a topic that was made again is refused without end. What is read of the topic under the old id is taken
 // again.
 func (w *Worker) forgetTopic(topic string) {
 	for tp, p := range w.parts {
@@ -216,7 +216,7 @@ func (w *Worker) forgetTopic(topic string) {
 	w.reader.change(func(cl *kgo.Client) { cl.PurgeTopicsFromClient(topic) })
 }
 
-// poll puts what is ready in hand. It waits for records only when there is nothing to commit.
+// poll collects what is ready. It waits for records only when there is nothing to commit.
 func (w *Worker) poll(ctx context.Context) {
 	rows, size := w.held()
 	if rows >= w.rows || size >= w.cfg.Bytes {
@@ -241,7 +241,7 @@ func (w *Worker) untilPending() time.Duration {
 	return wait
 }
 
-// held counts what is in hand.
+// held counts what is held.
 func (w *Worker) held() (rows int, size int64) {
 	for _, p := range w.parts {
 		rows, size = rows+p.records, size+p.size
@@ -249,7 +249,7 @@ func (w *Worker) held() (rows int, size int64) {
 	return rows, size
 }
 
-// receive puts what was fetched in hand, and tells got of each partition that it added records to. What calls for a
+// receive collects what was fetched, and tells got of each partition that it added records to. What calls for a
 // decision about a partition is noted with it (part.verdict): a transaction may be open, and the store busy with it.
 func (w *Worker) receive(fetches kgo.Fetches, got func(*part, *kgo.FetchPartition)) {
 	fetches.EachTopic(func(t kgo.FetchTopic) {
@@ -263,7 +263,7 @@ func (w *Worker) receive(fetches kgo.Fetches, got func(*part, *kgo.FetchPartitio
 	})
 }
 
-// collect takes one partition's part of a fetch, and says whether it added its records to those in hand.
+// collect takes one partition's part of a fetch, and says whether it added its records to those held.
 func (w *Worker) collect(tp record.TopicPartition, p *part, id [16]byte, f *kgo.FetchPartition) bool {
 	if f.Err != nil {
 		w.fetchFailed(tp, p, f.Err)
@@ -301,7 +301,7 @@ func (w *Worker) decide() {
 	}
 }
 
-// takeAgain drops a partition and what is in hand of it, and takes it again at the earliest then.
+// takeAgain drops a partition and what is held of it, and takes it again at the earliest then.
 func (w *Worker) takeAgain(p *part, at time.Time) {
 	w.discard(p.TopicPartition)
 	w.pending[p.TopicPartition] = at
@@ -347,7 +347,7 @@ func (w *Worker) anyReady() bool {
 	return false
 }
 
-// cutBatch makes the next batch of what is in hand, within the bounds, in the order of the offset rows.
+// cutBatch makes the next batch of what is held, within the bounds, in the order of the offset rows.
 func (w *Worker) cutBatch() (b record.Ranges) {
 	rows, size := w.rows, w.cfg.Bytes
 	for _, p := range w.sorted((*part).ready) {

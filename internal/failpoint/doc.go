@@ -8,7 +8,7 @@ const (
 	TakeBegun    = "take-begun"    // offset rows locked for taking, fence not raised
 	TakeRaised   = "take-raised"   // fence raised, not committed
 	Taken        = "taken"         // taken, not reading yet
-	Polled       = "polled"        // records in hand, no transaction
+	Polled       = "polled"        // records held, no transaction
 	Compared     = "compared"      // transaction open, offset rows locked and equal
 	MidCopy      = "mid-copy"      // in the middle of COPY
 	Written      = "written"       // all rows sent, before the dead letters

@@ -77,7 +77,7 @@ func TestMissingAndNull(t *testing.T) {
 	}
 }
 
-// TestBadRecords names each reason why a record can not become a row, with its code.
+// TestBadRecords names each reason why a record cannot become a row, with its code.
 func TestBadRecords(t *testing.T) {
 	deep := strings.Repeat(`[`, 600) + strings.Repeat(`]`, 600)
 	for _, test := range []struct{ typ, value, code, says string }{

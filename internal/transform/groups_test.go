@@ -56,7 +56,7 @@ func BenchmarkGroups(b *testing.B) {
 	}
 }
 
-// TestFoldProblems holds what a table can not aggregate to its words.
+// TestFoldProblems holds what a table cannot aggregate to its words.
 func TestFoldProblems(t *testing.T) {
 	for name, c := range map[string]struct {
 		column Column

@@ -126,7 +126,7 @@ func strictString(quoted []byte) (string, error) {
 
 var escapeU = regexp.MustCompile(`\\(?:u([0-9a-fA-F]{4})|[^u])`)
 
-// strictText refuses what Postgres can not hold in the strings of a JSON text.
+// strictText refuses what Postgres cannot hold in the strings of a JSON text.
 func strictText(b []byte) error {
 	if !utf8.Valid(b) {
 		return errStrict
@@ -157,7 +157,7 @@ func strictText(b []byte) error {
 
 var jsonNumber = regexp.MustCompile(`-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?`)
 
-// strictJSON refuses what Postgres' jsonb can not hold, and numbers that are shifted too far.
+// strictJSON refuses what Postgres' jsonb cannot hold, and numbers that are shifted too far.
 func strictJSON(b []byte) error {
 	if err := strictText(b); err != nil {
 		return err

@@ -199,7 +199,7 @@ func everyKind(t *testing.T, table string) {
 	}
 }
 
-// TestDefaultsThatFail: a default that Postgres itself can not store makes a dead letter of each record that needs it,
+// TestDefaultsThatFail: a default that Postgres itself cannot store makes a dead letter of each record that needs it,
 // and of no other.
 func TestDefaultsThatFail(t *testing.T) {
 	for name, column := range map[string]string{

@@ -32,7 +32,7 @@ func smallDisk(t *testing.T) string {
 	}
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", options, "none", dir).CombinedOutput(); err != nil {
 		os.Remove(dir)
-		t.Skipf("a full disk is made with a small tmpfs, which can not be mounted here: %s", out)
+		t.Skipf("a full disk is made with a small tmpfs, which cannot be mounted here: %s", out)
 	}
 	t.Cleanup(func() {
 		exec.Command("umount", dir).Run()

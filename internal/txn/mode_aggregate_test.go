@@ -89,7 +89,7 @@ func TestAggregate(t *testing.T) {
 	})
 }
 
-// TestAggregateOverflow: the record whose amount the column can not take any more is a dead letter, and no other.
+// TestAggregateOverflow: the record whose amount the column cannot take any more is a dead letter, and no other.
 func TestAggregateOverflow(t *testing.T) {
 	t.Run("InTheBatch", func(t *testing.T) {
 		l := newLoader(t, "", Config{Sinks: []Sink{byCountry()}})

@@ -8,7 +8,7 @@ import (
 )
 
 // transactionPooler says whether a pooler stands between that gives a client's transactions to any server process: two
-// sessions that are open at once then share a process, or one session meets two. What can not be found out within a few
+// sessions that are open at once then share a process, or one session meets two. What cannot be found out within a few
 // seconds is taken for a direct connection.
 func transactionPooler(ctx context.Context, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

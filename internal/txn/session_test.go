@@ -8,8 +8,8 @@ import (
 	"sinker/migrations"
 )
 
-// A database need not be of encoding UTF8. What it can not hold is a bad record like others, found by Postgres, and its
-// dead letter is written although the reason and the headers quote what can not be held.
+// A database need not be of encoding UTF8. What it cannot hold is a bad record like others, found by Postgres, and its
+// dead letter is written although the reason and the headers quote what cannot be held.
 func TestOtherEncodings(t *testing.T) {
 	for _, c := range []struct {
 		encoding        string

@@ -33,7 +33,7 @@ type Config struct {
 	LockTimeout time.Duration
 	// LedgerKeep is for how long the rows of sinker.batches are kept. Default 7 days.
 	LedgerKeep time.Duration
-	// StopOnBad stops a partition at its first record that can not become a row, instead of writing a dead letter.
+	// StopOnBad stops a partition at its first record that cannot become a row, instead of writing a dead letter.
 	StopOnBad bool
 	// StopAfter stops a partition when more than this share of its last records became dead letters; 0 never does.
 	StopAfter float64

@@ -303,7 +303,7 @@ func (s *Store) MarkStopped(ctx context.Context, tp TopicPartition, fence int64,
 	return wrap(record.StepStop, "", err)
 }
 
-// rollback ends whatever transaction is open. When that can not be had at once the connection goes: the server then
+// rollback ends whatever transaction is open. When that cannot be had at once the connection goes: the server then
 // rolls back by itself.
 func (s *Store) rollback(conn *pgx.Conn) {
 	if conn.IsClosed() {

@@ -11,7 +11,7 @@ import (
 )
 
 // wait is what a partition waits for: a refusal that its sink says may pass. One deadline is for all
-// records that it has in hand by then, so that a batch of many such records waits once.
+// records that it holds by then, so that a batch of many such records waits once.
 type wait struct {
 	since time.Time
 	upTo  int64 // of records below it

@@ -77,7 +77,7 @@ type writer struct {
 	index   int
 	careful bool
 	suspect bool      // a record may be the cause of what looks like the moment's
-	sum     *Checksum // of the range in hand; nil: another table's writer adds it up
+	sum     *Checksum // of the current range; nil: another table's writer adds it up
 	result  TableResult
 	others  map[int]*writer // of a sink with several tables: the other tables' writers, by target
 
