@@ -11,7 +11,7 @@ var bugs = []bug{
 		"AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence " +
 			"AND coalesce(o.owner, '') = $16", "",
 	}, {
-		"internal/txn/move.go", "	e.add(placesOnly)\n", "", // there are no places to go by
+		"internal/txn/move.go", "	e.add(\"SELECT \" + s.planner.only)\n", "", // there are no places to go by
 	}}},
 	{"uncounted-move", "nobody counts whether all offset rows have moved", []edit{{
 		"internal/txn/move.go", "THEN 1 ELSE 0 END)", "THEN 1 END)",
@@ -47,18 +47,26 @@ var bugs = []bug{
 		"	if err == nil {\n		err = wrap(record.StepWrite, \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
 		"	if err == nil {\n		_, err = t.conn.Exec(ctx, \"COMMIT; BEGIN\")\n	}\n	if err == nil {\n" +
 			"		err = wrap(record.StepWrite, \"\", failpoint.Hit(failpoint.BeforeCommit))\n",
+	}, {
+		"internal/txn/small.go", "	s.count(t.batch, res)\n",
+		"	_, _ = p.exec(bounded, \"COMMIT\"), p.exec(bounded, \"BEGIN\")\n	s.count(t.batch, res)\n",
 	}}},
 	{"letters-apart", "the dead letters are written in a second transaction", []edit{{
-		"internal/txn/commit.go", "	err = s.writeLetters(ctx, t.conn, t.batch)\n	t.phases.Dead = since(&start)\n", "",
+		"internal/txn/commit.go", "	err = s.writeLetters(ctx, t.conn, t.batch)\n	t.phases.Dead = since(&start)\n", "	_ = s\n",
 	}, {
 		"internal/txn/commit.go", "	t.open = false\n	s.settle()\n",
 		"	t.open = false\n	err = s.writeLetters(ctx, t.conn, t.batch)\n	s.settle()\n",
+	}, {
+		"internal/txn/small.go", "	if err := s.pipeLetters(bounded, p); err != nil {\n", "	if false {\n",
 	}}},
 	{"tables-apart", "every table is written in a transaction of its own", []edit{{
 		"internal/txn/write.go",
 		"		if err := w.write(ctx); err != nil {\n			return wrap(record.StepWrite, w.name(), err)\n		}\n",
 		"		if err := w.write(ctx); err != nil {\n			return wrap(record.StepWrite, w.name(), err)\n		}\n" +
 			"		_, _ = t.conn.Exec(ctx, \"COMMIT; BEGIN\")\n",
+	}, {
+		"internal/txn/small.go", "		rows = append(rows, added...)\n",
+		"		rows = append(rows, added...)\n		_, _ = t.s.pipe.exec(ctx, \"COMMIT\"), t.s.pipe.exec(ctx, \"BEGIN\")\n",
 	}}},
 	{"advance-first", "the position in memory moves before COMMIT", []edit{{
 		"internal/consume/commit.go", "		if err == nil {\n			w.trouble.over(w)\n",

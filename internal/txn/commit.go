@@ -198,8 +198,15 @@ func (t *Tx) attempt(ctx context.Context, careful, commit bool) (Result, error) 
 	if t.resolved != nil {
 		return *t.resolved, nil
 	}
+	var res Result // may be kept by the store, for when it is in doubt
 	err := t.failed
-	if err == nil && !t.filled {
+	switch {
+	case err != nil:
+	case commit && !careful && !t.filled && t.live == nil && t.isSmall():
+		err = t.commitSmall(ctx, &res)
+	case commit:
+		err = t.commitLarge(ctx, careful, &res)
+	default:
 		err = t.fill(ctx, careful)
 	}
 	if err != nil {
@@ -207,18 +214,8 @@ func (t *Tx) attempt(ctx context.Context, careful, commit bool) (Result, error) 
 		s.endFrozen(ctx, t.conn, err)
 		return Result{}, err
 	}
-	if t.filled = true; !commit {
+	if !commit {
 		return Result{}, nil
-	}
-	var res Result // may be kept by the store, for when it is in doubt
-	s.count(t.batch, &res)
-	res.Unasked, res.Phases = s.unasked(), t.phases
-	start := time.Now()
-	err = s.finish(ctx, t.conn, t.batch, &res)
-	res.Phases.Commit = since(&start)
-	if err != nil {
-		t.Rollback()
-		return Result{}, err
 	}
 	t.open = false
 	s.settle()
@@ -228,8 +225,25 @@ func (t *Tx) attempt(ctx context.Context, careful, commit bool) (Result, error) 
 	return res, err
 }
 
-// fill writes everything but the move of the positions: the rows and, if they are not too many, the dead letters.
+// commitLarge writes what is not written yet, and commits.
+func (t *Tx) commitLarge(ctx context.Context, careful bool, res *Result) error {
+	if err := t.fill(ctx, careful); err != nil {
+		return err
+	}
+	t.s.count(t.batch, res)
+	res.Unasked, res.Phases = t.s.unasked(), t.phases
+	start := time.Now()
+	err := t.s.finish(ctx, t.conn, t.batch, res)
+	res.Phases.Commit = since(&start)
+	return err
+}
+
+// fill writes everything but the move of the positions, if that was not done: the rows and, if they are not too many, the
+// dead letters.
 func (t *Tx) fill(ctx context.Context, careful bool) error {
+	if t.filled {
+		return nil
+	}
 	s := t.s
 	start := time.Now()
 	err := t.writeRows(ctx, careful)
@@ -237,10 +251,7 @@ func (t *Tx) fill(ctx context.Context, careful bool) error {
 	if err != nil {
 		return err
 	}
-	if err := s.giveUp(ctx, t.conn, t.batch); err != nil {
-		return err
-	}
-	if err := s.judge(t.batch); err != nil {
+	if err := t.lastWords(ctx); err != nil {
 		return err
 	}
 	err = s.writeLetters(ctx, t.conn, t.batch)
@@ -248,7 +259,17 @@ func (t *Tx) fill(ctx context.Context, careful bool) error {
 	if err == nil {
 		err = wrap(record.StepWrite, "", failpoint.Hit(failpoint.BeforeCommit))
 	}
+	t.filled = err == nil
 	return err
+}
+
+// lastWords asks whether records may become dead letters: not because of a table that has changed since, and not where
+// their partition is to stop.
+func (t *Tx) lastWords(ctx context.Context) error {
+	if err := t.s.giveUp(ctx, t.conn, t.batch); err != nil {
+		return err
+	}
+	return t.s.judge(t.batch)
 }
 
 func since(t *time.Time) time.Duration {

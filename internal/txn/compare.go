@@ -61,11 +61,11 @@ func (s *Store) lock(ctx context.Context, conn *pgx.Conn, b Batch, places []stri
 	args := []any{s.cfg.Pipeline, topics, partitions, rangeRecords, s.rangeAge()}
 	var q pgx.Batch
 	q.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-	q.Queue(s.settings(conn))
 	if places == nil {
+		q.Queue(s.settings(conn))
 		q.Queue(lockByKey, args...)
 	} else {
-		q.Queue(placesOnly)
+		q.Queue(s.settings(conn) + ", " + s.planner.only)
 		for _, page := range fullPages(places) {
 			q.Queue(prunePage, page+",0)", page+",65535)")
 		}
@@ -73,7 +73,7 @@ func (s *Store) lock(ctx context.Context, conn *pgx.Conn, b Batch, places []stri
 	}
 	before := q.Len() - 1
 	if places != nil {
-		q.Queue(s.anyPlan)
+		q.Queue("SELECT " + s.planner.any)
 	}
 	res := conn.SendBatch(ctx, &q)
 	defer func() {

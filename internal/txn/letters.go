@@ -28,17 +28,35 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 	defer cancel()
 	text := storable(conn.PgConn().ParameterStatus("server_encoding"))
 	_, err := conn.CopyFrom(ctx, pgx.Identifier{"sinker", "dead_letters"}, letterColumns, pgx.CopyFromSlice(len(letters), func(i int) ([]any, error) {
-		l := &letters[i]
-		r := l.record
-		var column *string
-		if l.bad.Column != "" {
-			c := clean(l.bad.Column)
-			column = &c
-		}
-		return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Time()), l.table, column,
-			l.bad.Code, text(l.reason()), r.Key, r.Value, headersJSON(r.Headers(), text), s.cfg.Hash}, nil
+		return s.letterRow(&letters[i], text), nil
 	}))
 	return wrap(record.StepWrite, "sinker.dead_letters", err)
+}
+
+// pipeLetter writes one dead letter.
+var pipeLetter = fmt.Sprintf(`INSERT INTO sinker.dead_letters (%s) VALUES (%s)`, strings.Join(letterColumns, ", "), parameters(len(letterColumns)))
+
+// pipeLetters puts the batch's dead letters into the pipe.
+func (s *Store) pipeLetters(ctx context.Context, p *pipe) error {
+	text := storable(p.conn.PgConn().ParameterStatus("server_encoding"))
+	for i := range s.buf.letters {
+		if err := p.exec(ctx, pipeLetter, s.letterRow(&s.buf.letters[i], text)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// letterRow is a dead letter's values, in the order of letterColumns.
+func (s *Store) letterRow(l *letter, text func(string) string) []any {
+	r := l.record
+	var column *string
+	if l.bad.Column != "" {
+		c := clean(l.bad.Column)
+		column = &c
+	}
+	return []any{s.cfg.Pipeline, r.Topic, r.Partition, r.Offset, storableTime(r.Time()), l.table, column, l.bad.Code,
+		text(l.reason()), r.Key, r.Value, headersJSON(r.Headers(), text), s.cfg.Hash}
 }
 
 // storableTime is a record's timestamp, or nil where Postgres' timestamptz cannot hold it. A

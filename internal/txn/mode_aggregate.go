@@ -10,6 +10,7 @@ import (
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // aggregate is the mode whose rows are groups: records with equal group columns are folded in
@@ -153,4 +154,28 @@ func (a *aggregate) mergePart(ctx context.Context, w *writer, from, to int) erro
 		w.result.Suppressed += max(0, int64(to-from)-tag.RowsAffected())
 	}
 	return err
+}
+
+func (*aggregate) pipes() bool { return true }
+
+func (a *aggregate) pipe(ctx context.Context, w *writer, p *pipe) ([]pipedRows, error) {
+	a.groups.Reset()
+	for rng := range w.batch {
+		if w.enter(rng) {
+			if err := a.add(w, rng); err != nil {
+				return nil, err
+			}
+		}
+	}
+	n := a.groups.Len()
+	if n == 0 {
+		return nil, nil
+	}
+	a.groups.Sort()
+	var bad *transform.BadRecord
+	if a.arrays, bad = a.groups.Arrays(a.arrays, 0, n); bad != nil {
+		return nil, &Error{Class: Data, Step: record.StepWrite, Table: w.name(), Err: bad}
+	}
+	told := func(tag pgconn.CommandTag) { w.result.Suppressed += max(0, int64(n)-tag.RowsAffected()) }
+	return []pipedRows{{w, len(p.answers), told}}, p.execBinary(ctx, a.merge, a.types, a.arrays)
 }

@@ -9,6 +9,7 @@ import (
 	"sinker/internal/transform"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // appends is the mode in which each record is a new row.
@@ -94,4 +95,17 @@ func (appends) finish(ctx context.Context, w *writer) error {
 	w.sent(w.rows, tag.RowsAffected())
 	w.target.shaped.main = aside.common(w.main, w.rows)
 	return w.writeAside(ctx)
+}
+
+func (appends) pipes() bool { return true }
+
+func (appends) pipe(_ context.Context, w *writer, p *pipe) (rows []pipedRows, err error) {
+	for _, group := range byShape(w.collect()) {
+		told := func(tag pgconn.CommandTag) { w.sent(len(group), tag.RowsAffected()) }
+		rows = append(rows, pipedRows{w, len(p.answers), told})
+		if err := p.copy(w.target.copySQL(group[0].shape), w.copyItems(group)); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
 }

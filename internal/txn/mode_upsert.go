@@ -30,6 +30,7 @@ type upsert struct {
 	copyNew   *copyNew
 	merges    []*mergeSQL // by shape of:
 	encoder   *transform.Encoder
+	small     *smallUpsert // nil: small batches go the way of others
 }
 
 func newUpsert(rule *transform.Rule) mode { return &upsert{deletes: rule.Tombstones} }
@@ -56,6 +57,7 @@ func (u *upsert) prepare(ctx context.Context, conn *pgx.Conn, t *target, rel *re
 	u.statements(t, plan)
 	keys := plan.KeyColumns()
 	u.copyNew = newCopyNew(t.sink, plan.Columns()[:keys], types[:keys])
+	u.small = newSmallUpsert(t.sink, plan.Columns(), keys, types)
 	u.looseKey, err = hasLooseKey(ctx, conn, rel.OID, t.sink.Rule.Key)
 	return err
 }
@@ -106,9 +108,18 @@ func (u *upsert) mergeOf(t *target, s transform.Shape) *mergeSQL {
 	return *m
 }
 
-// newMerge makes the statements for rows that have the columns. In a row that is there already the
-// columns that are lacking stay as they are.
+// newMerge makes the statements for rows that have the columns.
 func (u *upsert) newMerge(sink *Sink, columns []transform.TableColumn, keys int) *mergeSQL {
+	return &mergeSQL{
+		copyRows: copyInto(u.rows, columns),
+		keysOnly: len(columns) == keys,
+		merge:    mergeFrom(sink, columns, keys, fmt.Sprintf("SELECT %s FROM %s", columnList(columns), u.rows)),
+	}
+}
+
+// mergeFrom merges the rows of a query that gives the columns. In a row that is there already the columns that are lacking stay as
+// they are.
+func mergeFrom(sink *Sink, columns []transform.TableColumn, keys int, query string) string {
 	action := "DO NOTHING"
 	if rest := columns[keys:]; len(rest) > 0 {
 		sets := make([]string, len(rest))
@@ -117,13 +128,8 @@ func (u *upsert) newMerge(sink *Sink, columns []transform.TableColumn, keys int)
 		}
 		action = "DO UPDATE SET " + strings.Join(sets, ", ")
 	}
-	list := columnList(columns)
-	return &mergeSQL{
-		copyRows: copyInto(u.rows, columns),
-		keysOnly: len(columns) == keys,
-		merge: fmt.Sprintf("INSERT INTO %s (%s)%s SELECT %s FROM %s ON CONFLICT (%s) %s",
-			sink.Name(), list, overriding(columns), list, u.rows, columnList(columns[:keys]), action),
-	}
+	return fmt.Sprintf("INSERT INTO %s (%s)%s %s ON CONFLICT (%s) %s",
+		sink.Name(), columnList(columns), overriding(columns), query, columnList(columns[:keys]), action)
 }
 
 // overriding lets an INSERT give values to GENERATED ALWAYS AS IDENTITY, as COPY does without a word.
@@ -198,20 +204,7 @@ func (w merging) inKeyOrder(items []item) []item {
 // mergeItems stages and merges items that have a key once each.
 func (w merging) mergeItems(ctx context.Context, before string, items []item) error {
 	u := w.u
-	writes, deletes := items, []item(nil)
-	if slices.ContainsFunc(items, func(it item) bool { return isDelete(it) || it.delTo > 0 }) {
-		writes = nil
-		for _, it := range items {
-			if it.delTo > 0 {
-				deletes = append(deletes, it.deletion())
-			}
-			if isDelete(it) {
-				deletes = append(deletes, it)
-			} else {
-				writes = append(writes, it)
-			}
-		}
-	}
+	deletes, writes := splitDeletes(items)
 	if len(deletes) == 0 && before == "" {
 		if copied, err := w.copyNew(ctx, writes); copied || err != nil {
 			return err
@@ -235,6 +228,24 @@ func (w merging) mergeItems(ctx context.Context, before string, items []item) er
 	}
 	w.result.Deleted += deleted
 	return nil
+}
+
+// splitDeletes parts items of different keys into the deletions, also those that go before a row of their key, and the rows.
+func splitDeletes(items []item) (deletes, writes []item) {
+	if !slices.ContainsFunc(items, func(it item) bool { return isDelete(it) || it.delTo > 0 }) {
+		return nil, items
+	}
+	for _, it := range items {
+		if it.delTo > 0 {
+			deletes = append(deletes, it.deletion())
+		}
+		if isDelete(it) {
+			deletes = append(deletes, it)
+		} else {
+			writes = append(writes, it)
+		}
+	}
+	return deletes, writes
 }
 
 // mergeWrites stages and merges rows, those of each shape by themselves and in the order of their
@@ -261,12 +272,17 @@ func (w merging) mergeShape(ctx context.Context, items []item) error {
 	if err != nil {
 		return err
 	}
-	if m.keysOnly {
-		w.result.Rows += rows // a key that is there is passed over, which nobody suppressed
-	} else {
-		w.sent(len(items), rows)
-	}
+	w.merged(m, len(items), rows)
 	return nil
+}
+
+// merged notes how many rows a merge was given, and how many Postgres says it wrote.
+func (w merging) merged(m *mergeSQL, rows int, affected int64) {
+	if m.keysOnly {
+		w.result.Rows += affected // a key that is there is passed over, which nobody suppressed
+	} else {
+		w.sent(rows, affected)
+	}
 }
 
 func isDelete(it item) bool { return it.op == transform.Delete }

@@ -65,19 +65,27 @@ func (e *ending) add(sql string, args ...any) {
 	e.statements = append(e.statements, statement{sql, args})
 }
 
-// newEnding makes what ends the transaction of a batch that was counted.
-func (s *Store) newEnding(b Batch) *ending {
-	e := &ending{move: -1}
-	// The server compares the columns of the tables that were written. The COPY has locked them, so no ALTER comes between
+// newEnding makes what ends the transaction of a batch that was counted. plain: its tables must still be so.
+func (s *Store) newEnding(b Batch, plain bool) *ending {
+	e, triggers := &ending{move: -1}, false
+	// The server compares the columns of the tables that were written. They are locked by now, so no ALTER comes between
 	// this and the COMMIT. Where they differ, the server does nothing more of what it was sent.
 	for _, t := range s.targets {
-		if slices.ContainsFunc(s.buf.tables, func(r TableResult) bool { return r.Table == t.sink.Name() }) {
+		if !slices.ContainsFunc(s.buf.tables, func(r TableResult) bool { return r.Table == t.sink.Name() }) {
+			continue
+		}
+		triggers = triggers || t.triggers
+		if plain {
+			e.add(stillPlain, t.sink.Schema, t.sink.Table, t.marks.columns, t.oid)
+		} else {
 			e.add(sameColumns, t.sink.Schema, t.sink.Table, t.marks.columns)
 		}
 	}
-	e.looks = len(e.statements)
-	if b.Moves() > 0 {
+	if e.looks = len(e.statements); b.Moves() > 0 {
 		s.addMove(e, b)
+		if triggers { // deferred ones plan at COMMIT
+			e.add("SELECT " + s.planner.any)
+		}
 	}
 	e.add("COMMIT")
 	return e
@@ -88,7 +96,7 @@ func (s *Store) addMove(e *ending, b Batch) {
 	if topics, partitions := s.endingRanges(b); len(topics) > 0 {
 		e.add(closeRanges, s.cfg.Pipeline, topics, partitions)
 	}
-	e.add(placesOnly)
+	e.add("SELECT " + s.planner.only)
 	var places []string
 	for i := range b {
 		if !b[i].Empty() {
@@ -104,7 +112,7 @@ func (s *Store) addMove(e *ending, b Batch) {
 func (s *Store) finish(ctx context.Context, conn *pgx.Conn, b Batch, res *Result) error {
 	ctx, cancel := s.bounded(context.WithoutCancel(ctx))
 	defer cancel()
-	e := s.newEnding(b)
+	e := s.newEnding(b, false)
 	return s.ended(conn, e, e.send(ctx, conn), res)
 }
 

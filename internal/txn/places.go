@@ -62,17 +62,22 @@ func (p places) forget(b Batch) {
 	}
 }
 
-// placesOnly leaves the planner no way to a row but its place. By its own judgement it reads all of a table that is small when it
-// plans, and keeps the plan when the table has grown. It is set for our own statements only, and taken back by anyPlan at
-// once: what triggers and foreign keys plan is not to be planned like this.
-const placesOnly = `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true), set_config('enable_bitmapscan', 'off', true)`
+// planner is how this store's statements about the offset rows are planned: by places only. By its own judgement the
+// planner reads all of a table that is small when it plans, and keeps the plan when the table has grown. And it would plan each
+// time anew, which costs more than the statements, because it takes ten places for many where one knows their number.
+//
+// only is set for our own statements, and taken back by any at once: what triggers and foreign keys plan is not to be planned
+// like this. Both are lists of calls of set_config.
+type planner struct{ only, any string }
 
-// readAnyPlan makes the statement that takes placesOnly back, to what the server, the database and the role say.
-const readAnyPlan = `SELECT format('SELECT set_config(''enable_seqscan'', %L, true), set_config(''enable_indexscan'', %L, true), set_config(''enable_bitmapscan'', %L, true)',
-	current_setting('enable_seqscan'), current_setting('enable_indexscan'), current_setting('enable_bitmapscan'))`
+// readPlanner makes both, any for what the server, the database and the role say.
+const readPlanner = `
+SELECT string_agg(format('set_config(%L, %L, true)', v.name, v.ours), ', '), string_agg(format('set_config(%L, %L, true)', v.name, s.setting), ', ')
+FROM (VALUES ('enable_seqscan', 'off'), ('enable_indexscan', 'off'), ('enable_bitmapscan', 'off'), ('plan_cache_mode', 'force_generic_plan')) AS v (name, ours)
+JOIN pg_catalog.pg_settings s ON s.name = v.name`
 
 // learnPlanner is for a new connection. Another server may have the rows elsewhere.
 func (s *Store) learnPlanner(ctx context.Context, conn *pgx.Conn) error {
 	clear(s.places)
-	return conn.QueryRow(ctx, readAnyPlan).Scan(&s.anyPlan)
+	return conn.QueryRow(ctx, readPlanner).Scan(&s.planner.only, &s.planner.any)
 }

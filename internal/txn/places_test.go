@@ -123,7 +123,12 @@ func TestOthersPlanAsEver(t *testing.T) {
 		db.exec(`CREATE TABLE orders (id bigint, seen text);
 			CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				NEW.seen = current_setting('enable_seqscan') || ' ' || current_setting('enable_indexscan') || ' ' || current_setting('enable_bitmapscan'); RETURN NEW; END $$;
-			CREATE TRIGGER look BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION look()`)
+			CREATE TRIGGER look BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION look();
+			CREATE TABLE looks (seen text);
+			CREATE FUNCTION later() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				INSERT INTO public.looks SELECT current_setting('enable_seqscan') || ' ' || current_setting('enable_indexscan') || ' ' ||
+					current_setting('enable_bitmapscan') || ' ' || current_setting('plan_cache_mode'); RETURN NULL; END $$;
+			CREATE CONSTRAINT TRIGGER later AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION later()`)
 		s := db.store("a", orders())
 		p := db.take(s, claim(orders0, 0))[0]
 		for range 10 {
@@ -133,5 +138,6 @@ func TestOthersPlanAsEver(t *testing.T) {
 			p.NextOffset++
 		}
 		db.want(`SELECT count(*) || ' ' || string_agg(DISTINCT seen, ', ') FROM orders`, "10 on "+preset+" on")
+		db.want(`SELECT count(*) || ' ' || string_agg(DISTINCT seen, ', ') FROM looks`, "10 on "+preset+" on auto")
 	}
 }

@@ -133,6 +133,7 @@ func (s *Store) session(ctx context.Context) (*pgx.Conn, error) {
 		return nil, wrap(record.StepConnect, "", err)
 	}
 	s.conn = conn
+	s.pipe.forget()
 	for _, t := range s.targets {
 		t.forget() // another server may have other tables
 	}

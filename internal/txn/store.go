@@ -104,9 +104,10 @@ type Store struct {
 	open   []openRange             // by range of the batch, as its compare found them
 	places places
 
-	anyPlan string    // the statement that gives the planner all its ways back
+	planner planner
 	pruned  time.Time // the ledger, last
 	buf     batchState
+	pipe    pipe
 }
 
 // New makes a store. It does not connect: the first use does.

@@ -38,6 +38,9 @@ type target struct {
 	absent   bool              // Check found no table, and one would be made
 	survey   *transform.Survey // nil: done, or not begun
 	marks    marks             // of the table that the plan was made for
+	oid      uint32
+	takesAll bool // see takesAll
+	triggers bool // it has some, maybe deferred ones
 	looked   time.Time
 }
 
@@ -92,6 +95,13 @@ func (t *target) prepare(ctx context.Context, s *Store, conn *pgx.Conn, sample i
 	if err := t.mode.prepare(ctx, conn, t, rel, plan); err != nil {
 		return err
 	}
+	if err := s.pipe.unprepare(ctx, conn); err != nil {
+		return err
+	}
+	if err := conn.QueryRow(ctx, readTakesAll, rel.OID).Scan(&t.takesAll, &t.triggers); err != nil {
+		return err
+	}
+	t.oid = rel.OID
 	t.plan, t.survey = plan, plan.NewSurvey(t.format)
 	t.newEncoder()
 	t.marks, t.looked = marks, time.Now()
