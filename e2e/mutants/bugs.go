@@ -8,8 +8,8 @@ var bugs = []bug{
 	}}},
 	{"unchecked-move", "the move of the offset rows is not held to what the compare saw", []edit{{
 		"internal/txn/move.go",
-		"AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence " +
-			"AND coalesce(o.owner, '') = $16", "",
+		"AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence\n" +
+			"      AND coalesce(o.owner, '') = $16", "",
 	}, {
 		"internal/txn/move.go", "	e.add(\"SELECT \" + s.planner.only)\n", "", // there are no places to go by
 	}}},

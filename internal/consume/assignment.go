@@ -50,8 +50,8 @@ func (a *assignment) assigned(_ context.Context, _ *kgo.Client, parts map[string
 	a.wakeLocked()
 }
 
-// revoked waits until the loop has finished or rolled back the batch that holds the partitions, but not without end: the
-// fence that the next owner raises keeps a late transaction of ours from being committed.
+// revoked waits until the loop has finished or rolled back the batch that holds the partitions, but not without end:
+// the fence that the next owner raises keeps a late transaction of ours from being committed.
 func (a *assignment) revoked(ctx context.Context, _ *kgo.Client, parts map[string][]int32) {
 	done := a.drop(parts)
 	if done == nil {

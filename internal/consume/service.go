@@ -49,7 +49,8 @@ func (s *Service) makeWorker(i int, static bool) *Worker {
 	return w
 }
 
-// Run runs the workers until ctx ends, the ends are reached, or one of them meets an error that waiting does not change.
+// Run runs the workers until ctx ends, the ends are reached, or one of them meets an error that waiting does not
+// change.
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	ctx, stop := context.WithCancel(ctx)

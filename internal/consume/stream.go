@@ -40,8 +40,9 @@ func (w *Worker) write(ctx context.Context, b record.Ranges) (record.Result, err
 	return tx.Commit(unhurried)
 }
 
-// give writes what a range has. Where it has nothing more, the transaction lets go of what it had all the same. After an
-// error the rest is given too: the transaction has to know all of the range, because it may still write it at Commit.
+// give writes what a range has. Where it has nothing more, the transaction lets go of what it had all the same. After
+// an error the rest is given too: the transaction has to know all of the range, because it may still write it at
+// Commit.
 func give(ctx context.Context, tx Tx, rng int, r *record.Range) error {
 	if r.Streamed > 0 && len(r.Batches) == 0 {
 		return tx.Write(ctx, rng, record.NewList(r.To, r.To))

@@ -94,8 +94,8 @@ func NewWorker(id int, cfg Config, store Store, ends *Ends) *Worker {
 	return w
 }
 
-// Run works until ctx ends or an error that waiting does not change. When ctx ends the current batch is finished or rolled
-// back, and the group is left; that is no error.
+// Run works until ctx ends or an error that waiting does not change. When ctx ends the current batch is finished or
+// rolled back, and the group is left; that is no error.
 func (w *Worker) Run(ctx context.Context) (err error) {
 	if w.reader, err = newReader(&w.cfg, readerOpts(&w.cfg, w.hooks)...); err != nil {
 		return fmt.Errorf("make the reading client: %w", err)
@@ -204,8 +204,8 @@ func (w *Worker) startReading(p *part) {
 }
 
 // forgetTopic makes the reader learn a topic's id again: franz-go keeps the first one it saw for as long as it knows
-// the topic, and a topic that was made again is refused without end. What is read of the topic under the old id is taken
-// again.
+// the topic, and a topic that was made again is refused without end. What is read of the topic under the old id is
+// taken again.
 func (w *Worker) forgetTopic(topic string) {
 	for tp, p := range w.parts {
 		if tp.Topic == topic && p.active() && p.Log.TopicID == w.reads[topic] {

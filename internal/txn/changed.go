@@ -16,8 +16,9 @@ import (
 // now. Two marks say so. Both are made of xmin, the transaction that wrote a row of the catalog: every ALTER writes a
 // new one.
 //
-//   - The mark of the columns and indexes, which is cheap, is compared by the server in every transaction, together with
-//     the move of the offsets. The COPY holds a lock by then that no ALTER of the columns gets past (TestAlterTable).
+//   - The mark of the columns and indexes, which is cheap, is compared by the server in every transaction, together
+//     with the move of the offsets. The COPY holds a lock by then that no ALTER of the columns gets past
+//     (TestAlterTable).
 //   - The mark of everything that a plan depends on is compared every few seconds, and before a record is given up.
 
 // marks are a table's two marks; "" when there is no table.

@@ -22,9 +22,10 @@ const carefulBatches = 100
 // record is still there, the transaction is made again, with the compare at its beginning: for the tables as they are
 // now, or so that the records that are refused are found and become dead letters.
 //
-// With a nil error everything is committed, now or (Result.Resolved) by an earlier attempt whose reply was lost. With a
-// *StopError nothing was written, with an *Error neither, except that after a lost reply to COMMIT it is not known: begin
-// again with the same ranges, and the compare tells. Ranges may be left out then (they were revoked), but not changed.
+// With a nil error everything is committed, now or (Result.Resolved) by an earlier attempt whose reply was lost. With
+// a *StopError nothing was written, with an *Error neither, except that after a lost reply to COMMIT it is not known:
+// begin again with the same ranges, and the compare tells. Ranges may be left out then (they were revoked), but not
+// changed.
 //
 // If we die at any point before the server has the COMMIT, nothing of the transaction is there and no position has
 // moved; after it, all of it is there.
@@ -99,8 +100,8 @@ func refusedWrite(err error) bool {
 	return errors.As(err, &e) && e.Step == record.StepWrite && errors.As(err, &pe)
 }
 
-// asksForCare says whether an attempt failed in a way that a careful one may not: a write that was refused, or a deferred
-// trigger's at COMMIT, which speaks up in time there.
+// asksForCare says whether an attempt failed in a way that a careful one may not: a write that was refused, or a
+// deferred trigger's at COMMIT, which speaks up in time there.
 func asksForCare(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) || e.Step != record.StepWrite && e.Step != record.StepCommit {
@@ -146,12 +147,13 @@ func isClass(err error, c Class) bool {
 // unprepared says whether a table that the batch has records for is not known on this connection.
 func (s *Store) unprepared(b Batch) bool {
 	return slices.ContainsFunc(b, func(r Range) bool {
-		return r.Held() > 0 && slices.ContainsFunc(s.of(r.Topic).tables, func(ti int) bool { return s.targets[ti].plan == nil })
+		return r.Held() > 0 && slices.ContainsFunc(s.of(r.Topic).tables,
+			func(ti int) bool { return s.targets[ti].plan == nil })
 	})
 }
 
-// prepareFor makes sure that the tables the batch needs are known on this connection, as they stood a moment ago, or as they
-// stand now.
+// prepareFor makes sure that the tables the batch needs are known on this connection, as they stood a moment ago, or
+// as they stand now.
 func (s *Store) prepareFor(ctx context.Context, conn *pgx.Conn, b Batch, now bool) error {
 	if _, err := s.lookAtChanges(ctx, conn, b, now); err != nil {
 		return err
@@ -238,8 +240,8 @@ func (t *Tx) commitLarge(ctx context.Context, careful bool, res *Result) error {
 	return err
 }
 
-// fill writes everything but the move of the positions, if that was not done: the rows and, if they are not too many, the
-// dead letters.
+// fill writes everything but the move of the positions, if that was not done: the rows and, if they are not too many,
+// the dead letters.
 func (t *Tx) fill(ctx context.Context, careful bool) error {
 	if t.filled {
 		return nil

@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// lockRows are the statements that lock the offset rows and read them: by where each row was when this store last wrote or read
-// it ($6), or by the keys. What is found by its place is held to the key as well. See places.
+// lockRows are the statements that lock the offset rows and read them: by where each row was when this store last
+// wrote or read it ($6), or by the keys. What is found by its place is held to the key as well. See places.
 const (
 	readLocked = `
 SELECT o.topic, o.partition, o.cluster_id, o.topic_id, o.next_offset, o.leader_epoch, o.fence, coalesce(o.owner, ''),
@@ -54,9 +54,10 @@ func (s *Store) begin(ctx context.Context, conn *pgx.Conn, b Batch) error {
 	return nil
 }
 
-// lock begins the transaction, and locks and compares the rows: at their places, or by their keys where places is nil. moved
-// says that some row is not at its place any more; then nothing has been compared.
-func (s *Store) lock(ctx context.Context, conn *pgx.Conn, b Batch, places []string) (misses []Miss, moved bool, err error) {
+// lock begins the transaction, and locks and compares the rows: at their places, or by their keys where places is
+// nil. moved says that some row is not at its place any more; then nothing has been compared.
+func (s *Store) lock(ctx context.Context, conn *pgx.Conn, b Batch, places []string) (misses []Miss, moved bool,
+	err error) {
 	topics, partitions := rangeKeys(b)
 	args := []any{s.cfg.Pipeline, topics, partitions, rangeRecords, s.rangeAge()}
 	var q pgx.Batch
@@ -111,7 +112,8 @@ func readLockedRows(res pgx.BatchResults) (map[TopicPartition]lockedRow, error) 
 	for rows.Next() {
 		var m lockedRow
 		var sum int64
-		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &m.LeaderEpoch, &m.Fence, &m.Owner,
+		if err := rows.Scan(&m.Topic, &m.Partition, &m.Log.ClusterID, &m.Log.TopicID, &m.Stored, &m.LeaderEpoch, &m.Fence,
+			&m.Owner,
 			&m.open.exists, &m.open.goesOn, &sum, &m.place); err != nil {
 			return nil, err
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-var letterColumns = []string{"pipeline", "topic", "partition", "record_offset", "record_timestamp", "table_name", "column_name",
-	"code", "reason", "key", "value", "headers", "config_hash"}
+var letterColumns = []string{"pipeline", "topic", "partition", "record_offset", "record_timestamp", "table_name",
+	"column_name", "code", "reason", "key", "value", "headers", "config_hash"}
 
 // writeLetters writes the batch's dead letters, in the transaction that moves the position past
 // their records.
@@ -27,14 +27,16 @@ func (s *Store) writeLetters(ctx context.Context, conn *pgx.Conn, b Batch) error
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	text := storable(conn.PgConn().ParameterStatus("server_encoding"))
-	_, err := conn.CopyFrom(ctx, pgx.Identifier{"sinker", "dead_letters"}, letterColumns, pgx.CopyFromSlice(len(letters), func(i int) ([]any, error) {
-		return s.letterRow(&letters[i], text), nil
-	}))
+	_, err := conn.CopyFrom(ctx, pgx.Identifier{"sinker", "dead_letters"}, letterColumns,
+		pgx.CopyFromSlice(len(letters), func(i int) ([]any, error) {
+			return s.letterRow(&letters[i], text), nil
+		}))
 	return wrap(record.StepWrite, "sinker.dead_letters", err)
 }
 
 // pipeLetter writes one dead letter.
-var pipeLetter = fmt.Sprintf(`INSERT INTO sinker.dead_letters (%s) VALUES (%s)`, strings.Join(letterColumns, ", "), parameters(len(letterColumns)))
+var pipeLetter = fmt.Sprintf(`INSERT INTO sinker.dead_letters (%s) VALUES (%s)`, strings.Join(letterColumns, ", "),
+	parameters(len(letterColumns)))
 
 // pipeLetters puts the batch's dead letters into the pipe.
 func (s *Store) pipeLetters(ctx context.Context, p *pipe) error {

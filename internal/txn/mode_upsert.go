@@ -117,8 +117,8 @@ func (u *upsert) newMerge(sink *Sink, columns []transform.TableColumn, keys int)
 	}
 }
 
-// mergeFrom merges the rows of a query that gives the columns. In a row that is there already the columns that are lacking stay as
-// they are.
+// mergeFrom merges the rows of a query that gives the columns. In a row that is there already the columns that are
+// lacking stay as they are.
 func mergeFrom(sink *Sink, columns []transform.TableColumn, keys int, query string) string {
 	action := "DO NOTHING"
 	if rest := columns[keys:]; len(rest) > 0 {
@@ -230,7 +230,8 @@ func (w merging) mergeItems(ctx context.Context, before string, items []item) er
 	return nil
 }
 
-// splitDeletes parts items of different keys into the deletions, also those that go before a row of their key, and the rows.
+// splitDeletes parts items of different keys into the deletions, also those that go before a row of their key, and
+// the rows.
 func splitDeletes(items []item) (deletes, writes []item) {
 	if !slices.ContainsFunc(items, func(it item) bool { return isDelete(it) || it.delTo > 0 }) {
 		return nil, items

@@ -10,13 +10,14 @@ import (
 	"sinker/internal/failpoint"
 	"sinker/internal/record"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// moveOffsets moves all positions of the batch, lets the open range of the ledger grow (or begins a new one), and counts on
-// the server that it moved every one of them: a smaller count is a division by zero, which fails the transaction before its
-// COMMIT, sent along with it, is looked at.
+// moveOffsets moves all positions of the batch, lets the open range of the ledger grow (or begins a new one), and
+// counts on the server that it moved every one of them: a smaller count is a division by zero, which fails the
+// transaction before its COMMIT, sent along with it, is looked at.
 const moveOffsets = `
 WITH moved AS (
     UPDATE sinker.offsets o
@@ -34,11 +35,14 @@ WITH moved AS (
         open_from = CASE WHEN m.fresh THEN m.start ELSE o.open_from END,
         open_since = CASE WHEN m.fresh THEN now() ELSE o.open_since END,
         open_fence = m.fence, open_hash = $15, open_owner = $16
-    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[],
+    FROM unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::int[], $8::timestamptz[],
+        $9::bigint[], $10::bigint[], $11::bigint[],
                 $13::bigint[], $14::bigint[], $17::boolean[], $18::bigint[], $19::text[]) WITH ORDINALITY
-         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead, bytes, checksum, fresh, suppressed, place, n)
+         AS m (topic, partition, start, upto, fence, epoch, at, written, filtered, dead, bytes, checksum, fresh,
+         suppressed, place, n)
     WHERE o.pipeline = $1 AND o.topic = m.topic AND o.partition = m.partition
-      AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence AND coalesce(o.owner, '') = $16
+      AND o.ctid = ANY ($19::text[]::tid[]) AND o.next_offset = m.start AND o.fence = m.fence
+      AND coalesce(o.owner, '') = $16
     RETURNING m.n, o.ctid::text AS place)
 SELECT 1 / (CASE WHEN count(*) = $12 THEN 1 ELSE 0 END), array_agg(n), array_agg(place) FROM moved`
 
@@ -158,11 +162,12 @@ func (s *Store) ended(conn *pgx.Conn, e *ending, err error, res *Result) error {
 	if !errors.As(err, &pe) || conn.IsClosed() {
 		s.inDoubt = res
 	}
-	if pe != nil && pe.Code == "22012" && e.done < e.looks {
+	if pe != nil && pe.Code == pgerrcode.DivisionByZero && e.done < e.looks {
 		return s.differ()
 	}
-	if pe != nil && pe.Code == "22012" && e.done == e.move {
-		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy stand on sinker.offsets?")
+	if pe != nil && pe.Code == pgerrcode.DivisionByZero && e.done == e.move {
+		err = fmt.Errorf("the move of the offset rows did not match all of them: does a trigger or a row-level policy " +
+			"stand on sinker.offsets?")
 		return &Error{Class: Schema, Step: record.StepCommit, Err: err}
 	}
 	return wrap(record.StepCommit, "", err)
@@ -179,7 +184,8 @@ func (s *Store) differ() error {
 func (s *Store) moveArgs(b Batch) []any {
 	n := b.Moves()
 	topics, partitions := make([]string, 0, n), make([]int32, 0, n)
-	from, to, fence, epoch, at := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int32, 0, n), make([]*time.Time, 0, n)
+	from, to, fence, epoch, at := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n), make([]int32, 0, n),
+		make([]*time.Time, 0, n)
 	written, filtered, dead := make([]int64, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	for i := range b {
 		r, c := &b[i], s.buf.tally[i]

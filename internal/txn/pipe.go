@@ -89,7 +89,8 @@ func (p *pipe) execBinary(ctx context.Context, sql string, types []uint32, value
 		p.binary[sql] = name
 	}
 	p.answers = append(p.answers, answer{})
-	return p.add(&pgproto3.Bind{PreparedStatement: name, ParameterFormatCodes: []int16{1}, Parameters: values}, &pgproto3.Execute{})
+	return p.add(&pgproto3.Bind{PreparedStatement: name, ParameterFormatCodes: []int16{1}, Parameters: values},
+		&pgproto3.Execute{})
 }
 
 // forget is for a new connection, where nothing is prepared.

@@ -84,7 +84,8 @@ func openSession(ctx context.Context, cfg *pgx.ConnConfig) (*pgx.Conn, error) {
 		conn, err = dial(ctx, cfg)
 	}
 	if err != nil {
-		return nil, &Error{Class: classifyConnect(err), Step: record.StepConnect, Err: hidePassword(err), Hint: connectHint(err)}
+		return nil, &Error{Class: classifyConnect(err), Step: record.StepConnect, Err: hidePassword(err),
+			Hint: connectHint(err)}
 	}
 	return conn, nil
 }
@@ -171,7 +172,8 @@ func (s *Store) Connected() bool { return s.conn != nil && !s.conn.IsClosed() }
 // frozen in the middle of a COPY or of a round trip is ended by whoever waits for it (endFrozen).
 func (s *Store) settings(conn *pgx.Conn) (sql string) {
 	ms := func(d time.Duration) string { return "'" + strconv.FormatInt(d.Milliseconds(), 10) + "'" }
-	path := conn.Config().RuntimeParams["search_path"] // for triggers that rely on it; sinker's own SQL names everything in full
+	// for triggers that rely on it; sinker's own SQL names everything in full
+	path := conn.Config().RuntimeParams["search_path"]
 	sql = `SELECT set_config('search_path', ` + literal(path) + `, true), set_config('timezone', 'UTC', true)` +
 		`, set_config('statement_timeout', ` + ms(s.cfg.StatementTimeout) + `, true)` +
 		`, set_config('lock_timeout', ` + ms(s.cfg.LockTimeout) + `, true)` +

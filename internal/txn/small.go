@@ -21,8 +21,8 @@ const (
 	smallBytes = 256 << 10 // of their keys and values
 )
 
-// isSmall says whether the transaction is to be written and committed in one round trip. Not through a pooler: it may give
-// each transaction another server process, and does not expect a COPY among other statements.
+// isSmall says whether the transaction is to be written and committed in one round trip. Not through a pooler: it may
+// give each transaction another server process, and does not expect a COPY among other statements.
 func (t *Tx) isSmall() bool {
 	if t.conn.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
 		return false
@@ -41,8 +41,8 @@ func (t *Tx) isSmall() bool {
 	return rows <= smallRows && size <= smallBytes
 }
 
-// takesAll is a SQL expression about table c of pg_class: whether each row that it is given and does not refuse is in it
-// afterwards. Only then is it known before Postgres has answered how many records are written.
+// takesAll is a SQL expression about table c of pg_class: whether each row that it is given and does not refuse is in
+// it afterwards. Only then is it known before Postgres has answered how many records are written.
 const takesAll = `(c.relkind = 'r' AND NOT c.relhasrules AND NOT (c.relhastriggers AND EXISTS (
     SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgtype & 3 = 3 AND NOT g.tgisinternal)))`
 

@@ -42,7 +42,8 @@ type Config struct {
 	OnlyReads bool
 	// Lineage is shared by the stores of a process; nil: an old primary is not noticed.
 	Lineage *Lineage
-	// Fields is shared by the stores of a process, so that what it says about fields is said once; nil: the store has its own.
+	// Fields is shared by the stores of a process, so that what it says about fields is said once; nil: the store has
+	// its own.
 	Fields *Fields
 
 	Log *slog.Logger
@@ -127,7 +128,9 @@ func New(cfg Config) *Store {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{cfg: cfg, router: newRouter(cfg.Sinks), floods: map[TopicPartition]*flood{}, suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{}, places: places{}}
+	s := &Store{cfg: cfg, router: newRouter(cfg.Sinks), floods: map[TopicPartition]*flood{},
+		suppressed: map[string]*suppressions{}, waits: map[TopicPartition]wait{}, taken: map[TopicPartition]bool{},
+		places: places{}}
 	return s
 }
 
@@ -170,7 +173,8 @@ func needSchema(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if !there {
-		return &Error{Class: Schema, Step: record.StepPrepare, Err: fmt.Errorf("schema sinker has no offset table in this database"), Hint: "run `sinker migrate up`"}
+		return &Error{Class: Schema, Step: record.StepPrepare, Err: fmt.Errorf("schema sinker has no offset table in " +
+			"this database"), Hint: "run `sinker migrate up`"}
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ func (t *Tx) beginWriting() {
 	t.s.buf.reset(t.batch)
 }
 
-// writeRows brings the records that are not written yet into their tables, one table after the other on the one connection.
+// writeRows brings the records that are not written yet into their tables, one table after the other on the one
+// connection.
 func (t *Tx) writeRows(ctx context.Context, careful bool) error {
 	s := t.s
 	if t.live != nil {
@@ -103,8 +104,8 @@ func (w *writer) takes(rng int) bool {
 	return slices.Contains(w.store.of(w.batch[rng].Topic).sinks, w.index)
 }
 
-// forgets says whether the writer needs no record of its own again once it is encoded, nor does another one. An upsert would
-// not either, but larger merges are slower ones (docs/decisions/0009-batches-that-go-on.md).
+// forgets says whether the writer needs no record of its own again once it is encoded, nor does another one. An
+// upsert would not either, but larger merges are slower ones (docs/decisions/0009-batches-that-go-on.md).
 func (w *writer) forgets() bool {
 	for i := range w.batch {
 		if w.takes(i) && len(w.store.of(w.batch[i].Topic).tables) > 1 {
@@ -141,7 +142,8 @@ func (w *writer) write(ctx context.Context) (err error) {
 	return err
 }
 
-// Writing that goes on (see forgets) is in steps: startWith, add for each range that is given more, then finish or abort.
+// Writing that goes on (see forgets) is in steps: startWith, add for each range that is given more, then finish or
+// abort.
 
 // startWith begins to write with the records that the batch has now.
 func (w *writer) startWith(ctx context.Context) error {
