@@ -109,7 +109,7 @@ func (enc *Encoding) holdsFraction(micros int64) bool {
 }
 
 func finerThan(v *value.Value, enc *Encoding) *record.BadRecord {
-	return inexact(v, enc, digitsText(int(enc.fraction))+" of a second")
+	return inexact(v, enc, digitsText(enc.fraction)+" of a second")
 }
 
 // microsOf is the microseconds of a Time, Timestamp or Duration.

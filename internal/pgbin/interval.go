@@ -101,7 +101,7 @@ func spanOf(v *value.Value, enc *Encoding) (p span, err *record.BadRecord) {
 	case p.problem == record.CodeOutOfRange:
 		return p, outOfRange(v, enc)
 	case p.problem == record.CodeInexact:
-		return p, inexact(v, enc, digitsText(int(enc.fraction))+" of a second, and months and days whole")
+		return p, inexact(v, enc, digitsText(enc.fraction)+" of a second, and months and days whole")
 	}
 	return p, nil
 }

@@ -108,7 +108,7 @@ func appendDecimal(dst []byte, d *decimal, v *value.Value, enc *Encoding) ([]byt
 		}
 	case enc.precision > 0:
 		if first < end && end-point > enc.scale {
-			return dst, inexact(v, enc, digitsText(int(enc.scale))+" after the point")
+			return dst, inexact(v, enc, digitsText(enc.scale)+" after the point")
 		}
 		if first < end && point-first > enc.precision-enc.scale {
 			return dst, outOfRange(v, enc)

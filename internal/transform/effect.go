@@ -1,6 +1,7 @@
 package transform
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -100,7 +101,8 @@ func noTable(table string) *BadRecord {
 
 // inTable notes the table of a change that is bad.
 func inTable(err error, table string) error {
-	if b, ok := err.(*BadRecord); ok {
+	var b *BadRecord
+	if errors.As(err, &b) {
 		b.Table = table
 	}
 	return err

@@ -121,7 +121,7 @@ func (p *pipe) copy(sql string, rows io.Reader) error {
 		} else {
 			p.buf = p.buf[:at]
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
