@@ -16,7 +16,9 @@ import (
 // not count.
 //
 // A load may be too short to be met like this. When the loader has come through everything it was given, the table is
-// locked before it is given more, so that its next transaction waits in COPY until it has been seen.
+// locked before it is given more, so that its next transaction waits in COPY until it has been seen. If that is a small
+// batch, its COMMIT is on the way with its rows, and Postgres commits it although the loader is dead. That counts: the
+// next loader has to find out.
 
 // openCopies are the loader's transactions that are inside COPY.
 type openCopies struct {
@@ -79,6 +81,9 @@ func (w *watch) untilKilled(ctx context.Context) error {
 			}
 			w.d.feed.allow(w.next)
 		}
+		if allowed, _ := w.d.feed.limit(); held != nil && w.position >= allowed && allowed < w.total {
+			w.d.feed.allow(allowed + 1) // what was given writes no row, such as a dead letter: nothing waited for the lock
+		}
 		if held == nil && w.position < w.point {
 			continue
 		}
@@ -116,12 +121,16 @@ func (w *watch) kill(ctx context.Context, held *tableLock) (dead bool, err error
 	if err != nil {
 		return true, err
 	}
-	if rolledBack == 0 {
+	if rolledBack == 0 && held == nil {
 		return true, nil // the COMMIT was under way already: this one does not count
 	}
 	w.d.load.kills++
 	w.d.say(fmt.Sprint("kill ", w.d.load.kills), "%s records committed, and %s", humanize.Comma(committed), open)
-	w.d.say("", "SIGKILL; Postgres rolled %s back", transactions(rolledBack))
+	if rolledBack == 0 {
+		w.d.say("", "SIGKILL; Postgres had the COMMIT with the rows already, and did it: nobody heard of that")
+	} else {
+		w.d.say("", "SIGKILL; Postgres rolled %s back", transactions(rolledBack))
+	}
 	return true, nil
 }
 

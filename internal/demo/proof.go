@@ -114,7 +114,7 @@ func (d *demo) show(ctx context.Context, p Result) {
 	t.Row("  ", "lost", p.Lost)
 	t.Row("  ", "duplicated", p.Duplicated)
 	t.Row("  ", "changed", p.Changed, "every value of every row was compared")
-	t.Row("  ", "kills", p.Kills, "each inside a COPY, which Postgres then rolled back")
+	t.Row("  ", "kills", p.Kills, "each in the middle of a transaction")
 	t.Row("  ", "speed", humanize.Comma(p.RowsPerSecond), "rows/s from the loader's first start to the last "+
 		"commit,\nall its deaths included")
 	t.Row("  ", "time", fmt.Sprintf("%.1f s", p.Seconds), fmt.Sprintf("of which %.1f s loading (seed %d)",
