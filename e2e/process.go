@@ -94,6 +94,9 @@ func Start(t *testing.T, name, config string, args ...string) *Process {
 		close(p.done)
 	}()
 	t.Cleanup(func() {
+		if t.Failed() && p.Alive() == nil {
+			t.Logf("%s was at this:\n%s", p.Name, p.goroutines())
+		}
 		p.cmd.Process.Kill()
 		<-p.done
 		if text := p.Log(); t.Failed() || strings.Contains(text, "DATA RACE") {
@@ -104,6 +107,22 @@ func Start(t *testing.T, name, config string, args ...string) *Process {
 		}
 	})
 	return p
+}
+
+// goroutines ends the process and returns where in sinker its goroutines were.
+func (p *Process) goroutines() string {
+	before := len(p.Log())
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return err.Error()
+	}
+	<-p.done
+	var at []string
+	for line := range strings.Lines(p.Log()[before:]) {
+		if strings.HasPrefix(line, "goroutine ") || strings.HasPrefix(line, "sinker/internal/") {
+			at = append(at, line)
+		}
+	}
+	return strings.Join(at, "")
 }
 
 // PID returns the process id, as it stands in sinker.offsets.owner between slashes.
