@@ -171,7 +171,7 @@ func TestShapesWithinABatch(t *testing.T) {
 	})
 
 	t.Run("TheMostCommonShapeIsStreamed", func(t *testing.T) {
-		l := newLoader(t, ddl, Config{Sinks: []Sink{orders()}})
+		l := newLoader(t, ddl, Config{Sinks: []Sink{orders()}, large: true})
 		if l.mustCommit(`{"u":1}`, `{"id":100,"u":2}`); l.store.targets[0].copySQL(l.store.targets[0].shaped.main) != copyInto(`"public"."orders"`, l.columns("u")) {
 			t.Errorf("main is %d after the first row's", l.store.targets[0].shaped.main)
 		}

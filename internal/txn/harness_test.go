@@ -2,6 +2,7 @@ package txn
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/url"
 	"strings"
@@ -82,12 +83,15 @@ func (db *database) store(owner string, sinks ...Sink) *Store {
 	return db.storeWith(Config{Owner: owner, Sinks: sinks})
 }
 
+// large makes the tests take the way of large batches with few rows too: go test ./internal/txn -large
+var large = flag.Bool("large", false, "write every batch as a large one")
+
 func (db *database) storeWith(cfg Config) *Store {
 	db.t.Helper()
 	if cfg.URL == "" {
 		cfg.URL = db.url
 	}
-	cfg.Pipeline = "p"
+	cfg.Pipeline, cfg.large = "p", cfg.large || *large
 	s := New(cfg)
 	db.t.Cleanup(s.Close)
 	return s

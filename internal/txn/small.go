@@ -24,7 +24,7 @@ const (
 // isSmall says whether the transaction is to be written and committed in one round trip. Not through a pooler: it may
 // give each transaction another server process, and does not expect a COPY among other statements.
 func (t *Tx) isSmall() bool {
-	if t.conn.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
+	if t.s.cfg.large || t.conn.Config().DefaultQueryExecMode != pgx.QueryExecModeCacheStatement {
 		return false
 	}
 	for _, w := range t.s.writers(t.conn, t.batch, false) {

@@ -47,6 +47,8 @@ type Config struct {
 	Fields *Fields
 
 	Log *slog.Logger
+
+	large bool // every batch is written as a large one: for tests
 }
 
 // Sink is the rule from topics to one table.

@@ -21,7 +21,7 @@ func note(id int, text string) string { return fmt.Sprintf(`{"id":%d,"note":"%s"
 // TestCopyNew is about upserts whose keys look new.
 func TestCopyNew(t *testing.T) {
 	t.Run("NewKeysAreCopied", func(t *testing.T) {
-		l := newLoader(t, notes, Config{Sinks: []Sink{orders(keyed)}})
+		l := newLoader(t, notes, Config{Sinks: []Sink{orders(keyed)}, large: true})
 		res := l.mustCommit(note(1, "a"), note(2, "b"), note(1, "c"))
 		if res.Tables[0].Rows != 2 || res.Written != 3 {
 			t.Errorf("%+v", res)
@@ -35,7 +35,7 @@ func TestCopyNew(t *testing.T) {
 	})
 
 	t.Run("AnOldKeyThatIsNotLookedAt", func(t *testing.T) {
-		l := newLoader(t, notes+`; INSERT INTO orders VALUES (1, 'old')`, Config{Sinks: []Sink{orders(keyed)}})
+		l := newLoader(t, notes+`; INSERT INTO orders VALUES (1, 'old')`, Config{Sinks: []Sink{orders(keyed)}, large: true})
 		var values []string
 		for i := range 5000 {
 			values = append(values, note(i, "new"))
@@ -51,7 +51,7 @@ func TestCopyNew(t *testing.T) {
 	})
 
 	t.Run("WhatOnlyPostgresRefuses", func(t *testing.T) {
-		l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, note text UNIQUE)`, Config{Sinks: []Sink{orders(keyed)}})
+		l := newLoader(t, `CREATE TABLE orders (id bigint PRIMARY KEY, note text UNIQUE)`, Config{Sinks: []Sink{orders(keyed)}, large: true})
 		res := l.mustCommit(note(1, "a"), note(2, "b"), note(3, "a"))
 		if res.Dead != 1 || res.Tables[0].Rows != 2 {
 			t.Errorf("%+v", res)
@@ -62,10 +62,10 @@ func TestCopyNew(t *testing.T) {
 
 	t.Run("WhereCOPYCanNot", func(t *testing.T) { // COPY FROM does not know row security
 		l := newLoader(t, notes+`; ALTER TABLE orders ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY p ON orders USING (true) WITH CHECK (true);
-			CREATE ROLE copynew_writer LOGIN; GRANT ALL ON orders TO copynew_writer; GRANT USAGE ON SCHEMA sinker TO copynew_writer; GRANT ALL ON ALL TABLES IN SCHEMA sinker TO copynew_writer; GRANT ALL ON ALL SEQUENCES IN SCHEMA sinker TO copynew_writer`, Config{Sinks: []Sink{orders(keyed)}})
+			CREATE ROLE copynew_writer LOGIN; GRANT ALL ON orders TO copynew_writer; GRANT USAGE ON SCHEMA sinker TO copynew_writer; GRANT ALL ON ALL TABLES IN SCHEMA sinker TO copynew_writer; GRANT ALL ON ALL SEQUENCES IN SCHEMA sinker TO copynew_writer`, Config{Sinks: []Sink{orders(keyed)}, large: true})
 		t.Cleanup(func() { l.exec(`DROP OWNED BY copynew_writer; DROP ROLE copynew_writer`) })
 		l.store.Close()
-		l.store = l.storeWith(Config{Owner: "a", Sinks: []Sink{orders(keyed)}, URL: withUser(t, l.url, "copynew_writer")})
+		l.store = l.storeWith(Config{Owner: "a", Sinks: []Sink{orders(keyed)}, large: true, URL: withUser(t, l.url, "copynew_writer")})
 		l.pos = l.take(l.store, claim(orders0, 0))[0]
 		l.mustCommit(note(1, "a"), note(2, "b"))
 		l.want(`SELECT string_agg(id || note, ' ' ORDER BY id) FROM orders`, "1a 2b")
@@ -74,7 +74,7 @@ func TestCopyNew(t *testing.T) {
 
 	t.Run("KeysOfSeveralTypes", func(t *testing.T) {
 		l := newLoader(t, `CREATE DOMAIN d AS varchar(5); CREATE TYPE mood AS ENUM ('ok', 'bad');
-			CREATE TABLE orders (id numeric(9,2), note char(4), a d, m mood, at timestamptz, PRIMARY KEY (m, id, note, a, at))`, Config{Sinks: []Sink{orders(func(s *Sink) { s.Rule.Key = []string{"m", "id", "note", "a", "at"} })}})
+			CREATE TABLE orders (id numeric(9,2), note char(4), a d, m mood, at timestamptz, PRIMARY KEY (m, id, note, a, at))`, Config{Sinks: []Sink{orders(func(s *Sink) { s.Rule.Key = []string{"m", "id", "note", "a", "at"} })}, large: true})
 		row := func(id string) string {
 			return `{"id":` + id + `,"note":"x","a":"y","m":"bad","at":"2026-11-23T12:00:00Z"}`
 		}
