@@ -47,6 +47,7 @@ func TestStream(t *testing.T) {
 		b.run(cfg, 1, nil)
 		b.caughtUp("orders")
 		b.checkExactlyOnce()
+		await.Until(t, "the last commit to be reported", func() bool { return records.Load() >= 6000 })
 		if went.Load() < 2*commits.Load() {
 			t.Errorf("%d batches went on %d times", commits.Load(), went.Load())
 		}
