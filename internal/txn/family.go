@@ -85,15 +85,5 @@ func byTable(items []item) (parts [][]item) {
 		}
 		return parts
 	}
-	index := map[int32]int{}
-	for _, it := range items {
-		i, ok := index[it.table]
-		if !ok {
-			i = len(parts)
-			index[it.table] = i
-			parts = append(parts, nil)
-		}
-		parts[i] = append(parts[i], it)
-	}
-	return parts
+	return groupBy(items, func(it item) int32 { return it.table })
 }

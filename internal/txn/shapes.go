@@ -165,19 +165,24 @@ func (w *writer) writeAside(ctx context.Context) error {
 }
 
 // byShape groups items by their shapes, each group in the items' order.
-func byShape(items []item) (groups [][]item) {
+func byShape(items []item) [][]item {
+	return groupBy(items, func(it item) transform.Shape { return it.shape })
+}
+
+// groupBy groups items by a key, in the order in which the keys come first, each group in the items' order.
+func groupBy[K comparable](items []item, key func(item) K) (groups [][]item) {
 	if len(items) == 0 {
 		return nil
 	}
-	if !slices.ContainsFunc(items, func(it item) bool { return it.shape != items[0].shape }) {
+	if first := key(items[0]); !slices.ContainsFunc(items, func(it item) bool { return key(it) != first }) {
 		return [][]item{items}
 	}
-	index := map[transform.Shape]int{}
+	index := map[K]int{}
 	for _, it := range items {
-		i, ok := index[it.shape]
+		i, ok := index[key(it)]
 		if !ok {
 			i = len(groups)
-			index[it.shape] = i
+			index[key(it)] = i
 			groups = append(groups, nil)
 		}
 		groups[i] = append(groups[i], it)
