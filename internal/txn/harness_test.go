@@ -91,7 +91,7 @@ func (db *database) storeWith(cfg Config) *Store {
 	if cfg.URL == "" {
 		cfg.URL = db.url
 	}
-	cfg.Pipeline, cfg.large = "p", cfg.large || *large
+	cfg.Pipeline, cfg.large = "p", cfg.large || *large && !strings.HasPrefix(db.t.Name(), "TestSmall")
 	s := New(cfg)
 	db.t.Cleanup(s.Close)
 	return s
