@@ -113,7 +113,7 @@ func (p *part) emptyRange() record.Range {
 		From: p.NextOffset, To: p.NextOffset, LeaderEpoch: -1, Streamed: p.gone.records}
 }
 
-// bound is the offset at which a batch has come to so many records or bytes. With first it has one record at least.
+// bound is the offset at which a batch reaches this many records or bytes. With first, it has at least one record.
 func bound(b record.Batch, rows int, size int64, first bool) (at int64) {
 	at = b.From()
 	b.Walk(at, func(r *record.Record) bool {

@@ -27,7 +27,7 @@ type unpacker struct {
 	scratch, gzip, lz4, zstd sync.Pool
 
 	mu sync.Mutex
-	// why a batch of so many bytes, compressed, was refused, until its partition is known
+	// why a batch was refused, by its compressed size in bytes, until its partition is known
 	refused map[int]error
 	why     map[record.TopicPartition]error // why the last batch was, of those of which one was
 }

@@ -179,7 +179,7 @@ func (b *taggedBench) stands(want string) {
 	})
 }
 
-// loaded holds the table against what was produced: each record once, and so many dead letters.
+// loaded holds the table against what was produced: each record once, and this number of dead letters.
 func (b *taggedBench) loaded(letters int) {
 	b.t.Helper()
 	want := fmt.Sprintf("%d rows, %d letters, %d passed", b.next-letters, letters, b.next)

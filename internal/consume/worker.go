@@ -21,8 +21,8 @@ const (
 
 	sayAgain = 30 * time.Second // what lasts is said once more after
 
-	largeRows   = 64                    // records a millisecond of batch.every: so many do not wait for it …
-	largeBytes  = 16 << 10              // … nor do so many bytes of them
+	largeRows   = 64                    // records per millisecond of batch.every: a batch of this size does not wait …
+	largeBytes  = 16 << 10              // … nor does one of this many bytes
 	lastLook    = 3 * time.Millisecond  // before a small batch is due, to fetch once more
 	longestRest = 50 * time.Millisecond // a longer batch.every wants more than two fetches
 

@@ -145,7 +145,7 @@ func TestAlterTable(t *testing.T) {
 	}
 }
 
-// make makes the table, anew, and lets the role use it.
+// make makes the table again, and lets the role use it.
 func (c alterCase) make(db *database, role string) {
 	db.t.Helper()
 	db.exec(`DROP SCHEMA IF EXISTS s CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC; TRUNCATE sinker.offsets, sinker.batches, sinker.dead_letters`)

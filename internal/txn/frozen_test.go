@@ -114,6 +114,6 @@ func TestFrozenOwnerLetsGo(t *testing.T) {
 		}
 		l.want(`SELECT count(*) FROM orders`, "2")
 	})
-	// The Take that waits is ended by whichever timeout is the shorter: neither may leave it waiting for ever.
+	// The Take that waits is ended by whichever timeout is the shorter: neither may leave it waiting forever.
 	t.Run("InsideCopyLongLockTimeout", func(t *testing.T) { insideCopy(t, 5*time.Second) })
 }

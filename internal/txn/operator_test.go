@@ -75,7 +75,7 @@ func TestChangeOffset(t *testing.T) {
 		}
 	})
 
-	// A log that is still the position's own holds records that were written: no reset begins it anew, wherever it starts.
+	// A log that is still the position's own holds records that were written: no reset begins it again, wherever it starts.
 	t.Run("ResetOfTheSameLog", func(t *testing.T) {
 		id, cluster := [16]byte{7}, "c1"
 		for _, c := range []struct {

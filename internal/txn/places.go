@@ -67,8 +67,8 @@ func (p places) forget(b Batch) {
 
 // planner is how this store's statements about the offset rows are planned: by places only. By its own judgement the
 // planner reads all of a table that is small when it plans, and keeps the plan when the table has grown. And it would
-// plan each time anew, which costs more than the statements, because it takes ten places for many where one knows
-// their number.
+// plan again each time, because its general plan assumes ten places where a batch has few. Planning costs more than
+// the statements.
 //
 // only is set for our own statements, and taken back by any at once: what triggers and foreign keys plan is not to be
 // planned like this. Both are lists of calls of set_config.

@@ -13,7 +13,7 @@ func (w *writer) sent(rows int, affected int64) {
 }
 
 // suppress attributes the rows that the tables suppressed to ranges. Postgres says how many of a
-// statement there were, not which. So with several ranges the first ones that have so many are
+// statement there were, not which. So with several ranges the first ones that have that many are
 // charged. A record that has one table only was not written then: it counts as filtered.
 func (s *Store) suppress(b Batch, res *Result) {
 	for _, t := range s.buf.tables {

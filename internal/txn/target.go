@@ -134,7 +134,7 @@ func (t *target) relation(ctx context.Context, conn *pgx.Conn) (*relation, error
 }
 
 // create makes the table in a transaction of its own: DDL never shares the data's transaction, so a
-// record that can not be written does not take the table with it.
+// record that cannot be written does not take the table with it.
 func (t *target) create(
 	ctx context.Context, s *Store, conn *pgx.Conn, sample iter.Seq[*record.Record],
 ) (oid uint32, err error) {
